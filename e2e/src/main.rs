@@ -1,0 +1,2 @@
+//! The test bench.
+fn main() {}

@@ -1,0 +1,167 @@
+//! Where this kernel keeps what the programs read.
+
+/// Marks a field of [`Layout`] that this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+macro_rules! layout {
+    ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
+        /// Byte offsets of struct members (and a few constants), read from the kernel's BTF at start and set as a
+        /// read-only global before the programs load: to the verifier they are constants. Named `<struct>_<member>`.
+        #[derive(Clone, Copy, Debug)]
+        #[repr(C)]
+        pub struct Layout { $($(#[$doc])* pub $field: u32,)* }
+
+        impl Layout {
+            /// Every field [`ABSENT`].
+            pub const ABSENT: Self = Self { $($field: ABSENT,)* };
+        }
+    };
+}
+
+layout! {
+    /// `task_struct.nameidata`: the lookup under way (fs/namei.c).
+    task_nameidata,
+    /// `task_struct.files`
+    task_files,
+    /// `task_struct.fs`
+    task_fs,
+    /// `task_struct.mm`
+    task_mm,
+    /// `task_struct.real_cred`
+    task_real_cred,
+    /// `task_struct.real_parent`
+    task_real_parent,
+    /// `task_struct.group_leader`
+    task_group_leader,
+    /// `task_struct.start_boottime`
+    task_start_boottime,
+    /// `task_struct.pid`
+    task_pid,
+    /// `task_struct.tgid`
+    task_tgid,
+    /// `task_struct.cgroups`
+    task_cgroups,
+    /// `task_struct.exit_code`
+    task_exit_code,
+    /// `task_struct.comm`
+    task_comm,
+    /// `thread_info.status` (x86) or `thread_info.flags` (arm64) inside the task: says whether the call was 32-bit.
+    task_compat,
+    /// `nameidata.path`
+    nameidata_path,
+    /// `nameidata.name`, a `struct filename *`
+    nameidata_name,
+    /// `filename.name`
+    filename_name,
+    /// `path.mnt`
+    path_mnt,
+    /// `path.dentry`
+    path_dentry,
+    /// `dentry.d_inode`
+    dentry_inode,
+    /// `dentry.d_parent`
+    dentry_parent,
+    /// `dentry.d_name`
+    dentry_name,
+    /// `dentry.d_seq`
+    dentry_seq,
+    /// `qstr.name`
+    qstr_name,
+    /// `qstr.len`
+    qstr_len,
+    /// `inode.i_sb`
+    inode_sb,
+    /// `inode.i_ino`
+    inode_ino,
+    /// `inode.i_mode`
+    inode_mode,
+    /// `inode.i_nlink`
+    inode_nlink,
+    /// `super_block.s_dev`
+    sb_dev,
+    /// `mount.mnt`
+    mount_mnt,
+    /// `mount.mnt_ns`
+    mount_ns,
+    /// `mount.mnt_parent`
+    mount_parent,
+    /// `mount.mnt_mountpoint`
+    mount_mountpoint,
+    /// `vfsmount.mnt_root`
+    vfsmount_root,
+    /// `files_struct.fdt`
+    files_fdt,
+    /// `files_struct.count`
+    files_count,
+    /// `fdtable.fd`
+    fdtable_fd,
+    /// `fdtable.max_fds`
+    fdtable_max,
+    /// `file.f_path`
+    file_path,
+    /// `file.f_inode`
+    file_inode,
+    /// `file.f_flags`
+    file_flags,
+    /// `file.f_mode`
+    file_mode,
+    /// `fs_struct.pwd`
+    fs_pwd,
+    /// `fs_struct.root`
+    fs_root,
+    /// `mm_struct.exe_file`
+    mm_exe_file,
+    /// `mm_struct.arg_start`
+    mm_arg_start,
+    /// `mm_struct.arg_end`
+    mm_arg_end,
+    /// `linux_binprm.filename`
+    bprm_filename,
+    /// `cred.uid`
+    cred_uid,
+    /// `cred.euid`
+    cred_euid,
+    /// `cred.gid`
+    cred_gid,
+    /// Where the pointer to the task's cgroup state starts in `css_set`: `subsys[n]` of the chosen version 1
+    /// controller, or [`ABSENT`] where pods live in version 2 (then the kernel's helper gives the id).
+    css_set_subsys,
+    /// `cgroup_subsys_state.cgroup`
+    css_cgroup,
+    /// `cgroup.kn`
+    cgroup_kn,
+    /// `cgroup.root`
+    cgroup_root,
+    /// `cgroup.level`
+    cgroup_level,
+    /// `kernfs_node.id`
+    kernfs_node_id,
+    /// `kernfs_node.parent` (`__parent` since 6.15)
+    kernfs_node_parent,
+    /// `cgroup_root.hierarchy_id`
+    cgroup_root_hierarchy_id,
+    /// Constant: the chosen hierarchy's id; cgroups of others are not recorded.
+    hierarchy_id,
+    /// `pt_regs`: the system call's number.
+    regs_number,
+    /// `pt_regs`: the first argument.
+    regs_arg0,
+    /// `pt_regs`: the second argument.
+    regs_arg1,
+    /// `pt_regs`: the third argument.
+    regs_arg2,
+    /// `pt_regs`: the first argument of a 32-bit call.
+    regs_compat0,
+    /// `pt_regs`: the second argument of a 32-bit call.
+    regs_compat1,
+    /// `pt_regs`: the third argument of a 32-bit call.
+    regs_compat2,
+    /// `io_kiocb.opcode`
+    io_opcode,
+    /// `io_kiocb.cmd`, where an open's `struct io_open` lies
+    io_cmd,
+    /// `io_open.file_slot`
+    io_open_slot,
+    /// `io_uring_cqe.res`, or [`ABSENT`] where `io_uring_complete` passes the result itself (before 6.16).
+    io_cqe_res,
+}

@@ -1,0 +1,222 @@
+//! One file access and who made it: what sinks and the OTLP encoder are given.
+
+use std::sync::Arc;
+
+use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask};
+
+use crate::container::Container;
+
+/// A kept and enriched access. Borrows from the ring buffer and from tables: building one allocates nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// When the access happened, nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    /// When the exporter saw it, nanoseconds since the Unix epoch.
+    pub observed_ns: u64,
+    /// What the kernel reported.
+    pub access: Access<'a>,
+    /// Path of the process's executable as the kernel saw it at exec; empty where unknown.
+    pub executable: &'a [u8],
+    /// When the process started, nanoseconds since the Unix epoch; 0 where unknown.
+    pub process_start_ns: u64,
+    /// Who acted.
+    pub container: &'a Arc<Container>,
+    /// How the access was seen.
+    pub backend: Backend,
+    /// Number of this event in its container's stream, from 1.
+    pub sequence: u64,
+    /// How many accesses this event stands for; at least 1.
+    pub count: u64,
+}
+
+/// One permission check as the kernel reports it.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// The record's fixed part.
+    pub header: &'a Header,
+    /// Absolute path as the container sees it, raw bytes; empty where unknown (`flags::PATH_UNKNOWN`).
+    pub path: &'a [u8],
+    /// What the caller asked for, raw bytes; empty where unknown.
+    pub requested: &'a [u8],
+    /// NUL-separated arguments of an exec; else empty.
+    pub arguments: &'a [u8],
+}
+
+/// How accesses are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// `inode_permission`, at its return.
+    Fexit,
+    /// `inode_permission`, at its entry.
+    Kprobe,
+    /// System call exit.
+    RawTracepoint,
+}
+
+/// What was done to the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// An existing file was opened.
+    Open,
+    /// A file was created.
+    Create,
+    /// A program was started from the file.
+    Execute,
+}
+
+/// For what the file was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccessMode {
+    /// Reading.
+    Read,
+    /// Writing or appending.
+    Write,
+    /// Both.
+    ReadWrite,
+    /// Execution.
+    Execute,
+}
+
+/// How the access ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was allowed.
+    Success,
+    /// It failed with this errno (positive).
+    Failure(i32),
+    /// The backend cannot see it.
+    Unknown,
+}
+
+impl Backend {
+    /// The backend as flags, metrics and the attribute `inotrail.backend` name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fexit => "fexit",
+            Self::Kprobe => "kprobe",
+            Self::RawTracepoint => "raw-tracepoint",
+        }
+    }
+}
+
+impl Operation {
+    /// The value of `inotrail.file.operation`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Create => "create",
+            Self::Execute => "execute",
+        }
+    }
+}
+
+impl AccessMode {
+    /// The value of `inotrail.file.access_mode`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::ReadWrite => "read_write",
+            Self::Execute => "execute",
+        }
+    }
+}
+
+impl Access<'_> {
+    /// What was done.
+    #[must_use]
+    pub const fn operation(&self) -> Operation {
+        let bits = self.header.mask;
+        if self.header.kind == kind::EXEC || bits & mask::EXEC != 0 {
+            Operation::Execute
+        } else if bits & mask::CREATED != 0 {
+            Operation::Create
+        } else {
+            Operation::Open
+        }
+    }
+
+    /// For what, or nothing where the kernel did not say: a created file's check carries no mode, and neither does `O_PATH`.
+    #[must_use]
+    pub const fn access_mode(&self) -> Option<AccessMode> {
+        let bits = self.header.mask;
+        if self.header.kind == kind::EXEC || bits & mask::EXEC != 0 {
+            return Some(AccessMode::Execute);
+        }
+        match (bits & mask::READ != 0, bits & (mask::WRITE | mask::APPEND) != 0) {
+            (true, true) => Some(AccessMode::ReadWrite),
+            (true, false) => Some(AccessMode::Read),
+            (false, true) => Some(AccessMode::Write),
+            (false, false) => None,
+        }
+    }
+
+    /// How it ended.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self.header.result {
+            RESULT_UNKNOWN => Outcome::Unknown,
+            result if result < 0 => Outcome::Failure(-result),
+            _ => Outcome::Success,
+        }
+    }
+
+    /// The caller's open flags, where the backend sees them.
+    #[must_use]
+    pub const fn open_flags(&self) -> Option<u32> {
+        match self.header.open_flags {
+            OPEN_FLAGS_UNKNOWN => None,
+            flags => Some(flags),
+        }
+    }
+
+    /// The value of `inotrail.file.confidence`.
+    #[must_use]
+    pub const fn confidence(&self) -> &'static str {
+        match self.header.confidence {
+            confidence::CONFIRMED => "confirmed",
+            confidence::UNCONFIRMED => "unconfirmed",
+            confidence::REQUESTED => "requested",
+            _ => "descriptor_gone",
+        }
+    }
+
+    /// Names of the flags that are set, for `inotrail.file.flags`.
+    pub fn flags(&self) -> impl Iterator<Item = &'static str> {
+        const NAMES: [(u32, &str); 8] = [
+            (flags::RACED, "raced"),
+            (flags::TRUNCATED, "truncated"),
+            (flags::DETACHED, "detached"),
+            (flags::UNLINKED, "unlinked"),
+            (flags::COMPAT, "compat"),
+            (flags::PATH_UNKNOWN, "path_unknown"),
+            (flags::IO_URING, "io_uring"),
+            (flags::O_PATH, "o_path"),
+        ];
+        let bits = self.header.flags;
+        NAMES.into_iter().filter(move |(bit, _)| bits & bit != 0).map(|(_, name)| name)
+    }
+
+    /// `task.comm` without its padding.
+    #[must_use]
+    pub fn comm(&self) -> &[u8] {
+        let comm = &self.header.comm;
+        &comm[..comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len())]
+    }
+}
+
+/// Where this exporter runs: part of every Resource and of every record, fixed for the life of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    /// `k8s.node.name`; empty outside Kubernetes.
+    pub name: String,
+    /// `k8s.cluster.name`, as configured; empty where not.
+    pub cluster: String,
+    /// `host.name`
+    pub host: String,
+    /// `inotrail.stream.id`: names this run of the exporter; new at every start.
+    pub stream_id: String,
+}

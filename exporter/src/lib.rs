@@ -1,0 +1,14 @@
+//! inotrail's node exporter: one OTLP log record per file access, whose Resource is the container that acted.
+//!
+//! ```text
+//! kernel programs -> ring buffer -> sensor (decode) -> pipeline (container, process, filter) -> sink
+//!                                                                        sink of `run`: batch -> ship -> Collector
+//!                                                                        sink of `trace`: table or JSON lines
+//! ```
+//!
+//! The sensor thread does everything up to a full batch by function calls on its own data and on snapshots that other
+//! tasks replace; it never waits on a network. What it cannot keep is a [`metrics::Dropped`] with a reason.
+
+pub mod container;
+pub mod event;
+pub mod metrics;

@@ -1,0 +1,3 @@
+//! The binary `inotrail`.
+
+fn main() {}

@@ -1,0 +1,136 @@
+//! What was emitted and what was dropped, and why; and what is well.
+
+use std::array;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use prometheus_client::metrics::counter::Counter;
+
+/// Every count of user space, one owner each; cheap to bump from the event path (a relaxed add).
+#[derive(Debug)]
+pub struct Metrics {
+    /// Events given to the sink. The sensor thread's.
+    pub emitted: Counter,
+    /// Log records acknowledged by the receiver. `ship`'s.
+    pub delivered: Counter,
+    /// Export requests sent again. `ship`'s.
+    pub export_retries: Counter,
+    /// Bytes of export requests sent, after compression. `ship`'s.
+    pub exported_bytes: Counter,
+    /// Events released without their container's name. The sensor thread's.
+    pub unresolved: Counter,
+    dropped: [Counter; Dropped::ALL.len()],
+    /// What readiness is made of.
+    pub health: Health,
+}
+
+/// Parts whose failure degrades the exporter without stopping it. Each has one writer.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Programs are attached and the self-test passed.
+    pub sensor: Flag,
+    /// The container runtime answers, or none is configured.
+    pub runtime: Flag,
+    /// The last export was acknowledged, or nothing was exported yet and the connection stands.
+    pub export: Flag,
+}
+
+/// A boolean that one thread sets and others read.
+#[derive(Debug, Default)]
+pub struct Flag(AtomicBool);
+
+impl Flag {
+    /// Sets it.
+    pub fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
+    }
+
+    /// Reads it.
+    #[must_use]
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            emitted: Counter::default(),
+            delivered: Counter::default(),
+            export_retries: Counter::default(),
+            exported_bytes: Counter::default(),
+            unresolved: Counter::default(),
+            dropped: array::from_fn(|_| Counter::default()),
+            health: Health::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// The count of one reason.
+    #[must_use]
+    pub fn dropped(&self, reason: Dropped) -> &Counter {
+        &self.dropped[reason as usize]
+    }
+}
+
+/// Why an access that the kernel recorded, or tried to record, did not become an event. Each has one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dropped {
+    /// The kernel's ring buffer had no room.
+    RingFull,
+    /// The kernel did not run the program (recursion guard); an upper bound.
+    HookMissed,
+    /// No program was attached.
+    Detached,
+    /// Too many events waited for their container's name.
+    HeldFull,
+    /// The queue to the exporter was full.
+    QueueFull,
+    /// Shed on purpose, lowest severity first.
+    Shed,
+    /// The record was malformed or could not be encoded.
+    Encode,
+    /// The receiver refused it for good.
+    Rejected,
+    /// It waited longer than it may.
+    Expired,
+    /// The spool on disk had no room.
+    SpoolFull,
+    /// The deadline of the shutdown came first.
+    Shutdown,
+}
+
+impl Dropped {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::RingFull,
+        Self::HookMissed,
+        Self::Detached,
+        Self::HeldFull,
+        Self::QueueFull,
+        Self::Shed,
+        Self::Encode,
+        Self::Rejected,
+        Self::Expired,
+        Self::SpoolFull,
+        Self::Shutdown,
+    ];
+
+    /// The reason as metrics, logs and loss records name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::HookMissed => "hook_missed",
+            Self::Detached => "detached",
+            Self::HeldFull => "held_full",
+            Self::QueueFull => "queue_full",
+            Self::Shed => "shed",
+            Self::Encode => "encode",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::SpoolFull => "spool_full",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
