@@ -1,0 +1,5 @@
+//! The test bench.
+
+pub mod initramfs;
+pub mod kernels;
+pub mod vm;
