@@ -73,8 +73,9 @@ fn command(kernel: &Kernel, threads: Threads, initramfs: &Path) -> Command {
     let threads = if threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
     command.args(["-accel", threads, "-m", "1024", "-smp", "2"]);
     let console = if kernel.arch == "x86_64" {
-        // Five-level page tables and counters cost emulation time and are not what is tested.
-        command.args(["-cpu", "max,la57=off,pmu=off"]);
+        // Five-level page tables and counters cost emulation time and are not what is tested. QEMU 7.2 now and then
+        // gives cmpxchg16b wrong flags, of which one boot in ten died.
+        command.args(["-cpu", "max,la57=off,pmu=off,cx16=off"]);
         "ttyS0"
     } else {
         command.args(["-M", "virt", "-cpu", "cortex-a72"]);
