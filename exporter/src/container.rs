@@ -1,5 +1,7 @@
 //! Who acted: cgroup id -> [`Container`].
 
+pub mod cgroup;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
