@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let copy = out.join("programs.o");
     fs::copy(&object, &copy).with_context(|| format!("copying {}", object.display()))?;
     let hash = Sha256::digest(fs::read(&copy)?);
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash.iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
     println!("cargo::rustc-env=INOTRAIL_OBJECT_SHA256={hash}");
     println!("cargo::rustc-env=INOTRAIL_GIT_REVISION={}", revision(workspace));
     Ok(())

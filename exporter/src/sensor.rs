@@ -106,7 +106,6 @@ pub enum AttemptError {
 }
 
 /// Attached programs and the ring they write to. Dropping it detaches them.
-#[derive(Debug)]
 pub struct Sensor {
     backend: Backend,
     attempts: Vec<Attempt>,
@@ -165,12 +164,14 @@ impl Sensor {
         layout: &Layout,
         features: &layout::Features,
     ) -> Result<Self, AttemptError> {
-        let cpus = nr_cpus().map_err(|(what, error)| AttemptError::Maps(format!("{what}: {error}")))?;
+        let cpus = nr_cpus()
+            .map(|cpus| cpus.get() as usize)
+            .map_err(|(what, error)| AttemptError::Maps(format!("{what}: {error}")))?;
         let mut ebpf =
             load(layout, options.ring_bytes, cpus).map_err(|error| AttemptError::Maps(backend::chain(&error)))?;
         let maps = |error: io::Error| AttemptError::Maps(error.to_string());
-        let counters = CounterMap::new(&take(&mut ebpf, map::COUNTERS)?, cpus).map_err(maps)?;
-        let control = ControlMap::new(&take(&mut ebpf, map::CONTROL)?).map_err(maps)?;
+        let counters = CounterMap::new(get(&ebpf, map::COUNTERS)?, cpus).map_err(maps)?;
+        let control = ControlMap::new(get(&ebpf, map::CONTROL)?).map_err(maps)?;
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
         let ring = RingBuf::try_from(take(&mut ebpf, map::EVENTS)?).map_err(unfit)?;
         let mut scopes: HashMap<MapData, u64, u32> =
@@ -252,6 +253,11 @@ fn load(layout: &Layout, ring_bytes: u32, cpus: usize) -> Result<Ebpf, EbpfError
         .map_max_entries(map::EVENTS, ring_bytes)
         .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT)
         .load(OBJECT)
+}
+
+/// The map stays with the object: its programs are yet to be loaded.
+fn get<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a aya::maps::Map, AttemptError> {
+    ebpf.map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, AttemptError> {

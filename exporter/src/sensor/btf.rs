@@ -41,7 +41,6 @@ const MAGIC: u16 = 0xeb9f;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
-const TYPEDEF: u32 = 8;
 const FUNC: u32 = 12;
 
 impl Btf {
@@ -88,14 +87,10 @@ impl Btf {
         Some(offset)
     }
 
-    /// Names of a function's parameters; of a tracepoint's, by its type `btf_trace_<name>`, whose first is `__data`.
+    /// Names of a function's parameters. A tracepoint's are those of `__traceiter_<name>`, behind `__data`.
     #[must_use]
     pub fn parameters(&self, function: &str) -> Option<Vec<&str>> {
-        let prototype = match self.find(function, FUNC) {
-            Some(function) => self.target(function)?,
-            // typedef of a pointer to the prototype
-            None => self.target(self.target(self.find(function, TYPEDEF)?)?)?,
-        };
+        let prototype = self.target(self.find(function, FUNC)?)?;
         let offset = *self.types.get(prototype)?;
         (0..self.length(prototype)?).map(|index| self.string(u32_at(&self.bytes, offset + 12 + 8 * index)?)).collect()
     }
@@ -135,10 +130,11 @@ impl Btf {
             if self.is_named(at, name) {
                 return Some((offset, target));
             }
-            if self.is_named(at, "") && matches!(self.kind(target), Some(STRUCT | UNION)) {
-                if let Some((inner, found)) = self.member(target, name, depth + 1) {
-                    return Some((offset + inner, found));
-                }
+            if self.is_named(at, "")
+                && matches!(self.kind(target), Some(STRUCT | UNION))
+                && let Some((inner, found)) = self.member(target, name, depth + 1)
+            {
+                return Some((offset + inner, found));
             }
         }
         None

@@ -82,10 +82,10 @@ fn version(release: &str) -> (u32, u32) {
 /// debugfs says it exactly; without it the command line does, and else what the kernel was built as.
 fn preemption(build: &str, version: (u32, u32)) -> Preemption {
     let debugfs = ["/sys/kernel/debug/sched/preempt", "/sys/kernel/debug/sched_preempt"];
-    if let Some(text) = debugfs.iter().find_map(|path| fs::read_to_string(Path::new(path)).ok()) {
-        if let Some(model) = selected(&text) {
-            return model;
-        }
+    if let Some(text) = debugfs.iter().find_map(|path| fs::read_to_string(Path::new(path)).ok())
+        && let Some(model) = selected(&text)
+    {
+        return model;
     }
     let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     guess(build, &command_line, version)

@@ -88,7 +88,7 @@ fn features(btf: &Btf, layout: &Layout) -> Features {
     let nameidata = [layout.task_nameidata, layout.nameidata_path, layout.nameidata_name, layout.filename_name];
     // By the parameter's place and never by version: vendors port signatures back.
     let place = btf.parameters("inode_permission").and_then(|names| names.iter().position(|name| *name == "inode"));
-    let complete = btf.parameters("btf_trace_io_uring_complete").unwrap_or_default();
+    let complete = btf.parameters("__traceiter_io_uring_complete").unwrap_or_default();
     let io_uring = match (complete.get(2), complete.get(3), complete.get(4)) {
         (Some(&"req"), Some(&"cqe"), _) if layout.io_cqe_res != ABSENT => Some(IoUring::Entry),
         (Some(&"req"), _, Some(&"res")) => Some(IoUring::Result),

@@ -19,7 +19,7 @@ pub struct CounterMap {
 
 /// What user space changes while the programs run.
 #[derive(Debug)]
-pub struct ControlMap {
+pub(super) struct ControlMap {
     memory: MmapRaw,
 }
 
@@ -31,6 +31,7 @@ impl CounterMap {
 
     /// The totals of one program over all CPUs. Each count is exact; together they are not one moment's.
     #[must_use]
+    #[expect(clippy::cast_ptr_alignment, reason = "a mapping starts at a page")]
     pub fn totals(&self, program: u32) -> Counters {
         let mut totals = [0u64; COUNTERS.len()];
         for cpu in 0..self.cpus {
@@ -52,6 +53,7 @@ impl ControlMap {
     }
 
     /// Changes take effect with the next access on each CPU.
+    #[expect(clippy::cast_ptr_alignment, reason = "a mapping starts at a page")]
     pub(super) fn set(&self, control: Control) {
         // SAFETY: the mapping holds one aligned Control; the two words are independent of each other.
         unsafe {

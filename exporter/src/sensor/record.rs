@@ -44,7 +44,7 @@ impl Record<'_> {
 ///
 /// # Errors
 /// The bytes are no record.
-pub fn parse<'a>(bytes: &'a [u8], path: &'a mut Vec<u8>) -> Result<Record<'a>, Malformed> {
+pub(super) fn parse<'a>(bytes: &'a [u8], path: &'a mut Vec<u8>) -> Result<Record<'a>, Malformed> {
     let (header, strings) = Header::ref_from_prefix(bytes).map_err(|_| Malformed("shorter than a header"))?;
     let requested_end = usize::from(header.requested_len);
     let arguments_end = requested_end + usize::from(header.arguments_len);
@@ -74,7 +74,11 @@ fn compose(bits: u32, components: &[u8], requested: &[u8], path: &mut Vec<u8>) -
         return Ok(());
     }
     let Some(components) = components.strip_suffix(&[0]) else {
-        return if components.is_empty() { root(bits, requested, path) } else { Err(Malformed("an open component")) };
+        if !components.is_empty() {
+            return Err(Malformed("an open component"));
+        }
+        root(bits, requested, path);
+        return Ok(());
     };
     for component in components.rsplit(|byte| *byte == 0) {
         // No file system has such a name: what the kernel copied was no name.
@@ -94,7 +98,7 @@ fn compose(bits: u32, components: &[u8], requested: &[u8], path: &mut Vec<u8>) -
 }
 
 /// No component at all: the root itself, unless the walk was cut before the first.
-fn root(bits: u32, requested: &[u8], path: &mut Vec<u8>) -> Result<(), Malformed> {
+fn root(bits: u32, requested: &[u8], path: &mut Vec<u8>) {
     if bits & (flags::TRUNCATED | flags::RACED) == 0 {
         if bits & flags::BASE != 0 {
             join(path, requested);
@@ -103,7 +107,6 @@ fn root(bits: u32, requested: &[u8], path: &mut Vec<u8>) -> Result<(), Malformed
             path.push(b'/');
         }
     }
-    Ok(())
 }
 
 /// Appends a request to the directory where it starts. `.` and empty components go; `..` stays: what it means depends on
