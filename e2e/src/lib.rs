@@ -1,0 +1,6 @@
+//! The test bench.
+
+pub mod accesses;
+pub mod initramfs;
+pub mod kernels;
+pub mod vm;
