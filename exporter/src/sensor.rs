@@ -1,0 +1,3 @@
+//! The kernel side: what was loaded and attached.
+
+pub mod report;
