@@ -12,13 +12,16 @@ use zerocopy::IntoBytes as _;
 
 pub mod backend;
 pub mod btf;
+mod check;
 pub mod kernel;
 pub mod layout;
 mod memory;
 mod misses;
 mod record;
+pub mod report;
 mod self_test;
 
+pub use check::check;
 pub use memory::CounterMap;
 pub use misses::Misses;
 pub use record::{Malformed, Record};
