@@ -12,3 +12,4 @@
 pub mod container;
 pub mod event;
 pub mod metrics;
+pub mod process;
