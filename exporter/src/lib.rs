@@ -18,6 +18,7 @@ pub mod event;
 pub mod filter;
 pub mod metrics;
 pub mod otlp;
+pub mod process;
 pub mod sensor;
 pub mod sink;
 pub mod version;
