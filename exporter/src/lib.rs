@@ -10,6 +10,9 @@
 //! tasks replace; it never waits on a network. What it cannot keep is a [`metrics::Dropped`] with a reason.
 
 pub mod admin;
+pub mod app;
+pub mod capability;
+pub mod cli;
 pub mod config;
 pub mod container;
 pub mod errno;
