@@ -1,5 +1,7 @@
 //! Who acted: cgroup id -> [`Container`].
 
+pub mod cgroup;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,6 +75,7 @@ impl Container {
     }
 
     /// The number of the next event of this container, from 1.
+    #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.stream.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -13,6 +13,7 @@ pub mod admin;
 pub mod app;
 pub mod capability;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod container;
 pub mod errno;
