@@ -10,6 +10,8 @@
 //! tasks replace; it never waits on a network. What it cannot keep is a [`metrics::Dropped`] with a reason.
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod container;
@@ -18,6 +20,7 @@ pub mod event;
 pub mod filter;
 pub mod metrics;
 pub mod otlp;
+pub mod pipeline;
 pub mod process;
 pub mod sensor;
 pub mod sink;

@@ -133,18 +133,15 @@ impl<O: Output> Stages<O> {
             count: 1,
         };
         let id = access.header.cgroup_id;
-        match snapshot.get(id) {
-            Some(container) => {
-                let event = event(container);
-                deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
-            }
-            None => {
-                if !held.waits_for(id) {
-                    self.cgroups.unknown(id);
-                }
-                held.push(event(held::nobody()), &self.metrics);
-            }
+        if let Some(container) = snapshot.get(id) {
+            let event = event(container);
+            deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
+            return;
         }
+        if !held.waits_for(id) {
+            self.cgroups.unknown(id);
+        }
+        held.push(event(held::nobody()), &self.metrics);
     }
 
     fn deliver(&mut self, event: Event<'_>) {

@@ -1,8 +1,8 @@
 //! Events on stdout: a table for people, JSON lines for programs.
 
-mod escape;
 mod json;
 mod otlp_json;
+mod printable;
 mod printer;
 #[cfg(test)]
 pub(crate) mod sample;

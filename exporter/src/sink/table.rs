@@ -13,7 +13,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::escape::Escaped;
+use super::printable::Printable;
 use crate::container::{Container, Origin};
 use crate::errno;
 use crate::event::{AccessMode, Event, Operation, Outcome};
@@ -60,7 +60,7 @@ impl Table {
         container(event.container, &mut self.cell);
         self.shorten();
         self.put(line, PLAIN, self.container_width);
-        let _infallible = write!(self.cell, "{}[{}]", Escaped(event.access.comm()), event.access.header.tgid);
+        let _infallible = write!(self.cell, "{}[{}]", Printable(event.access.comm()), event.access.header.tgid);
         self.put(line, PLAIN, PROCESS);
         self.cell.push_str(access(event));
         self.put(line, PLAIN, 9);
@@ -139,7 +139,7 @@ impl Table {
         let path = if access.path.is_empty() { access.requested } else { access.path };
         let _infallible = match path {
             b"" => line.write_char('?'),
-            path => write!(line, "{}", Escaped(path)),
+            path => write!(line, "{}", Printable(path)),
         };
         if event.count > 1 {
             let _infallible = write!(line, " x{}", event.count);
@@ -170,11 +170,11 @@ fn container(container: &Container, cell: &mut String) {
         Some(pod) => write!(
             cell,
             "{}/{}/{}",
-            Escaped(pod.namespace.as_bytes()),
-            Escaped(pod.name.as_bytes()),
-            Escaped(name.as_bytes())
+            Printable(pod.namespace.as_bytes()),
+            Printable(pod.name.as_bytes()),
+            Printable(name.as_bytes())
         ),
-        None => write!(cell, "{}", Escaped(name.as_bytes())),
+        None => write!(cell, "{}", Printable(name.as_bytes())),
     };
 }
 

@@ -6,9 +6,9 @@ use std::fmt::{self, Write as _};
 ///
 /// Control and formatting characters (also those that change the writing direction) become `\u{1b}`, invalid UTF-8
 /// `\xff`, and a backslash `\\`, so that the text is unambiguous.
-pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Printable<'a>(pub(crate) &'a [u8]);
 
-impl fmt::Display for Escaped<'_> {
+impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn escapes() {
-        let check = |bytes: &[u8], expected| assert_eq!(Escaped(bytes).to_string(), expected);
+        let check = |bytes: &[u8], expected| assert_eq!(Printable(bytes).to_string(), expected);
         check(b"/etc/passwd", "/etc/passwd");
         check("/home/zo\u{eb}/\u{4f60}\u{597d} 'x' \"y\"".as_bytes(), "/home/zo\u{eb}/\u{4f60}\u{597d} 'x' \"y\"");
         check(b"/tmp/\x1b[2Jx\n\r\t\x07\0\x7f", "/tmp/\\u{1b}[2Jx\\n\\r\\t\\u{7}\\0\\u{7f}");
@@ -49,7 +49,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn nothing_unprintable_is_left(bytes: Vec<u8>) {
-            let text = Escaped(&bytes).to_string();
+            let text = Printable(&bytes).to_string();
             proptest::prop_assert!(!text.chars().any(char::is_control), "{text:?}");
         }
     }
