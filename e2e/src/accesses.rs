@@ -2,12 +2,13 @@
 //! natively and in test machines.
 
 mod cgroup;
-mod child;
 mod mounts;
 mod opens;
 mod paths;
 mod processes;
 mod program;
+mod run;
+mod watch;
 
 use std::{
     ffi::OsStr,
@@ -21,7 +22,8 @@ use inotrail::event::{Access, AccessMode, Backend, Operation, Outcome};
 use inotrail_ebpf::{flags, kind};
 
 pub use cgroup::Cgroup;
-pub use child::{Child, access};
+pub use run::{RING_BYTES, access, prove};
+pub use watch::{Watch, base, spawn};
 
 /// One access, or a few that belong together.
 #[derive(Clone, Copy)]

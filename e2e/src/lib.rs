@@ -3,4 +3,5 @@
 pub mod accesses;
 pub mod initramfs;
 pub mod kernels;
+pub mod load;
 pub mod vm;
