@@ -15,6 +15,8 @@ use inotrail::container::cgroup::Hierarchy;
 #[derive(Debug)]
 pub struct Cgroup {
     folder: PathBuf,
+    /// Its name below the root of the hierarchy.
+    pub name: String,
     /// Its id in the kernel.
     pub id: u64,
 }
@@ -25,10 +27,11 @@ impl Cgroup {
     /// # Errors
     /// Where the hierarchy is not writable.
     pub fn new(hierarchy: &Hierarchy, name: &str) -> Result<Self> {
-        let folder = hierarchy.root.join(format!("inotrail-{name}-{}", process::id()));
+        let name = format!("inotrail-{name}-{}", process::id());
+        let folder = hierarchy.root.join(&name);
         fs::create_dir(&folder).with_context(|| format!("make the cgroup {}", folder.display()))?;
         let id = fs::metadata(&folder)?.ino();
-        Ok(Self { folder, id })
+        Ok(Self { folder, name, id })
     }
 
     /// The file that takes processes in.

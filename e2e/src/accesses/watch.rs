@@ -53,11 +53,9 @@ impl Watch {
             backend: Some(backend),
             btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
             ring_bytes,
-            controller: hierarchy.controller,
-            hierarchy: hierarchy.id,
-            keep_others: false,
-            scopes: vec![(cgroup.id, true)],
-            own_cgroup: hierarchy.own_id().context("this process is in no cgroup of the hierarchy")?,
+            root: Path::new("/").join(&cgroup.name),
+            exclude: Vec::new(),
+            hierarchy,
             include_self: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;

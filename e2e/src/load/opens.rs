@@ -102,13 +102,13 @@ pub fn open_unique(opens: Opens, folder: &Path, procs: &Path) -> Result<()> {
             .map(|thread| {
                 let barrier = &barrier;
                 scope.spawn(move || {
-                    let files: Vec<_> = (0..opens.each).map(|number| file(folder, thread, number)).collect();
                     barrier.wait();
                     barrier.wait();
                     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-                    files
-                        .iter()
-                        .try_for_each(|file| rustix::fs::open(file, flags, Mode::from_raw_mode(0o600)).map(drop))
+                    // One name at a time: the C library opens a file of /proc when it gives much memory back.
+                    (0..opens.each)
+                        .map(|number| file(folder, thread, number))
+                        .try_for_each(|file| rustix::fs::open(&file, flags, Mode::from_raw_mode(0o600)).map(drop))
                 })
             })
             .collect();
