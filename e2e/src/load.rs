@@ -48,6 +48,7 @@ struct Books {
 
 impl Books {
     fn see(&mut self, header: &Header) {
+        self.events += 1;
         let sequence = header.sequence;
         if let Some(last) = self.last.insert((header.program, header.cpu), sequence) {
             self.backwards += u64::from(sequence <= last);
@@ -68,9 +69,8 @@ fn run(
     let mut books = Books::default();
     let mut wrong = None;
     let mut take = |record: &Record<'_>| {
-        books.see(record.header());
-        if let Record::Access(_) = record {
-            books.events += 1;
+        if let Record::Access(access) = record {
+            books.see(access.header);
             if let Err(error) = each(record) {
                 wrong.get_or_insert(error);
             }
