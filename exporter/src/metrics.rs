@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 
+mod registry;
+
+pub use registry::{KernelCount, registry};
+
 /// Every count of user space, one owner each; cheap to bump from the event path (a relaxed add).
 #[derive(Debug)]
 pub struct Metrics {

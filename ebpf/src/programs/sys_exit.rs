@@ -14,7 +14,7 @@ use inotrail_ebpf::{REQUESTED_MAX, confidence, flags, kind, mask, program};
 use super::kernel::{at, read};
 use super::record::{Scratch, begin, count, current, emit, set_requested};
 use super::scope::{cgroup_id, keeps};
-use super::syscall::{COMPAT_BIT, Call, compat, native};
+use super::syscall::{COMPAT_BIT, Call, Number, compat, native};
 use super::walk::walk;
 
 const O_CREAT: u32 = 0o100;
@@ -120,7 +120,8 @@ fn arguments(registers: u64, is_compat: bool) -> Arguments {
 }
 
 #[inline(always)]
-fn exit(registers: u64, number: u64, result: i64) {
+fn exit(registers: u64, number: Number, result: i64) {
+    let number = number as u64;
     let (as_native, as_compat) = (native(number), compat(number));
     if as_native == Call::None && as_compat == Call::None {
         return;
@@ -238,7 +239,7 @@ pub(crate) fn sys_exit_raw(ctx: RawTracePointContext) -> i32 {
 pub(crate) fn sys_exit_btf(ctx: BtfTracePointContext) -> i32 {
     let registers: u64 = ctx.arg(0);
     // SAFETY: the verifier knows the argument as a trusted pointer to pt_regs and checks the offset.
-    let number = unsafe { core::ptr::read_volatile((registers + u64::from(at!(regs_number))) as *const u64) };
+    let number = unsafe { core::ptr::read_volatile((registers + u64::from(at!(regs_number))) as *const Number) };
     exit(registers, number, ctx.arg(1));
     0
 }

@@ -102,3 +102,10 @@ pub(super) const COMPAT_BIT: u32 = 0x2;
 /// `thread_info.flags & _TIF_32BIT`
 #[cfg(bpf_target_arch = "aarch64")]
 pub(super) const COMPAT_BIT: u32 = 1 << 22;
+
+/// `pt_regs.orig_ax`
+#[cfg(bpf_target_arch = "x86_64")]
+pub(super) type Number = u64;
+/// `pt_regs.syscallno`
+#[cfg(bpf_target_arch = "aarch64")]
+pub(super) type Number = u32;
