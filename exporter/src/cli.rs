@@ -31,9 +31,6 @@ pub enum Error {
     /// The page that `man` was asked for does not exist.
     #[error("there is no page '{0}': leave it out, or name a subcommand")]
     NoPage(String),
-    /// Capabilities are missing.
-    #[error("missing {}: run as root, or add these capabilities to the container's security context", .0.join(" and "))]
-    Capabilities(Vec<&'static str>),
     /// stdout failed.
     #[error("cannot write to stdout: {0}")]
     Output(io::Error),
@@ -61,14 +58,6 @@ pub fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Check(args) => check::check(*args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { page } => generate::man(page.as_deref()),
-    }
-}
-
-/// Nothing can be hooked without these: said before anything is tried.
-fn require_capabilities() -> Result<(), Error> {
-    match crate::capability::missing() {
-        missing if missing.is_empty() => Ok(()),
-        missing => Err(Error::Capabilities(missing)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::FromArgMatches;
 use inotrail::cli::{self, EXIT_USAGE};
 use inotrail::config;

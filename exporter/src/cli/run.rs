@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::{Error, require_capabilities};
+use super::Error;
 use crate::config::args::RunArgs;
 use crate::{app, config};
 
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Error> {
     let config = config::Run::try_from(args)?;
-    require_capabilities()?;
     app::run(config)?;
     Ok(ExitCode::SUCCESS)
 }

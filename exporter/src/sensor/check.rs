@@ -19,9 +19,9 @@ pub fn check(options: &Options, cgroups: String) -> Report {
         cgroups,
         ..Report::default()
     };
-    let layout = Btf::load(&options.btf)
-        .map_err(|error| error.to_string())
-        .and_then(|btf| layout::resolve(&btf, options.controller, options.hierarchy).map_err(|error| error.to_string()));
+    let layout = Btf::load(&options.btf).map_err(|error| error.to_string()).and_then(|btf| {
+        layout::resolve(&btf, options.controller, options.hierarchy).map_err(|error| error.to_string())
+    });
     report.btf = match &layout {
         Ok(_) => options.btf.display().to_string(),
         Err(reason) => reason.clone(),
@@ -29,7 +29,10 @@ pub fn check(options: &Options, cgroups: String) -> Report {
     let features = match layout {
         Ok((_, features)) if report.missing_capabilities.is_empty() => features,
         Ok(_) => {
-            report.why = format!("missing {}: run as root, or give these capabilities", report.missing_capabilities.join(" and "));
+            report.why = format!(
+                "missing {}: run as root, or give these capabilities",
+                report.missing_capabilities.join(" and ")
+            );
             return report;
         }
         Err(reason) => {
