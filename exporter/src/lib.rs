@@ -22,6 +22,8 @@ pub mod event;
 pub mod filter;
 pub mod metrics;
 pub mod otlp;
+pub mod pipeline;
+pub mod process;
 pub mod sensor;
 pub mod sink;
 pub mod version;

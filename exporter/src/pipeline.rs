@@ -1,4 +1,4 @@
-//! The sensor thread's work on each record: who was it, is it wanted, number it, give it to the sink.
+//! The sensor thread's work on each record: who was it, is it wanted, number it, hand it on.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ mod held;
 use held::Held;
 
 /// Where events end: `run`'s batches, or what `trace` prints.
-pub trait Sink {
+pub trait Output {
     /// Whether the event is wanted at all. Asked before it gets its number, so that a stream has no holes.
     fn wants(&self, event: &Event<'_>) -> bool;
 
@@ -26,14 +26,14 @@ pub trait Sink {
     fn drained(&mut self, now_ns: u64) -> ControlFlow<()>;
 }
 
-/// Tables and the sink, all owned by the sensor thread.
-pub struct Pipeline<S> {
-    stages: Stages<S>,
+/// Tables and the output, all owned by the sensor thread.
+pub struct Pipeline<O> {
+    stages: Stages<O>,
     held: Held,
 }
 
 /// Everything but the events that wait, so that both can be borrowed at once.
-struct Stages<S> {
+struct Stages<O> {
     backend: Backend,
     host: bool,
     clock: Clock,
@@ -42,11 +42,11 @@ struct Stages<S> {
     cgroups: CgroupEvents,
     processes: ProcessTable,
     metrics: Arc<Metrics>,
-    sink: S,
+    output: O,
     done: bool,
 }
 
-impl<S: Sink> Pipeline<S> {
+impl<O: Output> Pipeline<O> {
     /// `host`: whether processes outside containers are reported.
     pub fn new(
         backend: Backend,
@@ -54,7 +54,7 @@ impl<S: Sink> Pipeline<S> {
         (containers, cgroups): (Containers, CgroupEvents),
         processes: ProcessTable,
         metrics: Arc<Metrics>,
-        sink: S,
+        output: O,
     ) -> Self {
         let clock = Clock::now();
         let stages = Stages {
@@ -66,13 +66,13 @@ impl<S: Sink> Pipeline<S> {
             cgroups,
             processes,
             metrics,
-            sink,
+            output,
             done: false,
         };
         Self { stages, held: Held::default() }
     }
 
-    /// Empties the ring into the sink. Returns the bytes of the records, or breaks when the sink wants no more.
+    /// Empties the ring into the output. Returns the bytes of the records, or breaks when the output wants no more.
     pub fn drain(&mut self, sensor: &mut Sensor) -> ControlFlow<(), usize> {
         let Self { stages, held } = self;
         stages.clock.refresh();
@@ -82,21 +82,21 @@ impl<S: Sink> Pipeline<S> {
         held.release(stages.observed_ns, &snapshot, |event| stages.deliver(event));
         let bytes = sensor.drain(|record| stages.record(record, &snapshot, held));
         drop(snapshot);
-        match stages.sink.drained(stages.observed_ns) {
+        match stages.output.drained(stages.observed_ns) {
             ControlFlow::Continue(()) if !stages.done => ControlFlow::Continue(bytes),
             _ => ControlFlow::Break(()),
         }
     }
 
-    /// Lets go of what still waits for a container's name, and gives the sink back.
-    pub fn finish(mut self) -> S {
+    /// Lets go of what still waits for a container's name, and gives the output back.
+    pub fn finish(mut self) -> O {
         let stages = &mut self.stages;
         self.held.release_all(|event| stages.deliver(event));
-        self.stages.sink
+        self.stages.output
     }
 }
 
-impl<S: Sink> Stages<S> {
+impl<O: Output> Stages<O> {
     fn record(&mut self, record: Result<Record<'_>, Malformed>, snapshot: &Snapshot, held: &mut Held) {
         match record {
             Ok(Record::Access(access)) => self.access(access, snapshot, held),
@@ -133,29 +133,26 @@ impl<S: Sink> Stages<S> {
             count: 1,
         };
         let id = access.header.cgroup_id;
-        match snapshot.get(id) {
-            Some(container) => {
-                let event = event(container);
-                deliver(self.host, &mut self.sink, &self.metrics, &mut self.done, event);
-            }
-            None => {
-                if !held.waits_for(id) {
-                    self.cgroups.unknown(id);
-                }
-                held.push(event(held::nobody()), &self.metrics);
-            }
+        if let Some(container) = snapshot.get(id) {
+            let event = event(container);
+            deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
+            return;
         }
+        if !held.waits_for(id) {
+            self.cgroups.unknown(id);
+        }
+        held.push(event(held::nobody()), &self.metrics);
     }
 
     fn deliver(&mut self, event: Event<'_>) {
-        deliver(self.host, &mut self.sink, &self.metrics, &mut self.done, event);
+        deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
     }
 }
 
 /// Decides, numbers and hands over. Free of `self`, because the event borrows from the process table.
-fn deliver<S: Sink>(host: bool, sink: &mut S, metrics: &Metrics, done: &mut bool, mut event: Event<'_>) {
+fn deliver<O: Output>(host: bool, output: &mut O, metrics: &Metrics, done: &mut bool, mut event: Event<'_>) {
     let container: &Container = event.container;
-    if !host && !matches!(container.origin, Origin::Container { .. }) || !sink.wants(&event) {
+    if !host && !matches!(container.origin, Origin::Container { .. }) || !output.wants(&event) {
         return;
     }
     if matches!(container.origin, Origin::Container { resolved: false, .. }) {
@@ -163,7 +160,7 @@ fn deliver<S: Sink>(host: bool, sink: &mut S, metrics: &Metrics, done: &mut bool
     }
     event.sequence = container.next_sequence();
     metrics.emitted.inc();
-    if sink.event(&event).is_break() {
+    if output.event(&event).is_break() {
         *done = true;
     }
 }

@@ -18,7 +18,7 @@ use prost::Message;
 use serde::Serialize;
 use serde_json::Serializer;
 
-pub use printer::{Limits, Printer};
+pub use printer::{Limits, Printer, Stop};
 
 use crate::batch::{self, Batch};
 use crate::config::choice::TraceOutput;

@@ -17,7 +17,7 @@ const COLUMNS: u16 = 100;
 
 pub(super) fn check(args: CheckArgs) -> Result<ExitCode, Error> {
     let output = args.output;
-    let report = app::check(config::Check::try_from(args)?)?;
+    let report = app::check(&config::Check::try_from(args)?)?;
     let text = match output {
         CheckOutput::Table => {
             let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(COLUMNS, |size| size.ws_col);

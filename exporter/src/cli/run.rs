@@ -8,6 +8,6 @@ use crate::{app, config};
 
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Error> {
     let config = config::Run::try_from(args)?;
-    app::run(config)?;
+    app::run(&config)?;
     Ok(ExitCode::SUCCESS)
 }

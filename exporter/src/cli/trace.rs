@@ -25,7 +25,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<ExitCode, Error> {
     let sink = Sink::new(out, args.output, config.node.clone(), color, columns);
     let printer = Printer::new(sink, filter, Limits { count: args.count.map(u64::from), duration: args.duration });
     let metrics = Arc::new(Metrics::default());
-    let printer = app::trace(config, &metrics, printer)?;
+    let printer = app::trace(&config, &metrics, printer)?;
     let shown = printer.finish().map_err(Error::Output)?;
     let _closed = writeln!(io::stderr(), "inotrail: {}", summary(shown, &metrics));
     Ok(ExitCode::SUCCESS)

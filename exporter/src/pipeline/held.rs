@@ -18,12 +18,7 @@ const DEADLINE_NS: u64 = 10_000_000_000;
 
 /// Stands for a container that nobody could name.
 static NOBODY: LazyLock<Arc<Container>> = LazyLock::new(|| {
-    Arc::new(Container::new(Origin::Container {
-        id: String::new(),
-        name: String::new(),
-        runtime: "",
-        resolved: false,
-    }))
+    Arc::new(Container::new(Origin::Container { id: String::new(), name: String::new(), runtime: "", resolved: false }))
 });
 
 pub(super) fn nobody() -> &'static Arc<Container> {

@@ -20,7 +20,7 @@ pub fn check(options: &Options, cgroups: String) -> Report {
         ..Report::default()
     };
     let layout = Btf::load(&options.btf).map_err(|error| error.to_string()).and_then(|btf| {
-        layout::resolve(&btf, options.controller, options.hierarchy).map_err(|error| error.to_string())
+        layout::resolve(&btf, options.hierarchy.controller, options.hierarchy.id).map_err(|error| error.to_string())
     });
     report.btf = match &layout {
         Ok(_) => options.btf.display().to_string(),

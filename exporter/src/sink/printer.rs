@@ -28,21 +28,29 @@ pub struct Limits {
     pub duration: Option<Duration>,
 }
 
+/// Why to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A limit was reached.
+    Limit,
+    /// The output takes no more: see [`Printer::finish`].
+    Output,
+}
+
 impl<W: Write> Printer<W> {
     /// Nothing was shown yet.
     pub fn new(sink: Sink<W>, filter: Filter, limits: Limits) -> Self {
         Self { sink, filter, limits, deadline: None, shown: 0, failure: None }
     }
 
-    /// Whether the event passes the filter and is not one too many.
+    /// Whether the event passes the filter, and more are wanted.
     #[must_use]
     pub fn wants(&self, event: &Event<'_>) -> bool {
         self.stopped().is_continue() && self.filter.matches(event)
     }
 
-    /// Shows an event. Breaks when no further one is wanted.
-    pub fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
-        self.stopped()?;
+    /// Shows an event that is wanted.
+    pub fn show(&mut self, event: &Event<'_>) -> ControlFlow<Stop> {
         let written = self.sink.write(event);
         self.check(written)?;
         self.shown += 1;
@@ -50,18 +58,14 @@ impl<W: Write> Printer<W> {
     }
 
     /// To be called after each drain of the ring, also when it was empty: hands lines on and looks at the time.
-    pub fn drained(&mut self) -> ControlFlow<()> {
-        self.drained_at(Instant::now())
-    }
-
-    fn drained_at(&mut self, now: Instant) -> ControlFlow<()> {
+    pub fn drained(&mut self, now: Instant) -> ControlFlow<Stop> {
         let flushed = self.sink.flush();
         self.check(flushed)?;
         if self.deadline.is_none() {
             self.deadline = self.limits.duration.and_then(|duration| now.checked_add(duration));
         }
         match self.deadline {
-            Some(deadline) if now >= deadline => ControlFlow::Break(()),
+            Some(deadline) if now >= deadline => ControlFlow::Break(Stop::Limit),
             _ => self.stopped(),
         }
     }
@@ -81,22 +85,22 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    fn stopped(&self) -> ControlFlow<()> {
+    fn stopped(&self) -> ControlFlow<Stop> {
         if self.failure.is_some() {
-            return ControlFlow::Break(());
+            return ControlFlow::Break(Stop::Output);
         }
         match self.limits.count {
-            Some(count) if self.shown >= count => ControlFlow::Break(()),
+            Some(count) if self.shown >= count => ControlFlow::Break(Stop::Limit),
             _ => ControlFlow::Continue(()),
         }
     }
 
-    fn check(&mut self, result: io::Result<()>) -> ControlFlow<()> {
+    fn check(&mut self, result: io::Result<()>) -> ControlFlow<Stop> {
         match result {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 self.failure = Some(error);
-                ControlFlow::Break(())
+                ControlFlow::Break(Stop::Output)
             }
         }
     }
@@ -134,12 +138,13 @@ mod tests {
         let filter = Filter { denied: true, ..Filter::default() };
         let mut printer = printer(Vec::new(), filter, Limits { count: Some(2), ..Limits::default() });
         let denied = Sample { result: -13, ..Sample::default() };
-        let mut give =
-            |sample: &Sample| sample.with(|event| printer.wants(event).then(|| printer.event(event).is_continue()));
-        assert_eq!(give(&Sample::default()), None);
-        assert_eq!(give(&denied), Some(true));
-        assert_eq!(give(&denied), Some(false));
-        assert_eq!(give(&denied), None);
+        let mut give = |sample: &Sample| {
+            sample.with(|event| if printer.wants(event) { printer.show(event) } else { ControlFlow::Continue(()) })
+        };
+        assert_eq!(give(&Sample::default()), ControlFlow::Continue(()));
+        assert_eq!(give(&denied), ControlFlow::Continue(()));
+        assert_eq!(give(&denied), ControlFlow::Break(Stop::Limit));
+        assert_eq!(give(&denied), ControlFlow::Continue(()), "nothing more is wanted");
         assert_eq!(printer.finish().expect("finish"), 2);
     }
 
@@ -148,9 +153,9 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut printer = printer(Vec::new(), Filter::default(), Limits { duration: Some(second), count: None });
         let start = Instant::now() + Duration::from_secs(100);
-        assert_eq!(printer.drained_at(start), ControlFlow::Continue(()));
-        assert_eq!(printer.drained_at(start + second / 2), ControlFlow::Continue(()));
-        assert_eq!(printer.drained_at(start + second), ControlFlow::Break(()));
+        assert_eq!(printer.drained(start), ControlFlow::Continue(()));
+        assert_eq!(printer.drained(start + second / 2), ControlFlow::Continue(()));
+        assert_eq!(printer.drained(start + second), ControlFlow::Break(Stop::Limit));
     }
 
     #[test]
@@ -158,11 +163,11 @@ mod tests {
         let give = |kind| {
             let mut printer = printer(Closing(100, kind), Filter::default(), Limits::default());
             let sample = Sample::default();
-            let first = sample.with(|event| printer.event(event));
-            (first, sample.with(|event| printer.event(event)), printer.finish())
+            let first = sample.with(|event| printer.show(event));
+            (first, sample.with(|event| printer.show(event)), printer.finish())
         };
         let (first, second, end) = give(io::ErrorKind::BrokenPipe);
-        assert_eq!((first, second), (ControlFlow::Break(()), ControlFlow::Break(())));
+        assert_eq!((first, second), (ControlFlow::Break(Stop::Output), ControlFlow::Break(Stop::Output)));
         assert_eq!(end.expect("finish"), 0);
         assert_eq!(give(io::ErrorKind::StorageFull).2.expect_err("full").kind(), io::ErrorKind::StorageFull);
     }
