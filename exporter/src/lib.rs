@@ -11,11 +11,13 @@
 
 pub mod admin;
 pub mod app;
+pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod container;
 pub mod errno;
+pub mod escape;
 pub mod event;
 pub mod filter;
 pub mod metrics;

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::FromArgMatches;
 use inotrail::cli::{self, EXIT_USAGE};
 use inotrail::config;
@@ -46,9 +46,8 @@ fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
 
 fn log(args: &LogArgs, default: &str) -> anyhow::Result<()> {
     let level = args.log_level.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(level).with_context(|| {
-        format!("--log-level '{level}' is no level (error, warn, info, debug, trace) and no filter")
-    })?;
+    let filter = EnvFilter::try_new(level)
+        .map_err(|_| anyhow!("--log-level '{level}': expected error, warn, info, debug, trace, or target=level,..."))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match args.log_format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),

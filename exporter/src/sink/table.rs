@@ -38,16 +38,19 @@ pub(crate) struct Table {
     zone: TimeZone,
     color: bool,
     container_width: usize,
+    /// The container's column is cut to its width: on a terminal, where the path needs the room.
+    cut: bool,
     header_due: bool,
     cell: String,
 }
 
 impl Table {
-    /// `columns` is the terminal's width; nothing where there is none.
+    /// `columns` is the terminal's width; nothing where there is none, and then nothing is cut.
     pub(crate) fn new(zone: TimeZone, color: bool, columns: Option<u16>) -> Self {
-        let more = columns.map_or(usize::MAX, |columns| usize::from(columns).saturating_sub(100) / 2);
-        let container_width = CONTAINER.saturating_add(more).min(CONTAINER_MAX);
-        Self { zone, color, container_width, header_due: true, cell: String::new() }
+        let more = columns.map_or(0, |columns| usize::from(columns).saturating_sub(100) / 2);
+        let container_width = (CONTAINER + more).min(CONTAINER_MAX);
+        let cut = columns.is_some();
+        Self { zone, color, container_width, cut, header_due: true, cell: String::new() }
     }
 
     /// Appends the event's line, before the first one the header's.
@@ -94,7 +97,7 @@ impl Table {
     /// Cuts the middle out of a cell that is too wide: a namespace's and a container's name are at its ends.
     fn shorten(&mut self) {
         let length = self.cell.chars().count();
-        if length <= self.container_width {
+        if !self.cut || length <= self.container_width {
             return;
         }
         let head = (self.container_width - 1) / 2;
@@ -144,7 +147,10 @@ impl Table {
         if event.count > 1 {
             let _infallible = write!(line, " x{}", event.count);
         }
-        let confidence = Some(access.confidence()).filter(|confidence| *confidence != "confirmed");
+        // The path of a refused access is what was asked for: that goes without saying.
+        let failed = matches!(access.outcome(), Outcome::Failure(_));
+        let confidence =
+            Some(access.confidence()).filter(|name| *name != "confirmed" && !(failed && *name == "requested"));
         for note in confidence.into_iter().chain(access.flags()) {
             self.cell.push(if self.cell.is_empty() { '[' } else { ',' });
             self.cell.push_str(note);
