@@ -91,7 +91,7 @@ fn run(
         return Err(error);
     }
     let hook = if backend == Backend::RawTracepoint { program::SYS_EXIT } else { program::INODE_PERMISSION };
-    books.ring_full = watch.counted()[hook as usize].ring_full;
+    books.ring_full = watch.ring_full(hook);
     books.misses = watch.misses();
     books.took = start.elapsed();
     Ok(books)

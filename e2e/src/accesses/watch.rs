@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use inotrail::{
     container::cgroup::Hierarchy,
     event::Backend,
-    sensor::{Options, Record, Sensor},
+    sensor::{Options, Record, Sensor, kernel::missing_capabilities},
 };
 use inotrail_ebpf::{Counters, program};
 
@@ -47,6 +47,8 @@ impl Watch {
     /// # Errors
     /// Where the backend does not run here.
     pub fn start(backend: Backend, ring_bytes: u32) -> Result<Self> {
+        let missing = missing_capabilities();
+        ensure!(missing.is_empty(), "run as root: eBPF programs need {}", missing.join(" and "));
         let hierarchy = Hierarchy::detect()?;
         let cgroup = Cgroup::new(&hierarchy, backend.as_str())?;
         let options = Options {
@@ -61,9 +63,9 @@ impl Watch {
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
         // Records of the self-test: from now on, every record is of the cgroup.
         sensor.drain(|_| {});
-        let mut watch = Self { sensor, cgroup, start: Default::default(), taken: Default::default(), malformed: 0 };
-        watch.start = watch.totals();
-        Ok(watch)
+        let counters = sensor.counters();
+        let start = std::array::from_fn(|program| counters.totals(program as u32));
+        Ok(Self { sensor, cgroup, start, taken: Default::default(), malformed: 0 })
     }
 
     /// The file by which a process enters the cgroup.
@@ -102,39 +104,33 @@ impl Watch {
         let deadline = Instant::now() + DEADLINE;
         loop {
             self.drain(&mut each);
-            let counted = self.counted();
-            let missing = |program: &&u32| self.taken[**program as usize] != counted[**program as usize].emitted;
-            let Some(program) = PROGRAMS.iter().find(missing) else { break };
+            ensure!(self.malformed == 0, "{} records are malformed", self.malformed);
+            let missing = |program: &&u32| self.taken[**program as usize] != self.emitted(**program);
+            let Some(program) = PROGRAMS.iter().find(missing) else { return Ok(()) };
             if Instant::now() > deadline {
                 let (taken, name) = (self.taken[*program as usize], program::NAMES[*program as usize]);
-                bail!("{name} wrote {} records, and {taken} came", counted[*program as usize].emitted);
+                bail!("{name} wrote {} records, and {taken} came", self.emitted(*program));
             }
             thread::sleep(Duration::from_millis(1));
         }
-        ensure!(self.malformed == 0, "{} records are malformed", self.malformed);
-        Ok(())
     }
 
-    /// What the programs have counted since the watch started.
+    /// Records that a program has handed to the ring since the watch started.
     #[must_use]
-    pub fn counted(&self) -> [Counters; program::COUNT as usize] {
-        let mut now = self.totals();
-        for (now, start) in now.iter_mut().zip(&self.start) {
-            now.emitted -= start.emitted;
-            now.ring_full -= start.ring_full;
-        }
-        now
+    pub fn emitted(&self, program: u32) -> u64 {
+        self.sensor.counters().totals(program).emitted - self.start[program as usize].emitted
+    }
+
+    /// Records of a program that the ring had no room for since the watch started.
+    #[must_use]
+    pub fn ring_full(&self, program: u32) -> u64 {
+        self.sensor.counters().totals(program).ring_full - self.start[program as usize].ring_full
     }
 
     /// Calls of the access hook that the kernel skipped, where it counts them.
     #[must_use]
     pub fn misses(&self) -> Option<u64> {
         self.sensor.misses().accesses()
-    }
-
-    fn totals(&self) -> [Counters; program::COUNT as usize] {
-        let counters = self.sensor.counters();
-        std::array::from_fn(|program| counters.totals(program as u32))
     }
 }
 
