@@ -51,6 +51,7 @@ impl<W: Write> Printer<W> {
 
     /// Shows an event that is wanted.
     pub fn show(&mut self, event: &Event<'_>) -> ControlFlow<Stop> {
+        self.stopped()?;
         let written = self.sink.write(event);
         self.check(written)?;
         self.shown += 1;
