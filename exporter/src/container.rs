@@ -139,6 +139,12 @@ pub struct CgroupEvents {
 }
 
 impl CgroupEvents {
+    /// Nobody listens.
+    #[cfg(test)]
+    pub(crate) fn unheard() -> Self {
+        Self { changes: mpsc::channel(1).0, rescan: Arc::default() }
+    }
+
     /// A cgroup was made at `path`, which starts with `/`, inside the chosen hierarchy.
     pub fn made(&self, id: u64, path: &[u8]) {
         self.send(Change::Made(id, path.into()));

@@ -82,6 +82,7 @@ impl<O: Output> Pipeline<O> {
         held.release(stages.observed_ns, &snapshot, |event| stages.deliver(event));
         let bytes = sensor.drain(|record| stages.record(record, &snapshot, held));
         drop(snapshot);
+        held.remind(stages.observed_ns, |id| stages.cgroups.unknown(id));
         match stages.output.drained(stages.observed_ns) {
             ControlFlow::Continue(()) if !stages.done => ControlFlow::Continue(bytes),
             _ => ControlFlow::Break(()),
@@ -112,8 +113,11 @@ impl<O: Output> Stages<O> {
             Ok(Record::CgroupMade(header, path)) => self.cgroups.made(header.cgroup_id, path),
             Ok(Record::CgroupReleased(header)) => self.cgroups.released(header.cgroup_id),
             Err(malformed) => {
-                self.metrics.dropped(Dropped::Encode).inc();
-                tracing::warn!(%malformed, "a record of the kernel was dropped");
+                let count = self.metrics.dropped(Dropped::Encode).inc() + 1;
+                // A fault that repeats must not flood the log.
+                if count.is_power_of_two() {
+                    tracing::warn!(%malformed, count, "a record of the kernel was dropped");
+                }
             }
         }
     }
@@ -133,18 +137,15 @@ impl<O: Output> Stages<O> {
             count: 1,
         };
         let id = access.header.cgroup_id;
-        match snapshot.get(id) {
-            Some(container) => {
-                let event = event(container);
-                deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
-            }
-            None => {
-                if !held.waits_for(id) {
-                    self.cgroups.unknown(id);
-                }
-                held.push(event(held::nobody()), &self.metrics);
-            }
+        if let Some(container) = snapshot.get(id) {
+            let event = event(container);
+            deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
+            return;
         }
+        if !held.waits_for(id) {
+            self.cgroups.unknown(id);
+        }
+        held.push(event(held::nobody()), &self.metrics);
     }
 
     fn deliver(&mut self, event: Event<'_>) {
@@ -167,3 +168,6 @@ fn deliver<O: Output>(host: bool, output: &mut O, metrics: &Metrics, done: &mut 
         *done = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,11 @@ impl KernelCounts {
         for (index, program) in program::NAMES.into_iter().enumerate() {
             let totals: Counters = self.counters.totals(index as u32);
             let values: [u64; COUNTERS.len()] = zerocopy::transmute!(totals);
-            counts.extend(COUNTERS.into_iter().zip(values).map(|(counter, value)| KernelCount { program, counter, value }));
+            counts.extend(COUNTERS.into_iter().zip(values).map(|(counter, value)| KernelCount {
+                program,
+                counter,
+                value,
+            }));
         }
         let missed = |(program, value): (&'static str, Option<u64>)| {
             Some(KernelCount { program, counter: "missed", value: value? })

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use globset::{Glob, GlobBuilder};
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue, Uri};
 
 /// Parses `5ms`, `30s`, `1m30s`, `2h`: a number and a unit, and never a bare number.
@@ -79,12 +80,21 @@ pub fn batch_bytes(text: &str) -> Result<usize, String> {
 pub fn endpoint(text: &str) -> Result<Uri, String> {
     let expected = "expected http://host:port or https://host:port, such as http://127.0.0.1:4317";
     let uri: Uri = text.parse().map_err(|error| format!("{error}; {expected}"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || !uri.authority().is_some_and(is_host_and_port) {
         return Err(expected.to_owned());
     }
-    match uri.path_and_query().map(http::uri::PathAndQuery::as_str) {
+    match uri.path_and_query().map(PathAndQuery::as_str) {
         None | Some("/" | "") => Ok(uri),
         Some(path) => Err(format!("OTLP over gRPC takes no path: leave out '{path}'")),
+    }
+}
+
+/// A host, and a port or not. The type takes a port that is no number, and a user, which gRPC would not send.
+fn is_host_and_port(authority: &Authority) -> bool {
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => !authority.host().is_empty(),
+        Some(_) => !authority.host().is_empty() && authority.port_u16().is_some_and(|port| port > 0),
+        None => false,
     }
 }
 

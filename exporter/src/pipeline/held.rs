@@ -16,14 +16,11 @@ const BYTES_MAX: usize = 8 << 20;
 /// The table answers for every cgroup within a few seconds. Should it not, nobody waits for ever.
 const DEADLINE_NS: u64 = 10_000_000_000;
 
+const REMINDER_NS: u64 = 1_000_000_000;
+
 /// Stands for a container that nobody could name.
 static NOBODY: LazyLock<Arc<Container>> = LazyLock::new(|| {
-    Arc::new(Container::new(Origin::Container {
-        id: String::new(),
-        name: String::new(),
-        runtime: "",
-        resolved: false,
-    }))
+    Arc::new(Container::new(Origin::Container { id: String::new(), name: String::new(), runtime: "", resolved: false }))
 });
 
 pub(super) fn nobody() -> &'static Arc<Container> {
@@ -36,6 +33,7 @@ pub(super) struct Held {
     queue: VecDeque<HeldEvent>,
     bytes: usize,
     waiting: HashSet<u64>,
+    reminded_ns: u64,
 }
 
 /// An event that owns what it borrowed.
@@ -89,6 +87,14 @@ impl Held {
             }
         }
         self.bytes = self.queue.iter().map(HeldEvent::bytes).sum();
+    }
+
+    /// Names every second the cgroups that are waited for: the first question may have found a full queue.
+    pub(super) fn remind(&mut self, now_ns: u64, mut ask: impl FnMut(u64)) {
+        if now_ns.saturating_sub(self.reminded_ns) >= REMINDER_NS {
+            self.reminded_ns = now_ns;
+            self.waiting.iter().for_each(|id| ask(*id));
+        }
     }
 
     /// Gives out everything, unresolved: the exporter ends.
