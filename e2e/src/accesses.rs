@@ -2,12 +2,13 @@
 //! natively and in test machines.
 
 mod cgroup;
-mod child;
 mod mounts;
 mod opens;
 mod paths;
 mod processes;
 mod program;
+mod run;
+mod watch;
 
 use std::{
     ffi::OsStr,
@@ -21,7 +22,8 @@ use inotrail::event::{Access, AccessMode, Backend, Operation, Outcome};
 use inotrail_ebpf::{flags, kind};
 
 pub use cgroup::Cgroup;
-pub use child::{Child, access};
+pub use run::{RING_BYTES, access, prove};
+pub use watch::{Watch, base, spawn};
 
 /// One access, or a few that belong together.
 #[derive(Clone, Copy)]
@@ -63,6 +65,8 @@ pub struct Seen {
     outcome: Outcome,
     uid: u32,
     flags: u32,
+    confidence: &'static str,
+    arguments: Vec<u8>,
 }
 
 /// Flags that depend on how the sensor found the path, and not on the access.
@@ -84,6 +88,8 @@ impl Seen {
             outcome: access.outcome(),
             uid: access.header.uid,
             flags: access.header.flags & !MEANS,
+            confidence: access.confidence(),
+            arguments: access.arguments.to_vec(),
         })
     }
 }
@@ -91,8 +97,8 @@ impl Seen {
 impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {:?} {} ", self.operation, self.mode, shortened(&self.path))?;
-        write!(f, "(requested {}) {:?} uid {}", shortened(&self.requested), self.outcome, self.uid)?;
-        if self.flags == 0 { Ok(()) } else { write!(f, " flags {:#x}", self.flags) }
+        write!(f, "(requested {}) {:?} uid {} ", shortened(&self.requested), self.outcome, self.uid)?;
+        write!(f, "flags {:#x} {} {}", self.flags, self.confidence, self.arguments.escape_ascii())
     }
 }
 
@@ -113,8 +119,17 @@ impl Expected {
 
     fn event(operation: Operation, mode: AccessMode, path: &[u8]) -> Self {
         let path = path.to_vec();
-        let (outcome, mode) = (Outcome::Success, Some(mode));
-        let seen = Seen { operation, mode, requested: path.clone(), path, outcome, uid: 0, flags: 0 };
+        let seen = Seen {
+            operation,
+            mode: Some(mode),
+            requested: path.clone(),
+            path,
+            outcome: Outcome::Success,
+            uid: 0,
+            flags: 0,
+            confidence: "confirmed",
+            arguments: Vec::new(),
+        };
         Self { seen, by: &[Backend::Fexit, Backend::Kprobe, Backend::RawTracepoint] }
     }
 
@@ -128,9 +143,16 @@ impl Expected {
         Self::event(Operation::Create, mode, path.as_ref().as_bytes())
     }
 
-    /// A file is executed by its absolute path.
+    /// A file is executed by its absolute path, and given that as its only argument.
     fn execute(path: impl AsRef<OsStr>) -> Self {
-        Self::event(Operation::Execute, AccessMode::Execute, path.as_ref().as_bytes())
+        let path = path.as_ref();
+        Self::event(Operation::Execute, AccessMode::Execute, path.as_bytes()).arguments(&[path])
+    }
+
+    /// With these arguments.
+    fn arguments(mut self, arguments: &[&OsStr]) -> Self {
+        self.seen.arguments = arguments.iter().flat_map(|argument| [argument.as_bytes(), b"\0"].concat()).collect();
+        self
     }
 
     /// The caller named it like this.
@@ -173,6 +195,13 @@ impl Expected {
     fn seen_by(mut self, backend: Backend) -> Option<Seen> {
         if !self.by.contains(&backend) {
             return None;
+        }
+        // The check asks about the file alone, and before the kernel has read the arguments.
+        if backend != Backend::RawTracepoint {
+            self.seen.arguments.clear();
+        } else if self.seen.outcome != Outcome::Success {
+            self.seen.arguments.clear();
+            self.seen.confidence = "requested";
         }
         if backend == Backend::Kprobe {
             self.seen.outcome = Outcome::Unknown;

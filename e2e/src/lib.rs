@@ -9,6 +9,7 @@ pub mod image;
 pub mod initramfs;
 pub mod interrupt;
 pub mod kernels;
+pub mod load;
 pub mod loki;
 pub mod stack;
 pub mod tools;

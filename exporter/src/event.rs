@@ -159,7 +159,7 @@ impl Access<'_> {
     pub const fn outcome(&self) -> Outcome {
         match self.header.result {
             RESULT_UNKNOWN => Outcome::Unknown,
-            result if result < 0 => Outcome::Failure(-result),
+            result if result < 0 => Outcome::Failure(result.saturating_neg()),
             _ => Outcome::Success,
         }
     }

@@ -3,30 +3,37 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aya::maps::{HashMap, MapData, MapError, RingBuf};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use inotrail_ebpf::{Control, Layout, STRINGS_LIMIT, global, map, program, scope};
+use inotrail_ebpf::{Control, Layout, STRINGS_LIMIT, global, map, program};
 use zerocopy::IntoBytes as _;
 
 pub mod backend;
 pub mod btf;
+mod check;
 pub mod kernel;
 pub mod layout;
 mod memory;
 mod misses;
 mod record;
+pub mod report;
+mod scopes;
 mod self_test;
 
+pub use check::check;
 pub use memory::CounterMap;
 pub use misses::Misses;
 pub use record::{Malformed, Record};
 
+use crate::container::cgroup::Hierarchy;
 use crate::event::Backend;
 use btf::Btf;
 use kernel::Kernel;
 use memory::ControlMap;
+use scopes::Scopes;
 
 /// The programs, as built for this architecture.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.o"));
@@ -40,16 +47,12 @@ pub struct Options {
     pub btf: PathBuf,
     /// Size of the ring buffer: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
-    /// The version 1 controller in whose hierarchy containers live; none for version 2.
-    pub controller: Option<&'static str>,
-    /// That hierarchy's number.
-    pub hierarchy: u32,
-    /// Whether cgroups that `scopes` does not list are recorded.
-    pub keep_others: bool,
-    /// Cgroups by id that are recorded (true) or not (false). Cgroups made later inherit from their parent.
-    pub scopes: Vec<(u64, bool)>,
-    /// Id of the exporter's own cgroup, where the self-test opens its sentinel.
-    pub own_cgroup: u64,
+    /// The cgroup hierarchy in which containers live.
+    pub hierarchy: Hierarchy,
+    /// Only accesses from this cgroup and below are recorded; `/` is all. A path below the hierarchy's root.
+    pub root: PathBuf,
+    /// Accesses from these cgroups and below are not recorded.
+    pub exclude: Vec<PathBuf>,
     /// Whether the exporter's own accesses are recorded.
     pub include_self: bool,
 }
@@ -63,6 +66,9 @@ pub enum Error {
     /// The kernel's layout is not known.
     #[error(transparent)]
     Layout(#[from] layout::Missing),
+    /// A configured cgroup does not exist.
+    #[error(transparent)]
+    Scope(#[from] scopes::Error),
     /// This process may not load eBPF programs.
     #[error("missing {}: run as root, or give the container these capabilities", .0.join(" and "))]
     Capability(Vec<&'static str>),
@@ -100,6 +106,9 @@ pub enum AttemptError {
     /// The maps could not be made.
     #[error("cannot make the maps: {0}")]
     Maps(String),
+    /// The filter could not be set.
+    #[error(transparent)]
+    Scope(#[from] scopes::Error),
     /// It attached and did not report the sentinel exactly once.
     #[error(transparent)]
     SelfTest(#[from] self_test::Failure),
@@ -110,13 +119,12 @@ pub struct Sensor {
     backend: Backend,
     attempts: Vec<Attempt>,
     ring: RingBuf<MapData>,
-    counters: std::sync::Arc<CounterMap>,
+    counters: Arc<CounterMap>,
     misses: Misses,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
     path: Vec<u8>,
-    // Holds the links.
-    _ebpf: Ebpf,
+    links: Option<Ebpf>,
 }
 
 impl Sensor {
@@ -152,8 +160,9 @@ impl Sensor {
         if !missing.is_empty() {
             return Err(Error::Capability(missing));
         }
+        scopes::validate(options)?;
         let btf = Btf::load(&options.btf)?;
-        let (layout, features) = layout::resolve(&btf, options.controller, options.hierarchy)?;
+        let (layout, features) = layout::resolve(&btf, options.hierarchy.controller, options.hierarchy.id)?;
         drop(btf);
         Ok(Self::attach_with(backend, options, &layout, &features))
     }
@@ -174,35 +183,34 @@ impl Sensor {
         let control = ControlMap::new(get(&ebpf, map::CONTROL)?).map_err(maps)?;
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
         let ring = RingBuf::try_from(take(&mut ebpf, map::EVENTS)?).map_err(unfit)?;
-        let mut scopes: HashMap<MapData, u64, u32> =
-            HashMap::try_from(take(&mut ebpf, map::CGROUPS)?).map_err(unfit)?;
-        let default_scope = value(options.keep_others);
-        for (id, keep) in &options.scopes {
-            scopes.insert(id, &value(*keep), 0).map_err(unfit)?;
-        }
-        // The sentinel is opened by this process, so for the time of the test its cgroup counts as kept.
-        scopes.insert(&options.own_cgroup, &scope::KEEP, 0).map_err(unfit)?;
+        let table = HashMap::try_from(take(&mut ebpf, map::CGROUPS)?).map_err(unfit)?;
+        let mut scopes = Scopes::new(table, options);
+        let default_scope = Scopes::others(options);
         control.set(Control { self_tgid: 0, default_scope });
-        let names = backend::attach(&mut ebpf, backend, features)?;
+        let mut names = backend::attach_tables(&mut ebpf)?;
+        scopes.fill(options)?;
+        scopes.keep_own()?;
+        names.extend(backend::attach(&mut ebpf, backend, features)?);
         let misses = Misses::of(&ebpf, &names);
         let mut sensor = Self {
             backend,
             attempts: Vec::new(),
             ring,
-            counters: std::sync::Arc::new(counters),
+            counters: Arc::new(counters),
             misses,
             early: VecDeque::new(),
             path: Vec::with_capacity(STRINGS_LIMIT + 512),
-            _ebpf: ebpf,
+            links: Some(ebpf),
         };
         let tgid = self_test::run(&mut sensor)?;
-        match options.scopes.iter().find(|(id, _)| *id == options.own_cgroup) {
-            Some((id, keep)) => scopes.insert(id, &value(*keep), 0),
-            None => scopes.remove(&options.own_cgroup),
-        }
-        .map_err(unfit)?;
+        scopes.restore_own(options)?;
         control.set(Control { self_tgid: if options.include_self { 0 } else { tgid }, default_scope });
         Ok(sensor)
+    }
+
+    /// Detaches the programs; what they wrote can still be drained.
+    pub fn detach(&mut self) {
+        self.links = None;
     }
 
     /// The backend that runs.
@@ -219,8 +227,8 @@ impl Sensor {
 
     /// Counts of the kernel half, to be read from any thread.
     #[must_use]
-    pub fn counters(&self) -> std::sync::Arc<CounterMap> {
-        std::sync::Arc::clone(&self.counters)
+    pub fn counters(&self) -> Arc<CounterMap> {
+        Arc::clone(&self.counters)
     }
 
     /// Calls that the kernel skipped, to be read from any thread.
@@ -262,8 +270,4 @@ fn get<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a aya::maps::Map, AttemptErro
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, AttemptError> {
     ebpf.take_map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
-}
-
-const fn value(keep: bool) -> u32 {
-    if keep { scope::KEEP } else { scope::IGNORE }
 }

@@ -3,34 +3,35 @@
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process, thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
+use inotrail::container::cgroup::Hierarchy;
 
-/// A new cgroup in the hierarchy where containers live, removed when dropped.
+/// A new cgroup removed when dropped.
 #[derive(Debug)]
 pub struct Cgroup {
     folder: PathBuf,
+    /// Its name below the root of the hierarchy.
+    pub name: String,
     /// Its id in the kernel.
     pub id: u64,
 }
 
 impl Cgroup {
-    /// Makes one: in version 2 where its root has controllers, else in version 1's memory hierarchy.
+    /// Makes one.
     ///
     /// # Errors
-    /// Where the hierarchy is not mounted or not writable.
-    pub fn new(name: &str) -> Result<Self> {
-        let root = Path::new("/sys/fs/cgroup");
-        let version_2 = root.join("cgroup.controllers").exists();
-        let root = if version_2 { root.to_owned() } else { root.join("memory") };
-        let folder = root.join(format!("inotrail-{name}-{}", process::id()));
+    /// Where the hierarchy is not writable.
+    pub fn new(hierarchy: &Hierarchy, name: &str) -> Result<Self> {
+        let name = format!("inotrail-{name}-{}", process::id());
+        let folder = hierarchy.root.join(&name);
         fs::create_dir(&folder).with_context(|| format!("make the cgroup {}", folder.display()))?;
         let id = fs::metadata(&folder)?.ino();
-        Ok(Self { folder, id })
+        Ok(Self { folder, name, id })
     }
 
     /// The file that takes processes in.

@@ -140,7 +140,11 @@ pub(super) const CASES: &[Case] = &[
             tokio_uring::start(async { tokio_uring::fs::File::open(folder.join("file")).await?.close().await })?;
             Ok(())
         },
-        expected: |place| vec![Expected::open(Read, place.folder.join("file"))],
+        expected: |place| {
+            let event = Expected::open(Read, place.folder.join("file"));
+            // The completion has the file, and not what was asked for.
+            vec![event.clone().by(Expected::PERMISSION), event.requested("").by(Expected::CALLS)]
+        },
     },
     call(
         "open",

@@ -63,8 +63,7 @@ fn touch(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn deeper(place: &Place) -> Vec<Expected> {
-    let _ = place;
+fn deeper(_: &Place) -> Vec<Expected> {
     let leaf = OsStr::from_bytes(b"leaf");
     // 256 steps: the leaf, and as many of the directories above it.
     let path: PathBuf = std::iter::repeat_n(OsStr::new("deep"), 255).chain([leaf]).collect();

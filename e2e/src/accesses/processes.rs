@@ -1,8 +1,12 @@
 //! Who accesses, and what is executed.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    },
     path::Path,
     process::Command,
 };
@@ -16,7 +20,6 @@ use rustix::{
     process::{Gid, Uid},
     thread::{set_thread_res_gid, set_thread_res_uid},
 };
-use std::os::fd::AsRawFd as _;
 
 use super::{
     Case, Expected,
@@ -24,6 +27,10 @@ use super::{
     program,
 };
 
+/// Arguments of a program: of several bytes per character, empty, with a line's end.
+const ARGUMENTS: [&str; 3] = ["\u{e9}", "", "two\nlines"];
+/// A descriptor number that no setup uses.
+const DESCRIPTOR: i32 = 100;
 /// Any user but root.
 const USER: u32 = 1000;
 
@@ -122,6 +129,16 @@ pub(super) const CASES: &[Case] = &[
         expected: |place| vec![Expected::execute(place.folder.join("program"))],
     },
     Case {
+        name: "execute-with-arguments",
+        setup: |folder| program::exits(&folder.join("program")),
+        access: |folder| Err(Command::new(folder.join("program")).args(ARGUMENTS).exec().into()),
+        expected: |place| {
+            let program = place.folder.join("program");
+            let arguments: Vec<_> = [program.as_os_str()].into_iter().chain(ARGUMENTS.map(OsStr::new)).collect();
+            vec![Expected::execute(&program).arguments(&arguments)]
+        },
+    },
+    Case {
         name: "execute-script",
         setup: script,
         access: |folder| execute(folder.join("script")),
@@ -131,7 +148,10 @@ pub(super) const CASES: &[Case] = &[
             vec![
                 Expected::execute(&script).by(Expected::PERMISSION),
                 Expected::execute(&program).by(Expected::PERMISSION),
-                Expected::execute(&program).requested(&script).by(Expected::CALLS),
+                Expected::execute(&program)
+                    .requested(&script)
+                    .arguments(&[program.as_os_str(), script.as_os_str()])
+                    .by(Expected::CALLS),
             ]
         },
     },
@@ -148,6 +168,3 @@ pub(super) const CASES: &[Case] = &[
         expected: |place| vec![Expected::execute(place.folder.join("absent")).fails(Errno::NOENT).by(Expected::CALLS)],
     },
 ];
-
-/// A descriptor number that no setup uses.
-const DESCRIPTOR: i32 = 100;

@@ -53,7 +53,7 @@ fn run() -> Result<()> {
     let arguments = arguments.split(|byte| *byte == 0).filter(|argument| !argument.is_empty());
     let mut guest = Command::new("/bin/guest");
     guest.args(arguments.map(|argument| std::ffi::OsString::from_vec(argument.to_vec())));
-    guest.env("PATH", "/usr/bin:/bin").env("RUST_BACKTRACE", "1");
+    guest.env("PATH", "/usr/bin:/bin").env("RUST_BACKTRACE", "1").env("RUST_LIB_BACKTRACE", "0");
     let status = guest.status().context("run the guest")?;
     ensure!(status.success(), "the guest ended with {status}");
     Ok(())

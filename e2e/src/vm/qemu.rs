@@ -64,8 +64,12 @@ pub(super) fn run(kernel: &Kernel, test: &Test, initramfs: &Path, log: &Path) ->
             eprintln!("{} | {line}", test.name);
         }
     };
+    // What came after the machine was up has been printed.
+    if up {
+        return Err(Error::Failed(why.to_owned()));
+    }
     eprintln!("{}", console.tail());
-    Err(if up { Error::Failed(why.to_owned()) } else { Error::NotUp(why.to_owned()) })
+    Err(Error::NotUp(why.to_owned()))
 }
 
 fn command(kernel: &Kernel, threads: Threads, initramfs: &Path) -> Command {

@@ -59,6 +59,12 @@ impl Hierarchy {
         choose(&mounts, &cgroups, has_controllers).ok_or(Error::NotMounted)
     }
 
+    /// A hierarchy whose tree is a directory made by a test.
+    #[cfg(test)]
+    pub(super) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), controller: None, id: 0, prefix: "/".into() }
+    }
+
     /// Calls `visit` with id and path of every cgroup, parents first, until [`SCAN_MAX`]; false: there were more.
     ///
     /// The path is the one inside the hierarchy, as the kernel reports it: it starts with `/`, and the root is `/`.

@@ -10,7 +10,7 @@ use crate::event::Backend;
 /// The function that fexit and kprobe hook.
 const FUNCTION: &str = "inode_permission";
 
-/// Programs beside the access hook, with their tracepoints.
+/// Programs of cgroups and processes, with their tracepoints.
 const TRACEPOINTS: [(&str, &str); 5] = [
     ("cgroup_mkdir", "cgroup_mkdir"),
     ("cgroup_release", "cgroup_release"),
@@ -101,35 +101,37 @@ pub fn not_seen(backend: Backend, features: &Features) -> Vec<&'static str> {
     list
 }
 
-/// Loads and attaches one backend's programs; returns the names of those that run.
+/// Loads and attaches what records of accesses refer to, cgroups and processes; returns the names of the programs.
+///
+/// # Errors
+/// The kernel refuses a program.
+pub fn attach_tables(ebpf: &mut Ebpf) -> Result<Vec<&'static str>, Error> {
+    for (program, tracepoint) in TRACEPOINTS {
+        attach_raw_tracepoint(ebpf, program, tracepoint)?;
+    }
+    Ok(TRACEPOINTS.map(|(program, _)| program).to_vec())
+}
+
+/// Loads and attaches one backend's programs; returns their names.
 ///
 /// # Errors
 /// The kernel lacks something or refuses a program.
 pub fn attach(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<Vec<&'static str>, Error> {
-    let hooks = hooks(ebpf, backend, features)?;
-    let mut names = Vec::new();
-    // What the records of the access hook refer to comes first: cgroups and processes.
-    for (program, tracepoint) in TRACEPOINTS {
-        attach_raw_tracepoint(ebpf, program, tracepoint)?;
-        names.push(program);
+    let hook = load_hook(ebpf, backend, features)?;
+    let io_uring = match features.io_uring {
+        Some(IoUring::Entry) if backend == Backend::RawTracepoint => Some("io_uring_complete_cqe"),
+        Some(IoUring::Result) if backend == Backend::RawTracepoint => Some("io_uring_complete_result"),
+        _ => None,
+    };
+    if let Some(program) = io_uring {
+        attach_raw_tracepoint(ebpf, program, "io_uring_complete")?;
     }
-    if backend == Backend::RawTracepoint {
-        match features.io_uring {
-            Some(IoUring::Entry) => names.push("io_uring_complete_cqe"),
-            Some(IoUring::Result) => names.push("io_uring_complete_result"),
-            None => {}
-        }
-        if let Some(program) = names.last().filter(|name| name.starts_with("io_uring")) {
-            attach_raw_tracepoint(ebpf, program, "io_uring_complete")?;
-        }
-    }
-    attach_hook(ebpf, hooks)?;
-    names.push(hooks);
-    Ok(names)
+    attach_hook(ebpf, hook)?;
+    Ok(io_uring.into_iter().chain([hook]).collect())
 }
 
 /// The access hook's program, loaded and not yet attached.
-fn hooks(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<&'static str, Error> {
+fn load_hook(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<&'static str, Error> {
     let arity = || {
         if !features.nameidata {
             return Err(Error::Unsupported("this kernel's type information lacks task_struct.nameidata".to_owned()));

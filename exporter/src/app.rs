@@ -1,0 +1,181 @@
+//! Configuration -> running stages. The only place that knows them all; `run` and `trace` read as the boot order.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config;
+use crate::container::cgroup::{self, Hierarchy};
+use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
+use crate::event::Event;
+use crate::metrics::Metrics;
+use crate::pipeline::{Output, Pipeline};
+use crate::process::{ProcessScan, ProcessTable};
+use crate::sensor::report::Report;
+use crate::sensor::{self, Options, Sensor};
+use crate::sink::Printer;
+
+mod losses;
+mod reader;
+
+use losses::Losses;
+use reader::Reader;
+
+/// How often the kernel's losses are brought into the metrics.
+const LOSSES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why it cannot start.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No cgroup hierarchy.
+    #[error(transparent)]
+    Hierarchy(#[from] cgroup::Error),
+    /// Containers cannot be told apart.
+    #[error(transparent)]
+    Container(#[from] container::Error),
+    /// The programs do not run.
+    #[error(transparent)]
+    Sensor(#[from] sensor::Error),
+    /// A thread or a signal handler could not be made.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// A bug: the message went to stderr.
+    #[error("the sensor thread panicked; please report it with the message above")]
+    Panicked,
+}
+
+/// Runs the exporter.
+///
+/// # Errors
+/// Shipping is not wired yet.
+pub fn run(_config: &config::Run) -> Result<(), Error> {
+    Err(Error::Start(io::ErrorKind::Unsupported.into()))
+}
+
+/// Shows events until the printer has enough, or SIGTERM or SIGINT comes. `metrics` has the final counts on return.
+///
+/// # Errors
+/// It cannot start.
+pub fn trace<W>(config: &config::Trace, metrics: &Arc<Metrics>, printer: Printer<W>) -> Result<Printer<W>, Error>
+where
+    W: Write + Send + 'static,
+{
+    let runtime = runtime()?;
+    let parts = Parts::start(&runtime, &config.sensor, &config.scope, config.containerd.as_ref(), metrics)?;
+    parts.read(&runtime, config.sensor.drain_interval, printer)
+}
+
+/// Loads and attaches each backend, detaches it again, and says what happened. Not being able to is no error.
+///
+/// # Errors
+/// This machine cannot be asked at all.
+pub fn check(config: &config::Check) -> Result<Report, Error> {
+    let hierarchy = Hierarchy::detect()?;
+    let version = hierarchy.controller.map_or_else(|| "version 2".to_owned(), |name| format!("version 1, {name}"));
+    let cgroups = format!("{version}, at {}", hierarchy.root.display());
+    Ok(sensor::check(&options(&config.sensor, &config.scope, hierarchy), cgroups))
+}
+
+/// The stages up to the output, attached and not read yet.
+struct Parts {
+    sensor: Sensor,
+    tables: (Containers, CgroupEvents),
+    processes: ProcessTable,
+    metrics: Arc<Metrics>,
+    host: bool,
+}
+
+impl Parts {
+    fn start(
+        runtime: &Runtime,
+        sensor: &config::Sensor,
+        scope: &config::Scope,
+        containerd: Option<&config::Containerd>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let hierarchy = Hierarchy::detect()?;
+        let source = ContainerConfig {
+            hierarchy: hierarchy.clone(),
+            socket: containerd.map(|containerd| containerd.socket.clone()),
+            explicit: containerd.is_some_and(|containerd| containerd.required),
+        };
+        let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
+        let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
+        metrics.health.sensor.set(true);
+        // The tree was read before the programs were attached: what came between is found now.
+        tables.1.rescan();
+        let mut processes = ProcessTable::default();
+        match ProcessScan::read(Path::new("/proc")) {
+            Ok(scan) => processes.merge(scan),
+            Err(error) => tracing::warn!(%error, "executables of running processes are not known: /proc is unreadable"),
+        }
+        let metrics = Arc::clone(metrics);
+        Ok(Self { sensor, tables, processes, metrics, host: scope.host })
+    }
+
+    /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
+    fn read<O>(self, runtime: &Runtime, interval: Duration, output: O) -> Result<O, Error>
+    where
+        O: Output + Send + 'static,
+    {
+        let losses = Losses::of(&self.sensor, &self.metrics);
+        let pipeline =
+            Pipeline::new(self.sensor.backend(), self.host, self.tables, self.processes, self.metrics, output);
+        let mut reader = Reader::start(self.sensor, pipeline, interval)?;
+        runtime.block_on(wait(&mut reader, &losses))?;
+        let output = reader.stop().ok_or(Error::Panicked);
+        losses.update();
+        output
+    }
+}
+
+/// Until a signal comes or the thread ends by itself.
+async fn wait<O: Output + Send + 'static>(reader: &mut Reader<O>, losses: &Losses) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = &mut reader.done => return Ok(()),
+            _ = ticks.tick() => losses.update(),
+        }
+    }
+}
+
+fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy) -> Options {
+    Options {
+        backend: sensor.backend,
+        btf: sensor.btf.clone(),
+        ring_bytes: sensor.ring_bytes,
+        hierarchy,
+        root: scope.root.clone(),
+        exclude: scope.exclude.clone(),
+        include_self: scope.include_self,
+    }
+}
+
+/// Two workers: exporting and asking the runtime are all they do.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(2).thread_name("worker").enable_all().build()
+}
+
+impl<W: Write> Output for Printer<W> {
+    fn wants(&self, event: &Event<'_>) -> bool {
+        Self::wants(self, event)
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        self.show(event).map_break(|_| ())
+    }
+
+    fn drained(&mut self, _now_ns: u64) -> ControlFlow<()> {
+        Self::drained(self, Instant::now()).map_break(|_| ())
+    }
+}

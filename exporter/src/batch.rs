@@ -1,0 +1,171 @@
+//! Events of many containers -> one request with one `ResourceLogs` per container.
+//!
+//! Records are encoded into one buffer as they come, each linked to the next one of its container. Only [`Batch::take`]
+//! brings them into order, in one copy: memory is bounded by the limits and not by how many containers there are.
+
+mod resources;
+
+use std::mem;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::event::{Event, Node};
+use crate::otlp::{self, Encoder};
+use resources::Resources;
+
+/// Most bytes of a request: a gRPC server refuses more than 4 MiB unless told otherwise.
+pub const REQUEST_MAX: usize = 3_584 * 1024;
+
+/// Room for the event that goes over the limit: its record (paths of 16 KiB together and an executable, all escaped and
+/// the paths twice) and its Resource (lists are cut, and a runtime's label has at most 4 KiB).
+const EVENT_MAX: usize = 512 * 1024;
+
+/// When a batch is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Records.
+    pub records: usize,
+    /// Bytes of the request; with the event that goes over it, never above [`REQUEST_MAX`].
+    pub bytes: usize,
+    /// Age of its first event.
+    pub age: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { records: 2000, bytes: 1024 * 1024, age: Duration::from_secs(1) }
+    }
+}
+
+/// Encoded records that wait for their request to be full, or old enough.
+#[derive(Debug)]
+pub struct Batch {
+    limits: Limits,
+    encoder: Encoder,
+    resources: Resources,
+    /// Encoded records, as they came.
+    buffer: Vec<u8>,
+    /// Where each record ends in the buffer, and which is its container's next.
+    records: Vec<Record>,
+    /// Containers of this batch, in order of their first record.
+    groups: Vec<Group>,
+    /// Bytes of the request but for the records.
+    overhead: usize,
+    /// When the first event came.
+    since_ns: u64,
+}
+
+/// What [`Batch::take`] makes: an `ExportLogsServiceRequest`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The encoded message, not compressed.
+    pub body: Bytes,
+    /// Its log records.
+    pub records: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    end: usize,
+    next: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    /// Index into [`Resources`].
+    resource: usize,
+    first: usize,
+    last: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    /// An empty batch. `limits.bytes` is cut so that no request exceeds [`REQUEST_MAX`].
+    #[must_use]
+    pub fn new(limits: Limits, node: Node) -> Self {
+        let limits = Limits { bytes: limits.bytes.min(REQUEST_MAX - EVENT_MAX), ..limits };
+        Self {
+            limits,
+            encoder: Encoder::new(&node),
+            resources: Resources::new(node),
+            buffer: Vec::new(),
+            records: Vec::new(),
+            groups: Vec::new(),
+            overhead: 0,
+            since_ns: 0,
+        }
+    }
+
+    /// Adds an event, and returns the request if that made it full. `now_ns` is of any clock that does not go back.
+    #[must_use = "a full batch is a request to be sent"]
+    pub fn push(&mut self, event: &Event<'_>, now_ns: u64) -> Option<Request> {
+        if self.records.is_empty() {
+            self.since_ns = now_ns;
+        }
+        let start = self.buffer.len();
+        self.encoder.record(&mut self.buffer, event);
+        self.link(event, self.buffer.len() - start);
+        let full = self.records.len() >= self.limits.records || self.buffer.len() + self.overhead >= self.limits.bytes;
+        if full { self.take() } else { None }
+    }
+
+    /// Whether the first event has waited for long enough: time to [`Self::take`].
+    #[must_use]
+    pub fn due(&self, now_ns: u64) -> bool {
+        let age = u64::try_from(self.limits.age.as_nanos()).unwrap_or(u64::MAX);
+        !self.records.is_empty() && now_ns.saturating_sub(self.since_ns) >= age
+    }
+
+    /// The request of all events since the last one; nothing if there were none.
+    #[must_use]
+    pub fn take(&mut self) -> Option<Request> {
+        if self.records.is_empty() {
+            return None;
+        }
+        let mut body = Vec::with_capacity(self.buffer.len() + self.overhead);
+        for group in &self.groups {
+            otlp::open_resource_logs(&mut body, self.resources.get(group.resource), group.bytes);
+            let mut next = Some(group.first);
+            while let Some(index) = next {
+                let start = index.checked_sub(1).map_or(0, |before| self.records[before].end);
+                body.extend_from_slice(&self.buffer[start..self.records[index].end]);
+                next = self.records[index].next;
+            }
+            otlp::close_resource_logs(&mut body);
+        }
+        let records = self.records.len() as u64;
+        self.clear();
+        Some(Request { body: Bytes::from(body), records })
+    }
+
+    fn clear(&mut self) {
+        self.resources.release(self.groups.iter().map(|group| group.resource));
+        self.buffer.clear();
+        self.records.clear();
+        self.groups.clear();
+        self.overhead = 0;
+    }
+
+    /// Appends the record that the buffer ends with to its container's.
+    fn link(&mut self, event: &Event<'_>, bytes: usize) {
+        let index = self.records.len();
+        self.records.push(Record { end: self.buffer.len(), next: None });
+        let resource = self.resources.find(event.container);
+        let len = self.resources.get(resource).len();
+        if let Some(group) = self.resources.group(resource) {
+            let group = &mut self.groups[group];
+            self.overhead -= otlp::resource_logs_len(len, group.bytes) - group.bytes;
+            self.records[mem::replace(&mut group.last, index)].next = Some(index);
+            group.bytes += bytes;
+            self.overhead += otlp::resource_logs_len(len, group.bytes) - group.bytes;
+        } else {
+            self.resources.set_group(resource, self.groups.len());
+            self.groups.push(Group { resource, first: index, last: index, bytes });
+            self.overhead += otlp::resource_logs_len(len, bytes) - bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use std::sync::Arc;
+
+use inotrail_ebpf::{Header, flags, kind, mask};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use prost::Message;
+use zerocopy::FromZeros;
+
+use super::*;
+use crate::container::{Container, Origin};
+use crate::event::{Access, Backend};
+
+fn header() -> Header {
+    Header { kind: kind::ACCESS, mask: mask::OPEN | mask::READ, inode: 7, tgid: 1234, ..Header::new_zeroed() }
+}
+
+fn container(id: &str) -> Arc<Container> {
+    let id = id.to_owned();
+    Arc::new(Container::new(Origin::Container { id, name: "app".into(), runtime: "containerd", resolved: true }))
+}
+
+fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) -> Event<'a> {
+    Event {
+        time_ns: 1_795_244_695_123_000_000,
+        observed_ns: 1_795_244_695_124_000_000,
+        access: Access { header, path, requested: path, arguments: &[] },
+        executable: path,
+        process_start_ns: 1_795_244_690_000_000_000,
+        container,
+        backend: Backend::RawTracepoint,
+        sequence: container.next_sequence(),
+        count: 1,
+    }
+}
+
+fn batch(records: usize, bytes: usize) -> Batch {
+    Batch::new(Limits { records, bytes, age: Duration::from_nanos(100) }, Node::default())
+}
+
+#[test]
+fn full_by_count() {
+    let (header, container) = (header(), container("a"));
+    let mut batch = batch(3, usize::MAX);
+    for _ in 0..2 {
+        assert_eq!(batch.push(&event(&header, &container, b"/etc/passwd"), 0), None);
+        assert_eq!(batch.push(&event(&header, &container, b"/etc/passwd"), 0), None);
+        assert_eq!(batch.push(&event(&header, &container, b"/etc/passwd"), 0).unwrap().records, 3);
+        assert_eq!(batch.take(), None);
+    }
+}
+
+#[test]
+fn full_by_bytes() {
+    let (header, containers) = (header(), [container("a"), container("b")]);
+    let mut batch = batch(usize::MAX, 10_000);
+    let mut sent = 0;
+    for index in 0..1000 {
+        sent += 1;
+        if let Some(request) = batch.push(&event(&header, &containers[index % 2], b"/etc/passwd"), 0) {
+            assert_eq!(request.records, sent);
+            assert!((10_000..11_000).contains(&request.body.len()), "{}", request.body.len());
+            // The prediction was exact.
+            assert_eq!(Vec::from(request.body.clone()).capacity(), request.body.len());
+            sent = 0;
+        }
+    }
+    assert!(sent < 20);
+}
+
+#[test]
+fn due_by_the_age_of_the_first_event() {
+    let (header, container) = (header(), container("a"));
+    let mut batch = batch(10, usize::MAX);
+    assert!(!batch.due(u64::MAX));
+    for start in [1000, 5000] {
+        assert_eq!(batch.push(&event(&header, &container, b"/a"), start), None);
+        assert_eq!(batch.push(&event(&header, &container, b"/b"), start + 60), None);
+        assert!(!batch.due(start + 99));
+        assert!(batch.due(start + 100));
+        assert!(!batch.due(0), "a clock that went back");
+        assert_eq!(batch.take().unwrap().records, 2);
+        assert!(!batch.due(u64::MAX));
+    }
+}
+
+#[test]
+fn every_version_of_a_container_has_its_own_resource() {
+    let (header, first) = (header(), container("a"));
+    let second = Arc::new(first.update(Origin::Unit("sshd.service".into()), None, None));
+    let mut batch = batch(100, usize::MAX);
+    for container in [&first, &second, &first, &second] {
+        assert_eq!(batch.push(&event(&header, container, b"/a"), 0), None);
+    }
+    let message = ExportLogsServiceRequest::decode(batch.take().unwrap().body).unwrap();
+    let counts: Vec<_> = message.resource_logs.iter().map(|logs| logs.scope_logs[0].log_records.len()).collect();
+    assert_eq!(counts, [2, 2]);
+    assert_ne!(message.resource_logs[0].resource, message.resource_logs[1].resource);
+}
+
+#[test]
+fn resources_of_containers_that_are_gone_are_forgotten() {
+    let header = header();
+    let mut batch = batch(100, usize::MAX);
+    let mut records = 0;
+    for index in 0..10_000 {
+        // Freed at once: the next container may well get the same address.
+        let container = container(&index.to_string());
+        if let Some(request) = batch.push(&event(&header, &container, b"/a"), 0) {
+            records += request.records;
+            let message = ExportLogsServiceRequest::decode(request.body).unwrap();
+            assert_eq!(message.resource_logs.len(), 100);
+            assert!(batch.resources.len() <= 612, "{}", batch.resources.len());
+        }
+    }
+    assert_eq!(records, 10_000);
+}
+
+#[test]
+fn the_longest_event_fits_over_the_highest_limit() {
+    let header = Header { comm: [0xff; 16], flags: u32::MAX & !flags::BASE, ..header() };
+    let container = container("a");
+    let mut batch = batch(usize::MAX, usize::MAX);
+    let (longest, other) = (vec![0xff; 8192], vec![0xfe; 8192]);
+    let mut longest = event(&header, &container, &longest);
+    longest.access.requested = &other;
+    let request = (0..1000).find_map(|_| batch.push(&longest, 0)).unwrap();
+    assert!(request.body.len() > REQUEST_MAX - EVENT_MAX && request.body.len() <= REQUEST_MAX);
+    assert!(request.body.len() / (request.records as usize) < EVENT_MAX / 2);
+}
+
+#[test]
+fn a_warm_batch_allocates_nothing_per_event() {
+    let (header, containers) = (header(), [container("a"), container("b")]);
+    let mut batch = batch(100_000, usize::MAX);
+    let mut fill = |paths: [&[u8]; 2]| {
+        for index in 0..1000 {
+            // A number of its own would be longer the second time.
+            let event = Event { sequence: 1, ..event(&header, &containers[index % 2], paths[index / 2 % 2]) };
+            assert_eq!(batch.push(&event, 0), None);
+        }
+        batch.take().unwrap()
+    };
+    let cold = fill([b"/etc/passwd", b"/tmp/\xff"]);
+    let mut warm = None;
+    let allocations = allocation_counter::measure(|| warm = Some(fill([b"/etc/passwd", b"/tmp/\xff"])));
+    assert_eq!(warm.unwrap().body.len(), cold.body.len());
+    // The request's own bytes, and what Bytes counts its owners in.
+    assert!(allocations.count_total <= 2, "{}", allocations.count_total);
+}

@@ -1,0 +1,40 @@
+//! Names of attributes: those of the semantic conventions, and our own under `inotrail.`.
+
+pub use opentelemetry_semantic_conventions::SCHEMA_URL;
+pub use opentelemetry_semantic_conventions::attribute::{
+    CONTAINER_ID, CONTAINER_IMAGE_NAME, CONTAINER_IMAGE_REPO_DIGESTS, CONTAINER_IMAGE_TAGS, CONTAINER_NAME,
+    CONTAINER_RUNTIME_NAME, ERROR_TYPE, FILE_INODE, FILE_PATH, HOST_NAME, K8S_CLUSTER_NAME, K8S_CONTAINER_NAME,
+    K8S_NAMESPACE_NAME, K8S_NODE_NAME, K8S_POD_NAME, K8S_POD_UID, OS_TYPE, OTEL_EVENT_NAME, PROCESS_CREATION_TIME,
+    PROCESS_EXECUTABLE_PATH, PROCESS_PARENT_PID, PROCESS_PID, PROCESS_REAL_USER_ID, PROCESS_USER_ID, SERVICE_NAME,
+    SERVICE_NAMESPACE, THREAD_ID, THREAD_NAME,
+};
+
+/// Resource, bool: true where no source knew the container's name in time; else absent.
+pub const RESOURCE_UNRESOLVED: &str = "inotrail.resource.unresolved";
+/// string: `open`, `create`, `execute` ([`crate::event::Operation`]).
+pub const FILE_OPERATION: &str = "inotrail.file.operation";
+/// string: `read`, `write`, `read_write`, `execute` ([`crate::event::AccessMode`]); absent where unknown.
+pub const FILE_ACCESS_MODE: &str = "inotrail.file.access_mode";
+/// string: `success`, `failure` (`error.type` says which), `unknown` (the backend cannot see it).
+pub const FILE_OUTCOME: &str = "inotrail.file.outcome";
+/// int: the caller's open flags as open(2) takes them; absent where the backend does not see them.
+pub const FILE_OPEN_FLAGS: &str = "inotrail.file.open_flags";
+/// string: `major:minor` of the device that `file.inode` is a number of; absent with it.
+pub const FILE_DEVICE: &str = "inotrail.file.device";
+/// string: what the caller asked for; absent where it is `file.path`, or unknown.
+pub const FILE_REQUESTED_PATH: &str = "inotrail.file.requested_path";
+/// string: `confirmed`, `unconfirmed`, `requested`, `descriptor_gone`: how sure the path is.
+pub const FILE_CONFIDENCE: &str = "inotrail.file.confidence";
+/// string: names joined by commas ([`crate::event::Access::flags`], and [`ESCAPED`]); absent where there is none.
+pub const FILE_FLAGS: &str = "inotrail.file.flags";
+/// string: `fexit`, `kprobe`, `raw-tracepoint` ([`crate::event::Backend`]).
+pub const BACKEND: &str = "inotrail.backend";
+/// int, at least 1: how many accesses the record stands for.
+pub const AGGREGATION_COUNT: &str = "inotrail.aggregation.count";
+/// string: names one run of one exporter.
+pub const STREAM_ID: &str = "inotrail.stream.id";
+/// int, from 1: number of the record in the series of (stream, container, event name).
+pub const STREAM_SEQUENCE: &str = "inotrail.stream.sequence";
+
+/// Flag: a path, or the name of the thread, is not UTF-8, so that all of them are written as [`crate::escape::push`] does.
+pub const ESCAPED: &str = "escaped";

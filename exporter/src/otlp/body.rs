@@ -1,0 +1,96 @@
+//! The body of a log record: one line for people, as Loki shows it.
+
+use crate::errno;
+use crate::event::{AccessMode, Event, Operation, Outcome};
+
+use super::names::Names;
+
+/// Room for any number below 2^64.
+pub(super) type Digits = [u8; 20];
+
+/// `python3[1234] opened /etc/passwd for reading x12`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or,
+/// where the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`.
+pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
+    let header = event.access.header;
+    out.extend_from_slice(names.comm);
+    out.push(b'[');
+    out.extend_from_slice(decimal(&mut [0; 20], header.tgid.into()));
+    out.extend_from_slice(b"] ");
+    out.extend_from_slice(verb(event.access.operation(), event.access.outcome()).as_bytes());
+    file(out, event, names);
+    out.extend_from_slice(match event.access.access_mode() {
+        Some(AccessMode::Read) => b" for reading",
+        Some(AccessMode::Write) => b" for writing",
+        Some(AccessMode::ReadWrite) => b" for reading and writing",
+        // "executed" says it all.
+        Some(AccessMode::Execute) | None => b"",
+    });
+    if let Outcome::Failure(errno) = event.access.outcome() {
+        out.extend_from_slice(b": ");
+        error(out, errno);
+    }
+    if event.count > 1 {
+        out.extend_from_slice(b" x");
+        out.extend_from_slice(decimal(&mut [0; 20], event.count));
+    }
+}
+
+/// What was done, or tried, with a blank after it.
+fn verb(operation: Operation, outcome: Outcome) -> &'static str {
+    match (outcome, operation) {
+        (Outcome::Success, Operation::Open) => "opened ",
+        (Outcome::Success, Operation::Create) => "created ",
+        (Outcome::Success, Operation::Execute) => "executed ",
+        (Outcome::Failure(_), Operation::Open) => "failed to open ",
+        (Outcome::Failure(_), Operation::Create) => "failed to create ",
+        (Outcome::Failure(_), Operation::Execute) => "failed to execute ",
+        (Outcome::Unknown, Operation::Open) => "asked to open ",
+        (Outcome::Unknown, Operation::Create) => "asked to create ",
+        (Outcome::Unknown, Operation::Execute) => "asked to execute ",
+    }
+}
+
+/// The best name of the file that there is.
+fn file(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
+    let header = event.access.header;
+    if !names.path.is_empty() {
+        out.extend_from_slice(names.path);
+    } else if !names.requested.is_empty() {
+        out.extend_from_slice(names.requested);
+    } else if header.inode != 0 {
+        out.extend_from_slice(b"inode ");
+        out.extend_from_slice(decimal(&mut [0; 20], header.inode));
+        out.extend_from_slice(b" of device ");
+        device(out, header.device);
+    } else {
+        out.extend_from_slice(b"an unknown file");
+    }
+}
+
+/// The errno's symbol, or its number where it has none.
+pub(super) fn error(out: &mut Vec<u8>, errno: i32) {
+    match errno::symbol(errno) {
+        Some(symbol) => out.extend_from_slice(symbol.as_bytes()),
+        None => out.extend_from_slice(decimal(&mut [0; 20], errno.unsigned_abs().into())),
+    }
+}
+
+/// `8:1`. The kernel's own `dev_t` has 12 bits of major and 20 of minor (include/linux/kdev_t.h).
+pub(super) fn device(out: &mut Vec<u8>, device: u32) {
+    out.extend_from_slice(decimal(&mut [0; 20], (device >> 20).into()));
+    out.push(b':');
+    out.extend_from_slice(decimal(&mut [0; 20], (device & 0xf_ffff).into()));
+}
+
+/// A number's decimal digits.
+pub(super) fn decimal(buffer: &mut Digits, mut value: u64) -> &[u8] {
+    let mut start = buffer.len();
+    loop {
+        start -= 1;
+        buffer[start] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            return &buffer[start..];
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One event as one `LogRecord`.
+
+use crate::event::{Event, Node, Outcome};
+
+use super::names::Names;
+use super::wire::{self, attribute, close, fixed64, open, tag};
+use super::{attribute, body};
+
+/// The event's name: `LogRecord.event_name`, and the attribute `otel.event.name` for receivers that drop the field.
+pub const EVENT_NAME: &str = "inotrail.file.access";
+
+/// `SEVERITY_NUMBER_INFO`, and `SEVERITY_NUMBER_INFO2` for what was tried in vain.
+const INFO: u8 = 9;
+const INFO2: u8 = 10;
+
+/// `LogRecord.severity_number`, a varint.
+const SEVERITY: u8 = 2 << 3;
+const BODY: u8 = tag(5);
+const EVENT_NAME_FIELD: u8 = tag(12);
+
+/// Encodes events. Its buffers grow to the longest names seen and stay: a warm encoder allocates nothing.
+#[derive(Debug)]
+pub struct Encoder {
+    /// Attributes that every record has, encoded.
+    run: Vec<u8>,
+    names: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder of this node's events.
+    #[must_use]
+    pub fn new(node: &Node) -> Self {
+        let mut run = Vec::new();
+        attribute!(string, &mut run, attribute::OTEL_EVENT_NAME, EVENT_NAME.as_bytes());
+        if !node.stream_id.is_empty() {
+            attribute!(string, &mut run, attribute::STREAM_ID, node.stream_id.as_bytes());
+        }
+        Self { run, names: Vec::new(), text: Vec::new() }
+    }
+
+    /// Appends the event as one element of `ScopeLogs.log_records`.
+    ///
+    /// At most eight bytes per byte of path, requested path and executable (an escaped byte is four, and the body repeats
+    /// a path), and 2 KiB.
+    pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
+        let names = Names::new(event, &mut self.names);
+        let failed = matches!(event.access.outcome(), Outcome::Failure(_));
+        let start = open(out, tag(2));
+        fixed64(out, 1, event.time_ns);
+        out.extend_from_slice(&[SEVERITY, if failed { INFO2 } else { INFO }]);
+        self.text.clear();
+        body::push(&mut self.text, event, &names);
+        out.push(BODY);
+        wire::varint(out, wire::bytes_len(self.text.len()) as u64);
+        wire::bytes(out, tag(1), &self.text);
+        out.extend_from_slice(&self.run);
+        file(out, event, &names, &mut self.text);
+        process(out, event, &names);
+        attribute!(int, out, attribute::AGGREGATION_COUNT, event.count);
+        attribute!(int, out, attribute::STREAM_SEQUENCE, event.sequence);
+        fixed64(out, 11, event.observed_ns);
+        wire::bytes(out, EVENT_NAME_FIELD, EVENT_NAME.as_bytes());
+        close(out, start);
+    }
+}
+
+/// What was accessed, and how.
+fn file(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
+    let (access, header) = (&event.access, event.access.header);
+    if !names.path.is_empty() {
+        attribute!(string, out, attribute::FILE_PATH, names.path);
+    }
+    attribute!(string, out, attribute::FILE_OPERATION, access.operation().as_str().as_bytes());
+    if let Some(mode) = access.access_mode() {
+        attribute!(string, out, attribute::FILE_ACCESS_MODE, mode.as_str().as_bytes());
+    }
+    outcome(out, access.outcome(), text);
+    if let Some(flags) = access.open_flags() {
+        attribute!(int, out, attribute::FILE_OPEN_FLAGS, flags.into());
+    }
+    if header.inode != 0 {
+        attribute!(string, out, attribute::FILE_INODE, body::decimal(&mut [0; 20], header.inode));
+        text.clear();
+        body::device(text, header.device);
+        attribute!(string, out, attribute::FILE_DEVICE, text);
+    }
+    if !names.requested.is_empty() && names.requested != names.path {
+        attribute!(string, out, attribute::FILE_REQUESTED_PATH, names.requested);
+    }
+    attribute!(string, out, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
+    if header.flags != 0 || names.escaped {
+        flags(out, event, names, text);
+    }
+    attribute!(string, out, attribute::BACKEND, event.backend.as_str().as_bytes());
+}
+
+fn outcome(out: &mut Vec<u8>, outcome: Outcome, text: &mut Vec<u8>) {
+    let name: &[u8] = match outcome {
+        Outcome::Success => b"success",
+        Outcome::Failure(_) => b"failure",
+        Outcome::Unknown => b"unknown",
+    };
+    attribute!(string, out, attribute::FILE_OUTCOME, name);
+    if let Outcome::Failure(errno) = outcome {
+        text.clear();
+        body::error(text, errno);
+        attribute!(string, out, attribute::ERROR_TYPE, text);
+    }
+}
+
+fn flags(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
+    text.clear();
+    for name in event.access.flags().chain(names.escaped.then_some(attribute::ESCAPED)) {
+        if !text.is_empty() {
+            text.push(b',');
+        }
+        text.extend_from_slice(name.as_bytes());
+    }
+    if !text.is_empty() {
+        attribute!(string, out, attribute::FILE_FLAGS, text);
+    }
+}
+
+/// Who accessed it.
+fn process(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
+    let header = event.access.header;
+    attribute!(int, out, attribute::PROCESS_PID, header.tgid.into());
+    attribute!(int, out, attribute::PROCESS_PARENT_PID, header.ppid.into());
+    attribute!(int, out, attribute::THREAD_ID, header.tid.into());
+    if !names.comm.is_empty() {
+        attribute!(string, out, attribute::THREAD_NAME, names.comm);
+    }
+    if !names.executable.is_empty() {
+        attribute!(string, out, attribute::PROCESS_EXECUTABLE_PATH, names.executable);
+    }
+    attribute!(int, out, attribute::PROCESS_USER_ID, header.euid.into());
+    attribute!(int, out, attribute::PROCESS_REAL_USER_ID, header.uid.into());
+    if event.process_start_ns != 0 {
+        let time = super::time::iso8601(event.process_start_ns);
+        attribute!(string, out, attribute::PROCESS_CREATION_TIME, &time);
+    }
+}

@@ -1,0 +1,190 @@
+//! Our bytes against those of opentelemetry-proto.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use inotrail::batch::{Batch, Limits};
+use inotrail::container::{Container, Image, Origin, Pod};
+use inotrail::event::{Access, Backend, Event, Node};
+use inotrail_ebpf::{Header, mask};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use prost::Message;
+use zerocopy::FromBytes;
+
+use super::oracle;
+
+/// An event that owns what it is made of.
+#[derive(Clone, Debug)]
+struct Owned {
+    header: Header,
+    path: Vec<u8>,
+    requested: Vec<u8>,
+    executable: Vec<u8>,
+    times: [u64; 3],
+    backend: Backend,
+    sequence: u64,
+    count: u64,
+    container: usize,
+}
+
+impl Owned {
+    fn event<'a>(&'a self, containers: &'a [Arc<Container>]) -> Event<'a> {
+        Event {
+            time_ns: self.times[0],
+            observed_ns: self.times[1],
+            access: Access { header: &self.header, path: &self.path, requested: &self.requested, arguments: &[] },
+            executable: &self.executable,
+            process_start_ns: self.times[2],
+            container: &containers[self.container % containers.len()],
+            backend: self.backend,
+            sequence: self.sequence,
+            count: self.count,
+        }
+    }
+}
+
+/// `len` bytes out of `alphabet`, another choice for each seed. Far quicker than a strategy per byte.
+fn pick(alphabet: &[u8], len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let step = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        alphabet[(state >> 33) as usize % alphabet.len()]
+    };
+    std::iter::repeat_with(step).take(len).collect()
+}
+
+/// Names of all kinds: none, ordinary, not ASCII, with backslashes, not UTF-8, and longer than each step of a length.
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    let every: Vec<u8> = (0..=255).collect();
+    let long = prop::sample::select(vec![126, 127, 128, 4095, 8000, 16_500]);
+    prop_oneof![
+        1 => Just(Vec::new()),
+        6 => (1..60usize, any::<u64>()).prop_map(|(len, seed)| pick(b"/abc.-", len, seed)),
+        1 => (0..9usize).prop_map(|times| "/é…🦀\\a".repeat(times).into_bytes()),
+        1 => (0..30usize, any::<u64>()).prop_map(move |(len, seed)| pick(&every, len, seed)),
+        1 => (60..140usize, any::<u64>()).prop_map(|(len, seed)| pick(b"/p", len, seed)),
+        1 => long.prop_map(|len| vec![b'/'; len]),
+    ]
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        1 => Just(0),
+        4 => 1..20usize,
+        1 => 60..200usize,
+    ]
+    .prop_flat_map(|len| any::<u64>().prop_map(move |seed| String::from_utf8(pick(b"abc.-9", len, seed)).unwrap()))
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    let every: Vec<u8> = (0..=255).collect();
+    let bits = prop_oneof![
+        Just(mask::READ | mask::OPEN),
+        Just(mask::WRITE | mask::OPEN),
+        Just(mask::OPEN | mask::CREATED),
+        Just(mask::EXEC | mask::OPEN),
+        any::<u32>(),
+    ];
+    let result = prop_oneof![
+        4 => Just(0),
+        1 => Just(1),
+        2 => prop::sample::select(vec![-1, -2, -13, -20, -40, -41, -58, -116, -512, -i32::MAX, i32::MAX]),
+    ];
+    let small = || prop_oneof![0..4u32, any::<u32>(), Just(u32::MAX)];
+    let inode = prop_oneof![Just(0), 1..100_000u64, any::<u64>()];
+    let comm =
+        prop_oneof![Just(*b"python3\0\0\0\0\0\0\0\0\0"), Just([0; 16]), any::<u128>().prop_map(u128::to_ne_bytes)];
+    (any::<u64>(), bits, result, small(), small(), prop_oneof![2 => Just(0), 1 => any::<u32>()], inode, comm).prop_map(
+        move |(seed, bits, result, open_flags, confidence, flags, inode, comm)| Header {
+            kind: 1 + bits % 2,
+            mask: bits,
+            result,
+            open_flags,
+            confidence,
+            flags,
+            inode,
+            comm,
+            ..Header::read_from_bytes(&pick(&every, 128, seed)).unwrap()
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = Owned> {
+    let time =
+        || prop_oneof![1 => Just(0), 3 => 1_700_000_000_000_000_000..1_900_000_000_000_000_000u64, 1 => any::<u64>()];
+    let backend = prop::sample::select(vec![Backend::Fexit, Backend::Kprobe, Backend::RawTracepoint]);
+    let count = prop_oneof![3 => Just(1), 1 => 0..=i64::MAX as u64];
+    let names = (name(), name(), name(), any::<bool>());
+    (header(), names, [time(), time(), time()], backend, 0..=i64::MAX as u64, count, any::<usize>()).prop_map(
+        |(header, (path, other, executable, same), times, backend, sequence, count, container)| Owned {
+            requested: if same { path.clone() } else { other },
+            header,
+            path,
+            executable,
+            times,
+            backend,
+            sequence,
+            count,
+            container,
+        },
+    )
+}
+
+fn container() -> impl Strategy<Value = Arc<Container>> {
+    let runtime = prop::sample::select(vec!["", "containerd", "cri-o"]);
+    let origin = prop_oneof![
+        4 => (word(), word(), runtime, any::<bool>())
+            .prop_map(|(id, name, runtime, resolved)| Origin::Container { id, name, runtime, resolved }),
+        1 => word().prop_map(Origin::Unit),
+        1 => Just(Origin::Host),
+    ];
+    let pod =
+        prop::option::of((word(), word(), word()).prop_map(|(namespace, name, uid)| Pod { namespace, name, uid }));
+    let image = prop::option::of(
+        (word(), vec(word(), 0..3), vec(word(), 0..20)).prop_map(|(name, tags, repo_digests)| Image {
+            name,
+            tags,
+            repo_digests,
+        }),
+    );
+    (origin, pod, image).prop_map(|(origin, pod, image)| Arc::new(Container::default().update(origin, pod, image)))
+}
+
+fn node() -> impl Strategy<Value = Node> {
+    (word(), word(), word(), word()).prop_map(|(name, cluster, host, stream_id)| Node {
+        name,
+        cluster,
+        host,
+        stream_id,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The second batch goes through buffers that the first one left behind.
+    #[test]
+    fn requests_are_those_of_opentelemetry_proto(
+        node in node(),
+        containers in vec(container(), 1..4),
+        batches in [vec(event(), 1..8), vec(event(), 1..4)],
+    ) {
+        let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) };
+        let mut batch = Batch::new(limits, node.clone());
+        for events in &batches {
+            let events: Vec<_> = events.iter().map(|event| event.event(&containers)).collect();
+            for event in &events {
+                prop_assert_eq!(batch.push(event, 0), None);
+            }
+            let request = batch.take().unwrap();
+            let expected = oracle::request(&node, &events);
+            prop_assert_eq!(request.records, events.len() as u64);
+            if request.body != expected.encode_to_vec() {
+                // The bytes differ: say what in, if they can be read at all.
+                prop_assert_eq!(oracle::decode(&request.body), expected);
+                prop_assert!(false, "the same message, in other bytes");
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The request that a batch should be, built from opentelemetry-proto's structures.
+
+use std::sync::Arc;
+
+use inotrail::container::{Container, Origin};
+use inotrail::event::{Event, Node};
+use inotrail_ebpf::{kind, mask};
+use jiff::Timestamp;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+
+const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
+
+fn attribute(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+}
+
+#[derive(Default)]
+struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    /// Adds a string unless it is empty.
+    fn string(&mut self, key: &str, value: impl Into<String>) {
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.push(attribute(key, Value::StringValue(value)));
+        }
+    }
+
+    fn int(&mut self, key: &str, value: impl TryInto<i64>) {
+        self.0.push(attribute(key, Value::IntValue(value.try_into().ok().unwrap())));
+    }
+
+    fn strings(&mut self, key: &str, values: &[String]) {
+        if !values.is_empty() {
+            let values = values.iter().map(|value| AnyValue { value: Some(Value::StringValue(value.clone())) });
+            self.0.push(attribute(key, Value::ArrayValue(ArrayValue { values: values.collect() })));
+        }
+    }
+}
+
+/// The message that these bytes hold.
+pub(crate) fn decode(body: &[u8]) -> ExportLogsServiceRequest {
+    ExportLogsServiceRequest::decode(body).unwrap()
+}
+
+/// One request for these events, containers in order of their first event.
+pub(crate) fn request(node: &Node, events: &[Event<'_>]) -> ExportLogsServiceRequest {
+    let mut groups: Vec<(&Arc<Container>, Vec<LogRecord>)> = Vec::new();
+    for event in events {
+        match groups.iter_mut().find(|(container, _)| Arc::ptr_eq(container, event.container)) {
+            Some((_, records)) => records.push(record(node, event)),
+            None => groups.push((event.container, vec![record(node, event)])),
+        }
+    }
+    let groups = groups.into_iter().map(|(container, log_records)| ResourceLogs {
+        resource: Some(resource(node, container)),
+        scope_logs: vec![ScopeLogs {
+            scope: Some(InstrumentationScope {
+                name: "inotrail".into(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                ..Default::default()
+            }),
+            log_records,
+            schema_url: SCHEMA.into(),
+        }],
+        schema_url: SCHEMA.into(),
+    });
+    ExportLogsServiceRequest { resource_logs: groups.collect() }
+}
+
+fn resource(node: &Node, container: &Container) -> Resource {
+    let mut out = Attributes::default();
+    out.string("k8s.cluster.name", &node.cluster);
+    out.string("k8s.node.name", &node.name);
+    if let Origin::Container { id, name, runtime, resolved } = &container.origin {
+        if node.name.is_empty() {
+            out.string("host.name", &node.host);
+        }
+        let pod = container.pod.clone().unwrap_or_default();
+        out.string("k8s.namespace.name", &pod.namespace);
+        out.string("k8s.pod.name", pod.name);
+        out.string("k8s.pod.uid", pod.uid);
+        out.string(if container.pod.is_some() { "k8s.container.name" } else { "container.name" }, name);
+        out.string("container.id", id);
+        out.string("container.runtime.name", *runtime);
+        let image = container.image.clone().unwrap_or_default();
+        out.string("container.image.name", image.name);
+        out.strings("container.image.tags", &image.tags[..image.tags.len().min(16)]);
+        out.strings("container.image.repo_digests", &image.repo_digests[..image.repo_digests.len().min(16)]);
+        out.string("service.name", if name.is_empty() { "unknown_service" } else { name });
+        out.string("service.namespace", pod.namespace);
+        if !resolved {
+            out.0.push(attribute("inotrail.resource.unresolved", Value::BoolValue(true)));
+        }
+    } else {
+        out.string("host.name", &node.host);
+        out.string("os.type", "linux");
+        out.string(
+            "service.name",
+            match &container.origin {
+                Origin::Unit(unit) if !unit.is_empty() => unit,
+                _ => "host",
+            },
+        );
+    }
+    Resource { attributes: out.0, ..Default::default() }
+}
+
+/// The event's names as text.
+struct Names {
+    path: String,
+    requested: String,
+    comm: String,
+    executable: String,
+    escaped: bool,
+}
+
+fn names(event: &Event<'_>) -> Names {
+    let comm = event.access.header.comm.split(|byte| *byte == 0).next().unwrap();
+    let raw = [event.access.path, event.access.requested, comm, event.executable];
+    let escaped = raw.iter().any(|raw| str::from_utf8(raw).is_err());
+    let [path, requested, comm, executable] = raw.map(|raw| {
+        if !escaped {
+            return String::from_utf8(raw.to_vec()).unwrap();
+        }
+        let piece = |chunk: std::str::Utf8Chunk<'_>| {
+            let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            chunk.valid().replace('\\', "\\\\") + &invalid
+        };
+        raw.utf8_chunks().map(piece).collect()
+    });
+    Names { path, requested, comm, executable, escaped }
+}
+
+fn error(errno: u32) -> String {
+    let symbols = [(1, "EPERM"), (2, "ENOENT"), (13, "EACCES"), (20, "ENOTDIR"), (40, "ELOOP"), (116, "ESTALE")];
+    symbols.iter().find(|(number, _)| *number == errno).map_or(errno.to_string(), |(_, name)| (*name).into())
+}
+
+fn body(event: &Event<'_>, names: &Names, operation: &str, mode: &str) -> String {
+    let header = event.access.header;
+    let (before, errno) = match header.result {
+        1 => ("asked to ", None),
+        errno if errno < 0 => ("failed to ", Some(errno.unsigned_abs())),
+        _ => ("", None),
+    };
+    let done = match operation {
+        "open" => "opened",
+        "create" => "created",
+        _ => "executed",
+    };
+    let file = match (&*names.path, &*names.requested, header.inode) {
+        ("", "", 0) => "an unknown file".to_owned(),
+        ("", "", inode) => {
+            format!("inode {inode} of device {}:{}", header.device / 1_048_576, header.device % 1_048_576)
+        }
+        ("", requested, _) => requested.to_owned(),
+        (path, ..) => path.to_owned(),
+    };
+    let mode = match mode {
+        "read" => " for reading",
+        "write" => " for writing",
+        "read_write" => " for reading and writing",
+        _ => "",
+    };
+    let verb = if before.is_empty() { done } else { operation };
+    let mut out = format!("{}[{}] {before}{verb} {file}{mode}", names.comm, header.tgid);
+    if let Some(errno) = errno {
+        out += &format!(": {}", error(errno));
+    }
+    if event.count > 1 {
+        out += &format!(" x{}", event.count);
+    }
+    out
+}
+
+fn flags(bits: u32, escaped: bool) -> String {
+    let names = [
+        (2, "raced"),
+        (1, "truncated"),
+        (4, "detached"),
+        (8, "unlinked"),
+        (16, "compat"),
+        (128, "path_unknown"),
+        (256, "io_uring"),
+        (512, "o_path"),
+    ];
+    let mut set: Vec<_> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
+    if escaped {
+        set.push("escaped");
+    }
+    set.join(",")
+}
+
+fn operation_and_mode(event: &Event<'_>) -> (&'static str, &'static str) {
+    let header = event.access.header;
+    if header.kind == kind::EXEC || header.mask & mask::EXEC != 0 {
+        return ("execute", "execute");
+    }
+    let mode = match (header.mask & mask::READ, header.mask & (mask::WRITE | mask::APPEND)) {
+        (0, 0) => "",
+        (0, _) => "write",
+        (_, 0) => "read",
+        _ => "read_write",
+    };
+    (if header.mask & mask::CREATED != 0 { "create" } else { "open" }, mode)
+}
+
+fn record(node: &Node, event: &Event<'_>) -> LogRecord {
+    let header = event.access.header;
+    let names = names(event);
+    let (operation, mode) = operation_and_mode(event);
+    let mut out = Attributes::default();
+    out.string("otel.event.name", "inotrail.file.access");
+    out.string("inotrail.stream.id", &node.stream_id);
+    out.string("file.path", &names.path);
+    out.string("inotrail.file.operation", operation);
+    out.string("inotrail.file.access_mode", mode);
+    match header.result {
+        1 => out.string("inotrail.file.outcome", "unknown"),
+        errno if errno < 0 => {
+            out.string("inotrail.file.outcome", "failure");
+            out.string("error.type", error(errno.unsigned_abs()));
+        }
+        _ => out.string("inotrail.file.outcome", "success"),
+    }
+    if header.open_flags != u32::MAX {
+        out.int("inotrail.file.open_flags", header.open_flags);
+    }
+    if header.inode != 0 {
+        out.string("file.inode", header.inode.to_string());
+        out.string("inotrail.file.device", format!("{}:{}", header.device >> 20, header.device & 0xf_ffff));
+    }
+    if names.requested != names.path {
+        out.string("inotrail.file.requested_path", &names.requested);
+    }
+    let confidence = ["confirmed", "unconfirmed", "requested"].get(header.confidence as usize);
+    out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
+    out.string("inotrail.file.flags", flags(header.flags, names.escaped));
+    out.string("inotrail.backend", event.backend.as_str());
+    out.int("process.pid", header.tgid);
+    out.int("process.parent_pid", header.ppid);
+    out.int("thread.id", header.tid);
+    out.string("thread.name", &names.comm);
+    out.string("process.executable.path", &names.executable);
+    out.int("process.user.id", header.euid);
+    out.int("process.real_user.id", header.uid);
+    if event.process_start_ns != 0 {
+        let start = Timestamp::from_nanosecond(event.process_start_ns.into()).unwrap();
+        out.string("process.creation.time", start.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
+    }
+    out.int("inotrail.aggregation.count", event.count);
+    out.int("inotrail.stream.sequence", event.sequence);
+    LogRecord {
+        time_unix_nano: event.time_ns,
+        observed_time_unix_nano: event.observed_ns,
+        severity_number: if header.result < 0 { 10 } else { 9 },
+        body: Some(AnyValue { value: Some(Value::StringValue(body(event, &names, operation, mode))) }),
+        attributes: out.0,
+        event_name: "inotrail.file.access".into(),
+        ..Default::default()
+    }
+}
