@@ -1,7 +1,16 @@
-//! The test bench.
+//! The test bench: real kernels, a real containerd, a real Collector and Loki, and the demo that runs them.
 
 pub mod accesses;
+pub mod cgroup;
+pub mod containerd;
+pub mod daemon;
+pub mod demo;
+pub mod image;
 pub mod initramfs;
+pub mod interrupt;
 pub mod kernels;
 pub mod load;
+pub mod loki;
+pub mod stack;
+pub mod tools;
 pub mod vm;
