@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -16,7 +16,7 @@ use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
 use crate::event::Event;
 use crate::metrics::Metrics;
 use crate::pipeline::{Output, Pipeline};
-use crate::process::{ProcessScan, ProcessTable};
+use crate::process::ProcessScan;
 use crate::sensor::report::Report;
 use crate::sensor::{self, Options, Sensor};
 use crate::sink::Printer;
@@ -86,7 +86,8 @@ pub fn check(config: &config::Check) -> Result<Report, Error> {
 struct Parts {
     sensor: Sensor,
     tables: (Containers, CgroupEvents),
-    processes: ProcessTable,
+    losses: Losses,
+    scans: Receiver<ProcessScan>,
     metrics: Arc<Metrics>,
     host: bool,
 }
@@ -110,13 +111,9 @@ impl Parts {
         metrics.health.sensor.set(true);
         // The tree was read before the programs were attached: what came between is found now.
         tables.1.rescan();
-        let mut processes = ProcessTable::default();
-        match ProcessScan::read(Path::new("/proc")) {
-            Ok(scan) => processes.merge(scan),
-            Err(error) => tracing::warn!(%error, "executables of running processes are not known: /proc is unreadable"),
-        }
+        let (losses, scans) = Losses::of(&sensor, metrics, &tables.1);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, processes, metrics, host: scope.host })
+        Ok(Self { sensor, tables, losses, scans, metrics, host: scope.host })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
@@ -124,11 +121,10 @@ impl Parts {
     where
         O: Output + Send + 'static,
     {
-        let losses = Losses::of(&self.sensor, &self.metrics);
-        let pipeline =
-            Pipeline::new(self.sensor.backend(), self.host, self.tables, self.processes, self.metrics, output);
-        let mut reader = Reader::start(self.sensor, pipeline, interval)?;
-        runtime.block_on(wait(&mut reader, &losses))?;
+        let Self { sensor, tables, mut losses, scans, metrics, host } = self;
+        let pipeline = Pipeline::new(sensor.backend(), host, tables, scans, metrics, output);
+        let mut reader = Reader::start(sensor, pipeline, interval)?;
+        runtime.block_on(wait(&mut reader, &mut losses))?;
         let output = reader.stop().ok_or(Error::Panicked);
         losses.update();
         output
@@ -136,7 +132,7 @@ impl Parts {
 }
 
 /// Until a signal comes or the thread ends by itself.
-async fn wait<O: Output + Send + 'static>(reader: &mut Reader<O>, losses: &Losses) -> io::Result<()> {
+async fn wait<O: Output + Send + 'static>(reader: &mut Reader<O>, losses: &mut Losses) -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
     loop {

@@ -61,6 +61,11 @@ pub fn execute(command: Command) -> Result<ExitCode, Error> {
     }
 }
 
+/// Width of the terminal that stdout is; nothing where it is none, or does not say.
+fn columns() -> Option<u16> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+}
+
 /// Writes a text to stdout. That nobody reads to its end (`inotrail man | head`) is no error.
 fn print(text: &[u8]) -> Result<(), Error> {
     use io::Write;

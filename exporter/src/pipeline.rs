@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use crate::clock::{Clock, unix_now};
 use crate::container::{CgroupEvents, Container, Containers, Origin, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::{Dropped, Metrics};
-use crate::process::ProcessTable;
+use crate::process::{ProcessScan, ProcessTable};
 use crate::sensor::{Malformed, Record, Sensor};
 
 mod held;
@@ -41,18 +42,20 @@ struct Stages<O> {
     containers: Containers,
     cgroups: CgroupEvents,
     processes: ProcessTable,
+    scans: Receiver<ProcessScan>,
     metrics: Arc<Metrics>,
     output: O,
     done: bool,
 }
 
 impl<O: Output> Pipeline<O> {
-    /// `host`: whether processes outside containers are reported.
+    /// `host`: whether processes outside containers are reported. `scans`: what `/proc` says, whenever the kernel's own
+    /// records of processes were lost.
     pub fn new(
         backend: Backend,
         host: bool,
         (containers, cgroups): (Containers, CgroupEvents),
-        processes: ProcessTable,
+        scans: Receiver<ProcessScan>,
         metrics: Arc<Metrics>,
         output: O,
     ) -> Self {
@@ -64,7 +67,8 @@ impl<O: Output> Pipeline<O> {
             observed_ns: unix_now(),
             containers,
             cgroups,
-            processes,
+            processes: ProcessTable::default(),
+            scans,
             metrics,
             output,
             done: false,
@@ -76,6 +80,9 @@ impl<O: Output> Pipeline<O> {
     pub fn drain(&mut self, sensor: &mut Sensor) -> ControlFlow<(), usize> {
         let Self { stages, held } = self;
         stages.clock.refresh();
+        while let Ok(scan) = stages.scans.try_recv() {
+            stages.processes.merge(scan);
+        }
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
@@ -145,7 +152,7 @@ impl<O: Output> Stages<O> {
         if !held.waits_for(id) {
             self.cgroups.unknown(id);
         }
-        held.push(event(held::nobody()), &self.metrics);
+        held.push(event(Container::unknown()), &self.metrics);
     }
 
     fn deliver(&mut self, event: Event<'_>) {

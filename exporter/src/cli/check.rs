@@ -19,10 +19,7 @@ pub(super) fn check(args: CheckArgs) -> Result<ExitCode, Error> {
     let output = args.output;
     let report = app::check(&config::Check::try_from(args)?)?;
     let text = match output {
-        CheckOutput::Table => {
-            let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(COLUMNS, |size| size.ws_col);
-            text(&report, columns)
-        }
+        CheckOutput::Table => text(&report, super::columns().unwrap_or(COLUMNS)),
         CheckOutput::Json => {
             let json = serde_json::to_string_pretty(&report).map_err(io::Error::other).map_err(Error::Output)?;
             json + "\n"

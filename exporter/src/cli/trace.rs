@@ -20,7 +20,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<ExitCode, Error> {
     let config = config::Trace::new(args.sensor, args.node, !args.no_host)?;
     let filter = filter(args.filter)?;
     let color = color(args.color, io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
-    let columns = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
+    let columns = super::columns();
     let out = BufWriter::with_capacity(BUFFER, io::stdout());
     let sink = Sink::new(out, args.output, config.node.clone(), color, columns);
     let printer = Printer::new(sink, filter, Limits { count: args.count.map(u64::from), duration: args.duration });

@@ -1,11 +1,11 @@
 //! Events that wait for their container's name.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use inotrail_ebpf::Header;
 
-use crate::container::{Container, Origin, Snapshot};
+use crate::container::{Container, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::{Dropped, Metrics};
 
@@ -17,15 +17,6 @@ const BYTES_MAX: usize = 8 << 20;
 const DEADLINE_NS: u64 = 10_000_000_000;
 
 const REMINDER_NS: u64 = 1_000_000_000;
-
-/// Stands for a container that nobody could name.
-static NOBODY: LazyLock<Arc<Container>> = LazyLock::new(|| {
-    Arc::new(Container::new(Origin::Container { id: String::new(), name: String::new(), runtime: "", resolved: false }))
-});
-
-pub(super) fn nobody() -> &'static Arc<Container> {
-    &NOBODY
-}
 
 /// A queue in order of arrival, which is the order of each container's events.
 #[derive(Default)]
@@ -79,7 +70,7 @@ impl Held {
             let id = copy.header.cgroup_id;
             match containers.get(id) {
                 Some(container) => each(copy.event(container)),
-                None if copy.is_late(now_ns) => each(copy.event(nobody())),
+                None if copy.is_late(now_ns) => each(copy.event(Container::unknown())),
                 None => {
                     self.waiting.insert(id);
                     self.queue.push_back(copy);
@@ -100,7 +91,7 @@ impl Held {
     /// Gives out everything, unresolved: the exporter ends.
     pub(super) fn release_all(&mut self, mut each: impl FnMut(Event<'_>)) {
         for copy in self.queue.drain(..) {
-            each(copy.event(nobody()));
+            each(copy.event(Container::unknown()));
         }
     }
 }
