@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::cgroup::Cgroup;
-use crate::daemon::{Daemon, Folder};
+use crate::daemon::Daemon;
+use crate::folder::Folder;
 use crate::{image, interrupt, tools};
 
 mod container;

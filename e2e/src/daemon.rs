@@ -1,11 +1,10 @@
 //! A server that runs while its guard lives.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -23,7 +22,7 @@ const TAIL: usize = 15;
 pub struct Daemon {
     name: String,
     child: Child,
-    log: PathBuf,
+    log: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -39,9 +38,21 @@ impl Daemon {
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let mut wrapped = cgroup.map(|cgroup| joined(cgroup, command));
         let command = wrapped.as_mut().unwrap_or(command);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
-        let child = command.spawn().with_context(|| format!("start {name}"))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        command.stdout(output.try_clone()?).stderr(output);
+        let child = spawn(name, command)?;
+        Ok(Self { name: name.to_owned(), child, log: Some(log) })
+    }
+
+    /// Starts a program whose standard output is read by the caller; its errors go where ours go.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start_piped(name: &str, command: &mut Command) -> Result<(Self, ChildStdout)> {
+        interrupt::defer();
+        let mut child = spawn(name, command.stdout(Stdio::piped()))?;
+        let output = child.stdout.take();
+        let daemon = Self { name: name.to_owned(), child, log: None };
+        Ok((daemon, output.context("its output was not piped")?))
     }
 
     /// Waits until `ready` says yes.
@@ -56,7 +67,7 @@ impl Daemon {
             }
             Ok(ready().then_some(()))
         });
-        waited.with_context(|| format!("{}:\n{}", self.log.display(), self.tail()))
+        waited.with_context(|| format!("the end of its log:\n{}", self.tail()))
     }
 
     /// Its process id.
@@ -65,10 +76,11 @@ impl Daemon {
         self.child.id()
     }
 
-    /// What it has written so far, both streams.
+    /// What it has written into its log so far, both streams.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        let bytes = self.log.as_ref().and_then(|log| fs::read(log).ok()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Sends SIGTERM and waits until it has ended; kills it after a while.
@@ -110,6 +122,10 @@ impl Drop for Daemon {
     }
 }
 
+fn spawn(name: &str, command: &mut Command) -> Result<Child> {
+    command.stdin(Stdio::null()).process_group(0).spawn().with_context(|| format!("start {name}"))
+}
+
 /// The same command, which enters a cgroup before it starts the program.
 fn joined(cgroup: &Path, command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
@@ -125,43 +141,4 @@ fn joined(cgroup: &Path, command: &Command) -> Command {
         shell.current_dir(folder);
     }
     shell
-}
-
-/// A folder for what a server keeps: the given one, which stays, or a temporary one, which goes when this is dropped.
-#[derive(Debug)]
-pub enum Folder {
-    /// The caller's.
-    Given(PathBuf),
-    /// Ours.
-    Temporary(tempfile::TempDir),
-}
-
-impl Folder {
-    /// The given folder, created where it is missing, or a temporary one.
-    ///
-    /// # Errors
-    /// It cannot be created.
-    pub fn new(given: Option<&Path>) -> Result<Self> {
-        let Some(path) = given else {
-            let mut builder = tempfile::Builder::new();
-            return Ok(Self::Temporary(builder.prefix("inotrail-").tempdir().context("create a temporary folder")?));
-        };
-        fs::create_dir_all(path).with_context(|| format!("create {}", path.display()))?;
-        Ok(Self::Given(path.canonicalize()?))
-    }
-}
-
-impl AsRef<Path> for Folder {
-    fn as_ref(&self) -> &Path {
-        match self {
-            Self::Given(path) => path,
-            Self::Temporary(folder) => folder.path(),
-        }
-    }
-}
-
-impl AsRef<OsStr> for Folder {
-    fn as_ref(&self) -> &OsStr {
-        AsRef::<Path>::as_ref(self).as_os_str()
-    }
 }

@@ -5,6 +5,8 @@ pub mod cgroup;
 pub mod containerd;
 pub mod daemon;
 pub mod demo;
+pub mod exporter;
+pub mod folder;
 pub mod image;
 pub mod initramfs;
 pub mod interrupt;

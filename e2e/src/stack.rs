@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::cgroup::Cgroup;
-use crate::daemon::{Daemon, Folder};
+use crate::daemon::Daemon;
+use crate::folder::Folder;
 use crate::loki::Loki;
 use crate::{interrupt, tools};
 
@@ -148,7 +149,7 @@ fn start(name: &str, command: &mut Command, folder: &Folder, cgroup: Option<&Cgr
 }
 
 fn state(folder: &Folder, name: &str) -> Result<PathBuf> {
-    let path = AsRef::<Path>::as_ref(folder).join(name);
+    let path = folder.as_ref().join(name);
     fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
     Ok(path)
 }

@@ -18,6 +18,8 @@ pub struct Spec {
     pub pod: String,
     /// The container's name in the pod.
     pub container: String,
+    /// The user's id.
+    pub user: u32,
     /// Program and arguments.
     pub command: Vec<String>,
 }
@@ -35,9 +37,9 @@ pub struct Container<'a> {
 impl Spec {
     /// A container that runs a shell script.
     #[must_use]
-    pub fn script(namespace: &str, pod: &str, container: &str, script: &str) -> Self {
+    pub fn script(namespace: &str, pod: &str, container: &str, user: u32, script: &str) -> Self {
         let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-        Self { namespace: namespace.into(), pod: pod.into(), container: container.into(), command }
+        Self { namespace: namespace.into(), pod: pod.into(), container: container.into(), user, command }
     }
 }
 
@@ -56,7 +58,8 @@ impl<'a> Container<'a> {
         .map(|(name, value)| format!("--label={name}={value}"));
         let cgroup = format!("--cgroup={}", containerd.cgroup().join(&id).display());
         let runc = format!("--runc-root={}", containerd.path().join("runc").display());
-        let mut arguments = vec!["run", "--detach", "--null-io", &cgroup, &runc];
+        let user = format!("--user={}", spec.user);
+        let mut arguments = vec!["run", "--detach", "--null-io", &cgroup, &runc, &user];
         arguments.extend(labels.iter().map(String::as_str));
         arguments.extend([image::NAME, &id]);
         arguments.extend(spec.command.iter().map(String::as_str));
@@ -76,6 +79,14 @@ impl<'a> Container<'a> {
         let mut arguments = vec!["tasks", "exec", "--exec-id", &id, "--user", &user, "--fifo-dir", &fifos, &self.id];
         arguments.extend(command);
         self.containerd.ctr(&arguments)
+    }
+
+    /// Sends a signal to its first process: `SIGUSR1`.
+    ///
+    /// # Errors
+    /// That process has ended.
+    pub fn signal(&self, signal: &str) -> Result<()> {
+        self.containerd.ctr(&["tasks", "kill", "--signal", signal, &self.id]).map(drop)
     }
 
     /// Kills it and removes it.
