@@ -21,11 +21,22 @@ pub struct Counters {
     pub descriptor_gone: u64,
     /// Requested paths that could not be read.
     pub unreadable: u64,
+    /// Cgroups whose scope the map had no room for.
+    pub scope_full: u64,
 }
 
 /// Names of the fields of [`Counters`], in order, for metrics.
-pub const COUNTERS: [&str; 8] =
-    ["emitted", "ring_full", "ignored", "internal", "truncated", "raced", "descriptor_gone", "unreadable"];
+pub const COUNTERS: [&str; 9] = [
+    "emitted",
+    "ring_full",
+    "ignored",
+    "internal",
+    "truncated",
+    "raced",
+    "descriptor_gone",
+    "unreadable",
+    "scope_full",
+];
 
 const _: () = assert!(size_of::<Counters>() == COUNTERS.len() * 8);
 

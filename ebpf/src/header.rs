@@ -125,7 +125,7 @@ pub mod flags {
     pub const UNREADABLE: u32 = 1 << 6;
     /// The path is not known.
     pub const PATH_UNKNOWN: u32 = 1 << 7;
-    /// By io_uring.
+    /// By `io_uring`.
     pub const IO_URING: u32 = 1 << 8;
     /// The file was opened with `O_PATH`: no permission of its own was asked for.
     pub const O_PATH: u32 = 1 << 9;

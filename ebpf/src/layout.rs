@@ -8,6 +8,7 @@ macro_rules! layout {
         /// Byte offsets of struct members (and a few constants), read from the kernel's BTF at start and set as a
         /// read-only global before the programs load: to the verifier they are constants. Named `<struct>_<member>`.
         #[derive(Clone, Copy, Debug)]
+        #[cfg_attr(not(target_arch = "bpf"), derive(zerocopy::IntoBytes, zerocopy::Immutable))]
         #[repr(C)]
         pub struct Layout { $($(#[$doc])* pub $field: u32,)* }
 
@@ -43,8 +44,6 @@ layout! {
     task_cgroups,
     /// `task_struct.exit_code`
     task_exit_code,
-    /// `task_struct.comm`
-    task_comm,
     /// `thread_info.status` (x86) or `thread_info.flags` (arm64) inside the task: says whether the call was 32-bit.
     task_compat,
     /// `nameidata.path`

@@ -1,5 +1,5 @@
 //! The eBPF programs. On any target but BPF this is an empty program, so that the whole workspace builds and lints.
-#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(core_intrinsics), allow(internal_features))]
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
 mod programs;

@@ -1,7 +1,172 @@
 //! Who acted: cgroup id -> [`Container`].
+//!
+//! The sensor's thread tells of cgroups ([`CgroupEvents`]) and looks them up ([`Containers`]); one task in between owns
+//! the table, reads the tree and asks the runtime for names.
 
+pub mod cgroup;
+mod containerd;
+mod image;
+mod path;
+mod questions;
+mod table;
+mod watch;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
+
+use crate::metrics::Metrics;
+use cgroup::Hierarchy;
+use containerd::Link;
+use table::Table;
+use watch::{Change, Scan, Watch};
+
+/// Where containerd listens unless told otherwise.
+pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+
+/// Changes that may wait for the task; past it, the tree is read instead.
+const CHANGES_MAX: usize = 4096;
+
+/// What [`spawn`] needs to know.
+#[derive(Clone, Debug)]
+pub struct ContainerConfig {
+    /// Where containers live.
+    pub hierarchy: Hierarchy,
+    /// containerd's socket; `None`: names come from nowhere.
+    pub socket: Option<PathBuf>,
+    /// The user named the socket: it must be there at start.
+    pub explicit: bool,
+}
+
+/// Why containers cannot be told apart.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The socket that the user named is not there.
+    #[error("cannot use containerd's socket {socket}: start containerd, or name its socket by --containerd-socket")]
+    Socket {
+        /// As configured.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The cgroup tree cannot be read.
+    #[error("cannot read the cgroup tree {root}: mount it, and run as root")]
+    Tree {
+        /// Where it is mounted.
+        root: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Reads the cgroup tree and starts the task that keeps the table, until all of the returned [`CgroupEvents`] are dropped.
+///
+/// A cgroup of the host is known within milliseconds, a container's within the time that the runtime needs to answer, and
+/// in 3 s without an answer it is given out with `resolved: false`. Call [`CgroupEvents::rescan`] once the programs
+/// that report new cgroups are attached.
+///
+/// # Errors
+///
+/// [`Error`]. A socket that the user did not name may be missing, and may come later.
+pub fn spawn(
+    config: ContainerConfig,
+    metrics: Arc<Metrics>,
+    runtime: &Handle,
+) -> Result<(Containers, CgroupEvents), Error> {
+    let ContainerConfig { hierarchy, socket, explicit } = config;
+    if let Some(socket) = socket.as_ref().filter(|_| explicit)
+        && let Err(source) = std::os::unix::net::UnixStream::connect(socket)
+    {
+        return Err(Error::Socket { socket: socket.clone(), source });
+    }
+    let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
+    let containers = Containers::default();
+    let (changes, receiver) = mpsc::channel(CHANGES_MAX);
+    let rescan = Arc::new(Notify::new());
+    let watch = Watch::new(hierarchy, Table::new(containers.clone()), metrics);
+    let events = CgroupEvents { changes, rescan: Arc::clone(&rescan) };
+    runtime.spawn(async move { watch.run(first, socket.map(Link::open), receiver, rescan).await });
+    Ok((containers, events))
+}
+
+/// The table of containers, for readers. A clone reads the same table.
+#[derive(Clone, Debug, Default)]
+pub struct Containers(Arc<ArcSwap<HashMap<u64, Arc<Container>>>>);
+
+/// The table as it was at one moment. Hold it for a batch of records, not for longer: it keeps old containers alive.
+#[derive(Debug)]
+pub struct Snapshot(Guard<Arc<HashMap<u64, Arc<Container>>>>);
+
+impl Containers {
+    /// A table that never changes.
+    #[must_use]
+    pub fn fixed(containers: HashMap<u64, Arc<Container>>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(containers)))
+    }
+
+    /// The current table; costs a few atomic operations and takes no lock.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.load())
+    }
+
+    fn replace(&self, containers: HashMap<u64, Arc<Container>>) {
+        self.0.store(Arc::new(containers));
+    }
+}
+
+impl Snapshot {
+    /// Who lives in a cgroup; `None`: not known yet, so hold what happened there.
+    #[must_use]
+    pub fn get(&self, cgroup_id: u64) -> Option<&Arc<Container>> {
+        self.0.get(&cgroup_id)
+    }
+}
+
+/// What the sensor's thread has to tell of cgroups. Never blocks, and loses nothing: what finds no room in the queue is
+/// found by reading the tree.
+#[derive(Clone, Debug)]
+pub struct CgroupEvents {
+    changes: mpsc::Sender<Change>,
+    rescan: Arc<Notify>,
+}
+
+impl CgroupEvents {
+    /// A cgroup was made at `path`, which starts with `/`, inside the chosen hierarchy.
+    pub fn made(&self, id: u64, path: &[u8]) {
+        self.send(Change::Made(id, path.into()));
+    }
+
+    /// A cgroup was released. What is known of it stays for 30 s.
+    pub fn released(&self, id: u64) {
+        self.send(Change::Released(id));
+    }
+
+    /// Something happened in a cgroup that [`Snapshot::get`] does not know. Within about a second it will: from the tree,
+    /// or as a container without id and name. Say it once when the first record is held, and again a second later if
+    /// that did not help (the queue may have been full).
+    pub fn unknown(&self, id: u64) {
+        self.send(Change::Unknown(id));
+    }
+
+    /// Reads the whole tree again.
+    pub fn rescan(&self) {
+        self.rescan.notify_one();
+    }
+
+    fn send(&self, change: Change) {
+        if let Err(TrySendError::Full(_)) = self.changes.try_send(change) {
+            self.rescan();
+        }
+    }
+}
 
 /// A container, or a part of the host that is none: what a log record's Resource describes.
 #[derive(Debug, Default)]
@@ -73,6 +238,7 @@ impl Container {
     }
 
     /// The number of the next event of this container, from 1.
+    #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.stream.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -9,10 +9,16 @@
 //! The sensor thread does everything up to a full batch by function calls on its own data and on snapshots that other
 //! tasks replace; it never waits on a network. What it cannot keep is a [`metrics::Dropped`] with a reason.
 
+pub mod admin;
 pub mod batch;
+pub mod clock;
+pub mod config;
 pub mod container;
 pub mod errno;
-pub mod escape;
 pub mod event;
+pub mod filter;
 pub mod metrics;
 pub mod otlp;
+pub mod sensor;
+pub mod sink;
+pub mod version;

@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 
+mod registry;
+
+pub use registry::{KernelCount, registry};
+
 /// Every count of user space, one owner each; cheap to bump from the event path (a relaxed add).
 #[derive(Debug)]
 pub struct Metrics {
@@ -18,6 +22,8 @@ pub struct Metrics {
     pub exported_bytes: Counter,
     /// Events released without their container's name. The sensor thread's.
     pub unresolved: Counter,
+    /// Cgroups forgotten before their time because the table was full. The container task's.
+    pub containers_evicted: Counter,
     dropped: [Counter; Dropped::ALL.len()],
     /// What readiness is made of.
     pub health: Health,
@@ -59,6 +65,7 @@ impl Default for Metrics {
             export_retries: Counter::default(),
             exported_bytes: Counter::default(),
             unresolved: Counter::default(),
+            containers_evicted: Counter::default(),
             dropped: array::from_fn(|_| Counter::default()),
             health: Health::default(),
         }

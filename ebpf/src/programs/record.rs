@@ -1,0 +1,147 @@
+//! Building a record in per-CPU scratch memory, counting it, and handing it to the ring.
+
+use core::ffi::c_void;
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use aya_ebpf::helpers::generated::{bpf_get_current_comm, bpf_probe_read_kernel_str};
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_boot_ns};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
+use inotrail_ebpf::{Counters, Header, OPEN_FLAGS_UNKNOWN, REQUESTED_MAX, STRINGS_MAX, confidence, program};
+
+use super::kernel::{at, read};
+
+/// A name is read with up to 257 bytes at any masked offset, so the buffer goes on behind the mask's reach.
+const SLACK: usize = 512;
+
+/// Scratch of one program on one CPU. The record is its prefix: the header and as many string bytes as are used.
+/// What the walk needs lives here and not in registers, so that every iteration looks the same to the verifier.
+#[repr(C)]
+pub(super) struct Scratch {
+    pub(super) header: Header,
+    pub(super) strings: [u8; STRINGS_MAX + SLACK],
+    /// Used bytes of `strings`.
+    pub(super) used: u64,
+    pub(super) dentry: u64,
+    pub(super) vfsmount: u64,
+    pub(super) mount: u64,
+    pub(super) retries: u64,
+    sequence: u64,
+}
+
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(program::COUNT, 0);
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+/// `BPF_F_MMAPABLE`; the loader sets the size: CPUs x programs.
+#[map]
+static COUNTERS: Array<Counters> = Array::with_max_entries(program::COUNT, 1 << 10);
+
+/// The counters of this program on this CPU: nobody else writes them, so a plain increment is exact.
+#[inline(always)]
+fn counters(program: u32) -> Option<*mut Counters> {
+    // SAFETY: no arguments, no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    COUNTERS.get_ptr_mut(cpu * program::COUNT + program)
+}
+
+/// Adds one to a counter of this program on this CPU.
+#[inline(always)]
+pub(super) fn count(program: u32, field: impl FnOnce(&mut Counters) -> &mut u64) {
+    if let Some(counters) = counters(program) {
+        // SAFETY: the map's value, which lives as long as the program; nobody else writes it.
+        unsafe { *field(&mut *counters) += 1 };
+    }
+}
+
+/// This program's scratch with a header that says who the current task is; everything else is zeroed.
+#[inline(always)]
+pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Option<*mut Scratch> {
+    let scratch = SCRATCH.get_ptr_mut(program)?;
+    // SAFETY: `scratch` is this program's slot of the per-CPU map; the recursion guard keeps it ours until we return.
+    unsafe {
+        let leader: u64 = read(task, at!(task_group_leader));
+        let parent: u64 = read(task, at!(task_real_parent));
+        let cred: u64 = read(task, at!(task_real_cred));
+        write_volatile(&raw mut (*scratch).used, 0);
+        let header = &mut (*scratch).header;
+        header.time_ns = bpf_ktime_get_boot_ns();
+        header.cgroup_id = cgroup_id;
+        header.inode = 0;
+        header.process_start_ns = read(leader, at!(task_start_boottime));
+        header.kind = kind;
+        header.program = program;
+        header.flags = 0;
+        header.result = 0;
+        header.mask = 0;
+        header.open_flags = OPEN_FLAGS_UNKNOWN;
+        header.device = 0;
+        header.mode = 0;
+        header.retries = 0;
+        header.cpu = bpf_get_smp_processor_id() as u32;
+        header.tgid = read(task, at!(task_tgid));
+        header.tid = read(task, at!(task_pid));
+        header.ppid = read(parent, at!(task_tgid));
+        header.uid = read(cred, at!(cred_uid));
+        header.euid = read(cred, at!(cred_euid));
+        header.gid = read(cred, at!(cred_gid));
+        header.confidence = confidence::CONFIRMED;
+        header.requested_len = 0;
+        header.arguments_len = 0;
+        header.path_len = 0;
+        header.reserved = 0;
+        bpf_get_current_comm(header.comm.as_mut_ptr().cast::<c_void>(), header.comm.len() as u32);
+    }
+    Some(scratch)
+}
+
+/// The current task, as a number: every read of it is a probe read.
+#[inline(always)]
+pub(super) fn current() -> u64 {
+    // SAFETY: no arguments, no preconditions.
+    unsafe { bpf_get_current_task() as u64 }
+}
+
+/// Copies the kernel's NUL-ended string as the requested path. Call it before any other string is written.
+#[inline(always)]
+pub(super) fn requested_from_kernel(scratch: *mut Scratch, string: u64) {
+    // SAFETY: the destination is the start of `strings`, which is longer than REQUESTED_MAX.
+    unsafe {
+        let copied = bpf_probe_read_kernel_str(
+            (&raw mut (*scratch).strings).cast::<c_void>(),
+            REQUESTED_MAX as u32,
+            string as *const c_void,
+        );
+        set_requested(scratch, copied);
+    }
+}
+
+/// Takes the answer of a string helper, which counts the NUL, as the requested path's length; false on a fault.
+#[inline(always)]
+pub(super) unsafe fn set_requested(scratch: *mut Scratch, copied: i64) -> bool {
+    let length = if copied > 0 { copied as u32 - 1 } else { 0 } & (REQUESTED_MAX as u32 - 1);
+    // SAFETY: the caller's scratch.
+    unsafe {
+        (*scratch).header.requested_len = length as u16;
+        write_volatile(&raw mut (*scratch).used, length as u64);
+    }
+    copied > 0
+}
+
+/// Numbers the record and gives it to the ring. The number goes up whether or not the record fits: a gap proves loss.
+#[inline(always)]
+pub(super) fn emit(scratch: *mut Scratch, program: u32) {
+    // SAFETY: this program's scratch; the length is bounded by the mask and so stays inside it.
+    unsafe {
+        (*scratch).sequence += 1;
+        (*scratch).header.sequence = (*scratch).sequence;
+        let used = read_volatile(&raw const (*scratch).used) as usize & (STRINGS_MAX - 1);
+        let record = core::slice::from_raw_parts(scratch.cast::<u8>(), size_of::<Header>() + used);
+        if EVENTS.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
+            count(program, |counters| &mut counters.emitted);
+        } else {
+            count(program, |counters| &mut counters.ring_full);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Flags and environment, parsed by clap ([`args`]), turned into what the stages need, checked.
+
+pub mod args;
+pub mod choice;
+pub mod default;
+mod environment;
+pub mod parse;
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Uri};
+use thiserror::Error;
+
+use crate::event::Backend;
+use args::{CheckArgs, ExportArgs, NodeArgs, RunArgs, SensorArgs};
+use choice::{Compression, Runtime};
+pub use environment::command;
+
+/// What `run` needs.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// How the kernel is hooked.
+    pub sensor: Sensor,
+    /// Whose accesses are reported.
+    pub scope: Scope,
+    /// Where container names come from; nothing for nowhere.
+    pub containerd: Option<Containerd>,
+    /// Names of the node.
+    pub node: Names,
+    /// Where records go.
+    pub export: Export,
+    /// Where the administration server listens.
+    pub listen: SocketAddr,
+}
+
+/// What `trace` needs; its filter, form and limits are [`crate::sink::Printer`]'s.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// How the kernel is hooked.
+    pub sensor: Sensor,
+    /// Whose accesses are reported.
+    pub scope: Scope,
+    /// Where container names come from; nothing for nowhere.
+    pub containerd: Option<Containerd>,
+    /// Names of the node.
+    pub node: Names,
+}
+
+/// What `check` needs.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// How the kernel is hooked.
+    pub sensor: Sensor,
+    /// Whose accesses are reported.
+    pub scope: Scope,
+    /// Where container names come from; nothing for nowhere.
+    pub containerd: Option<Containerd>,
+}
+
+/// How the kernel is hooked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sensor {
+    /// The only backend to try; nothing picks by rule.
+    pub backend: Option<Backend>,
+    /// Kernel types.
+    pub btf: PathBuf,
+    /// Bytes of the ring buffer: a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Time between two drains.
+    pub drain_interval: Duration,
+}
+
+/// Whose accesses are reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Only this cgroup and those below, absolute below the hierarchy's root.
+    pub root: PathBuf,
+    /// None of these nor those below, in the same form.
+    pub exclude: Vec<PathBuf>,
+    /// Also the exporter's own.
+    pub include_self: bool,
+    /// Also processes that are in no container.
+    pub host: bool,
+}
+
+/// Where containerd is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Containerd {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// True: somebody asked for it, so that its absence is not well.
+    pub required: bool,
+}
+
+/// Names of the node; empty where not configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// `k8s.node.name`
+    pub node: String,
+    /// `k8s.cluster.name`
+    pub cluster: String,
+}
+
+/// Where records go, and how.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// Scheme (`http` or `https`), host and port.
+    pub endpoint: Uri,
+    /// Sent with every request; values are marked sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Compression to start with.
+    pub compression: Compression,
+    /// Deadline of one request.
+    pub timeout: Duration,
+    /// PEM files; only for `https`.
+    pub tls: Tls,
+    /// Most records of one request.
+    pub batch_records: usize,
+    /// Most bytes of one request before compression.
+    pub batch_bytes: usize,
+    /// Longest time that a record waits for its request to fill.
+    pub batch_age: Duration,
+    /// Most requests that wait.
+    pub queue_requests: usize,
+    /// Longest time that a request is tried.
+    pub max_age: Duration,
+}
+
+/// PEM texts for TLS, read at start.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// Certificates to trust instead of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Own certificate and its key.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The flags contradict each other: exit code 64.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// A file that a flag names cannot be used: exit code 1.
+    #[error("cannot read {} given by {flag}: {source}; {advice}", path.display())]
+    File {
+        /// The flag.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// containerd was asked for and is not there: exit code 1.
+    #[error("no containerd socket at {}: start containerd, name its socket with --containerd-socket, or use --runtime none", .0.display())]
+    NoContainerd(PathBuf),
+}
+
+impl TryFrom<RunArgs> for Run {
+    type Error = Error;
+
+    fn try_from(args: RunArgs) -> Result<Self, Error> {
+        Ok(Self {
+            sensor: sensor(&args.sensor)?,
+            containerd: containerd(&args.sensor)?,
+            scope: scope(args.sensor, args.host),
+            node: names(args.node),
+            export: export(args.export)?,
+            listen: args.listen,
+        })
+    }
+}
+
+impl Trace {
+    /// # Errors
+    /// A file that a flag names cannot be used.
+    pub fn new(sensor_args: SensorArgs, node: NodeArgs, host: bool) -> Result<Self, Error> {
+        Ok(Self {
+            sensor: sensor(&sensor_args)?,
+            containerd: containerd(&sensor_args)?,
+            scope: scope(sensor_args, host),
+            node: names(node),
+        })
+    }
+}
+
+impl TryFrom<CheckArgs> for Check {
+    type Error = Error;
+
+    fn try_from(args: CheckArgs) -> Result<Self, Error> {
+        Ok(Self {
+            sensor: sensor(&args.sensor)?,
+            containerd: containerd(&args.sensor)?,
+            scope: scope(args.sensor, true),
+        })
+    }
+}
+
+fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
+    if let Some(path) = &args.btf {
+        let advice = "name a file with the running kernel's BTF, or leave --btf out";
+        File::open(path).map_err(|source| Error::File { flag: "--btf", path: path.clone(), source, advice })?;
+    }
+    Ok(Sensor {
+        backend: args.backend.into(),
+        btf: args.btf.clone().unwrap_or_else(|| default::BTF.into()),
+        ring_bytes: args.ring_size,
+        drain_interval: args.drain_interval,
+    })
+}
+
+fn containerd(args: &SensorArgs) -> Result<Option<Containerd>, Error> {
+    if args.runtime == Runtime::None {
+        return match args.containerd_socket {
+            Some(_) => Err(Error::Usage("--containerd-socket is of no use with --runtime none: leave one of them out")),
+            None => Ok(None),
+        };
+    }
+    let required = args.runtime == Runtime::Containerd || args.containerd_socket.is_some();
+    let socket = args.containerd_socket.clone().unwrap_or_else(|| default::CONTAINERD_SOCKET.into());
+    match (is_socket(&socket), required) {
+        (true, _) => Ok(Some(Containerd { socket, required })),
+        (false, true) => Err(Error::NoContainerd(socket)),
+        (false, false) => Ok(None),
+    }
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+fn scope(args: SensorArgs, host: bool) -> Scope {
+    Scope { root: args.cgroup_root, exclude: args.exclude_cgroup, include_self: args.include_self, host }
+}
+
+fn names(args: NodeArgs) -> Names {
+    Names { node: args.node_name, cluster: args.cluster_name }
+}
+
+fn export(args: ExportArgs) -> Result<Export, Error> {
+    let https = args.endpoint.scheme_str() == Some("https");
+    if !https && (args.ca_file.is_some() || args.client_cert.is_some()) {
+        return Err(Error::Usage(
+            "--ca-file and --client-cert are of no use without TLS: write --endpoint https://...",
+        ));
+    }
+    let identity = match (args.client_cert, args.client_key) {
+        (Some(certificate), Some(key)) => Some((pem("--client-cert", certificate)?, pem("--client-key", key)?)),
+        _ => None,
+    };
+    let ca = args.ca_file.map(|path| pem("--ca-file", path)).transpose()?;
+    Ok(Export {
+        endpoint: args.endpoint,
+        headers: args.header,
+        compression: args.compression,
+        timeout: args.timeout,
+        tls: Tls { ca, identity },
+        batch_records: count(args.batch_records),
+        batch_bytes: args.batch_bytes,
+        batch_age: args.batch_age,
+        queue_requests: count(args.queue_requests),
+        max_age: args.max_age,
+    })
+}
+
+fn pem(flag: &'static str, path: PathBuf) -> Result<Vec<u8>, Error> {
+    let advice = "name a readable PEM file";
+    std::fs::read(&path).map_err(|source| Error::File { flag, path, source, advice })
+}
+
+fn count(number: NonZero<u32>) -> usize {
+    number.get() as usize
+}
+
+impl From<choice::Backend> for Option<Backend> {
+    fn from(choice: choice::Backend) -> Self {
+        match choice {
+            choice::Backend::Auto => None,
+            choice::Backend::Fexit => Some(Backend::Fexit),
+            choice::Backend::Kprobe => Some(Backend::Kprobe),
+            choice::Backend::RawTracepoint => Some(Backend::RawTracepoint),
+        }
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ca = self.ca.as_ref().map(|_| "given");
+        let identity = self.identity.as_ref().map(|_| "given");
+        f.debug_struct("Tls").field("ca", &ca).field("identity", &identity).finish()
+    }
+}

@@ -1,0 +1,230 @@
+//! The command line as clap parses it: types whose syntax is right, nothing looked up yet.
+#![expect(clippy::doc_markdown, reason = "these comments are the help texts, and a terminal shows backticks")]
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use globset::Glob;
+use http::{HeaderName, HeaderValue, Uri};
+
+use super::choice::{Backend, CheckOutput, Color, Compression, LogFormat, Runtime, TraceOutput};
+use super::{default, parse};
+use crate::version;
+
+/// Headings of flags that belong to one look at the terminal and so have no environment variable.
+pub(super) const WITHOUT_ENVIRONMENT: [&str; 2] = ["Filter", "Output"];
+
+/// An audit trail of which pod touched which file: eBPF in, OpenTelemetry logs out.
+#[derive(Debug, Parser)]
+#[command(name = "inotrail", version = version::line(), propagate_version = true, max_term_width = 100)]
+pub struct Args {
+    /// Own log messages.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the exporter: send every file access of every container as an OTLP log record.
+    Run(Box<RunArgs>),
+    /// Show file accesses as they happen, without a Collector.
+    Trace(Box<TraceArgs>),
+    /// Say what works on this node: backends, what it cannot see, missing capabilities. Exits with 1 when no backend works.
+    Check(Box<CheckArgs>),
+    /// Print the completion script of a shell.
+    Completions {
+        /// Shell to complete in.
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page (roff).
+    Man {
+        /// Subcommand to print the page of; without it, the page of inotrail.
+        page: Option<String>,
+    },
+}
+
+/// Own log messages; they go to stderr.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Log")]
+pub struct LogArgs {
+    /// Level, or filter as in RUST_LOG: "info", "warn,inotrail=debug". Without it: info for run, warn for the others.
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log_level: Option<String>,
+    /// Form of own log messages on stderr.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = default::LOG_FORMAT)]
+    pub log_format: LogFormat,
+}
+
+/// Flags of every subcommand that hooks the kernel.
+#[derive(Debug, clap::Args)]
+pub struct SensorArgs {
+    /// How to hook. Auto takes the one that loses least on this kernel, then the cheapest.
+    #[arg(long, value_name = "BACKEND", default_value = default::BACKEND, help_heading = "Sensor")]
+    pub backend: Backend,
+    /// Kernel types (BTF) to take structure offsets from [default: /sys/kernel/btf/vmlinux].
+    #[arg(long, value_name = "PATH", help_heading = "Sensor")]
+    pub btf: Option<PathBuf>,
+    /// Bytes of the ring buffer: a power of two. What does not fit is counted as ring_full.
+    #[arg(long, value_name = "SIZE", value_parser = parse::ring_size, default_value = default::RING_SIZE, help_heading = "Sensor")]
+    pub ring_size: u32,
+    /// How often the ring buffer is emptied: longer costs less and delays more.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::DRAIN_INTERVAL, help_heading = "Sensor")]
+    pub drain_interval: Duration,
+    /// Where container names come from. Auto uses containerd where its socket is.
+    #[arg(long, value_name = "RUNTIME", default_value = default::RUNTIME, help_heading = "Containers")]
+    pub runtime: Runtime,
+    /// containerd's socket; must exist when given [default: /run/containerd/containerd.sock].
+    #[arg(long, value_name = "PATH", help_heading = "Containers")]
+    pub containerd_socket: Option<PathBuf>,
+    /// Report only this cgroup and those below it, named as in /proc/PID/cgroup.
+    #[arg(long, value_name = "PATH", value_parser = parse::cgroup, default_value = default::CGROUP_ROOT, help_heading = "Containers")]
+    pub cgroup_root: PathBuf,
+    /// Never report this cgroup or those below it; may be repeated, or a list with commas.
+    #[arg(long, value_name = "PATH", value_parser = parse::cgroup, value_delimiter = ',', help_heading = "Containers")]
+    pub exclude_cgroup: Vec<PathBuf>,
+    /// Report the exporter's own accesses too.
+    #[arg(long, help_heading = "Containers")]
+    pub include_self: bool,
+}
+
+/// Names that every record carries.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Node")]
+pub struct NodeArgs {
+    /// k8s.node.name of every record.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub node_name: String,
+    /// k8s.cluster.name of every record.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub cluster_name: String,
+}
+
+/// Flags of `run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// What all sensors have.
+    #[command(flatten)]
+    pub sensor: SensorArgs,
+    /// Names of the node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Export.
+    #[command(flatten)]
+    pub export: ExportArgs,
+    /// Also report processes of the host that are in no container.
+    #[arg(long, help_heading = "Containers")]
+    pub host: bool,
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse::listen, default_value = default::LISTEN, help_heading = "Administration")]
+    pub listen: SocketAddr,
+}
+
+/// Where log records go, and how.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Export (OTLP over gRPC)")]
+pub struct ExportArgs {
+    /// Receiver: http://host:port, or https:// for TLS.
+    #[arg(long, value_name = "URL", value_parser = parse::endpoint, default_value = default::ENDPOINT)]
+    pub endpoint: Uri,
+    /// Header of every request, the value percent-encoded; may be repeated, or a list with commas.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse::header, value_delimiter = ',', hide_env_values = true)]
+    pub header: Vec<(HeaderName, HeaderValue)>,
+    /// Compression of requests; zstd falls back to gzip where the receiver refuses it.
+    #[arg(long, value_name = "METHOD", default_value = default::COMPRESSION)]
+    pub compression: Compression,
+    /// How long one request may take; a bare number is milliseconds.
+    #[arg(long, value_name = "DURATION", value_parser = parse::timeout, default_value = default::TIMEOUT)]
+    pub timeout: Duration,
+    /// Certificates (PEM) to trust for https, instead of the system's.
+    #[arg(long, value_name = "PATH")]
+    pub ca_file: Option<PathBuf>,
+    /// Own certificate (PEM) to show to the receiver.
+    #[arg(long, value_name = "PATH", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+    /// Key (PEM) of the own certificate.
+    #[arg(long, value_name = "PATH", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
+    /// Most records of one request.
+    #[arg(long, value_name = "N", default_value = default::BATCH_RECORDS)]
+    pub batch_records: NonZero<u32>,
+    /// Most bytes of one request before compression.
+    #[arg(long, value_name = "SIZE", value_parser = parse::batch_bytes, default_value = default::BATCH_BYTES)]
+    pub batch_bytes: usize,
+    /// Longest time that a record waits for its request to fill.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::BATCH_AGE)]
+    pub batch_age: Duration,
+    /// Most requests that wait for the receiver, in memory; what comes on top is counted as queue_full.
+    #[arg(long, value_name = "N", default_value = default::QUEUE_REQUESTS)]
+    pub queue_requests: NonZero<u32>,
+    /// Longest time that a request is tried; older ones are counted as expired.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::MAX_AGE)]
+    pub max_age: Duration,
+}
+
+/// Flags of `trace`.
+#[derive(Debug, clap::Args)]
+pub struct TraceArgs {
+    /// What all sensors have.
+    #[command(flatten)]
+    pub sensor: SensorArgs,
+    /// Names of the node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Which events are shown.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Leave out processes of the host that are in no container.
+    #[arg(long, help_heading = "Containers")]
+    pub no_host: bool,
+    /// Stop after this many events.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub count: Option<NonZero<u64>>,
+    /// Stop after this time.
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse::duration, help_heading = "Output")]
+    pub duration: Option<Duration>,
+    /// Form of the output.
+    #[arg(long, value_name = "FORM", default_value = default::TRACE_OUTPUT, help_heading = "Output")]
+    pub output: TraceOutput,
+    /// Colour of the table. Auto: on a terminal, unless NO_COLOR is set.
+    #[arg(long, value_name = "WHEN", default_value = default::COLOR, help_heading = "Output")]
+    pub color: Color,
+}
+
+/// Which events are shown: all kinds of flags must agree; of one flag's several values any.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Filter")]
+pub struct FilterArgs {
+    /// Only this container: its name, or the start of its id; may be repeated.
+    #[arg(long, value_name = "NAME|ID")]
+    pub container: Vec<String>,
+    /// Only pods of this namespace; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Vec<String>,
+    /// Only paths that match; `*` stops at `/`, `**` does not; without `/` it is for the last component; may be repeated.
+    #[arg(long, value_name = "GLOB", value_parser = parse::glob)]
+    pub path: Vec<Glob>,
+    /// Only threads of this name (15 bytes at most, as the kernel cuts it); may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub comm: Vec<String>,
+    /// Only accesses that failed.
+    #[arg(long)]
+    pub denied: bool,
+}
+
+/// Flags of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// What all sensors have.
+    #[command(flatten)]
+    pub sensor: SensorArgs,
+    /// Form of the output.
+    #[arg(long, value_name = "FORM", default_value = default::CHECK_OUTPUT, help_heading = "Output")]
+    pub output: CheckOutput,
+}

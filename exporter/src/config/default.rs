@@ -1,0 +1,42 @@
+//! Defaults of flags, as they would be typed, and why.
+
+/// The rule that picks by losslessness is right unless somebody debugs one backend.
+pub const BACKEND: &str = "auto";
+/// About 80,000 records of typical size: one second of a very busy node while the reader is not scheduled.
+pub const RING_SIZE: &str = "16MiB";
+/// Waking per record costs more than the record; 5 ms fills a small part of the ring at any rate seen.
+pub const DRAIN_INTERVAL: &str = "5ms";
+/// Names are wanted where they can be had.
+pub const RUNTIME: &str = "auto";
+/// Where Debian's, Fedora's and every Kubernetes distribution's containerd listens, but k3s's.
+pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// Where the kernel shows its own types.
+pub const BTF: &str = "/sys/kernel/btf/vmlinux";
+/// The whole node.
+pub const CGROUP_ROOT: &str = "/";
+/// Port 4317 is OTLP over gRPC's; a Collector on the node is reached without any flag.
+pub const ENDPOINT: &str = "http://127.0.0.1:4317";
+/// The same records take half of gzip's bytes and less time.
+pub const COMPRESSION: &str = "zstd";
+/// `OTEL_EXPORTER_OTLP_TIMEOUT`'s default.
+pub const TIMEOUT: &str = "10s";
+/// With [`BATCH_BYTES`] whichever comes first: records of 500 bytes.
+pub const BATCH_RECORDS: &str = "2000";
+/// Compresses well, and stays far below the 4 MiB that receivers take.
+pub const BATCH_BYTES: &str = "1MiB";
+/// A quiet node's record is searchable about a second after the access.
+pub const BATCH_AGE: &str = "1s";
+/// Full requests take 60 to 100 KiB compressed: at most about 25 MiB of memory.
+pub const QUEUE_REQUESTS: &str = "256";
+/// Loki refuses what is older than an hour in a stream that went on.
+pub const MAX_AGE: &str = "1h";
+/// Loopback: metrics name no container, yet nobody asked for an open port. 9464 is OpenTelemetry's Prometheus port.
+pub const LISTEN: &str = "127.0.0.1:9464";
+/// A person reads it.
+pub const TRACE_OUTPUT: &str = "table";
+/// A person reads it.
+pub const CHECK_OUTPUT: &str = "table";
+/// Escape codes in a file help nobody.
+pub const COLOR: &str = "auto";
+/// A person reads it; collectors of JSON logs ask for JSON.
+pub const LOG_FORMAT: &str = "text";

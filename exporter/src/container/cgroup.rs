@@ -1,0 +1,178 @@
+//! The cgroup hierarchy in which containers live, and its tree.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+mod mount;
+
+use mount::Mount;
+
+/// Directories that one scan visits at most: as many as the table of containers holds.
+pub const SCAN_MAX: usize = 65_536;
+
+/// Inode number, and so cgroup id, of a hierarchy's very root (fs/kernfs/dir.c: the first id given out).
+const ROOT_ID: u64 = 1;
+
+/// One cgroup hierarchy. Cgroup ids mean something only inside theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Where it is mounted.
+    pub root: PathBuf,
+    /// `None`: version 2. `Some("memory")`, `Some("pids")`: that controller's version 1 hierarchy.
+    pub controller: Option<&'static str>,
+    /// As `/proc/cgroups` and `/proc/self/cgroup` number it; 0 is version 2.
+    pub id: u32,
+    /// Path inside the hierarchy of the directory that is mounted at `root`.
+    prefix: PathBuf,
+}
+
+/// Why no hierarchy could be chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of `/proc` could not be read.
+    #[error("cannot read {0}: mount /proc")]
+    Proc(&'static str, #[source] io::Error),
+    /// Nothing is mounted that could hold containers.
+    #[error("no cgroup file system is mounted: mount /sys/fs/cgroup (in a container: the host's, read-only)")]
+    NotMounted,
+}
+
+impl Hierarchy {
+    /// Chooses the hierarchy in which containers live: version 2 where it has the memory or the pids controller, else
+    /// version 1's memory, else its pids, else version 2 whatever it has.
+    ///
+    /// That version 2 is mounted says nothing: on hybrid nodes it is there too, empty, or with a left-over controller.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where `/proc` cannot be read or no cgroup file system is mounted.
+    pub fn detect() -> Result<Self, Error> {
+        let mounts = read("/proc/self/mountinfo")?;
+        let cgroups = read("/proc/self/cgroup")?;
+        let has_controllers = |root: &Path| {
+            fs::read_to_string(root.join("cgroup.controllers"))
+                .is_ok_and(|list| list.split_whitespace().any(|name| name == "memory" || name == "pids"))
+        };
+        choose(&mounts, &cgroups, has_controllers).ok_or(Error::NotMounted)
+    }
+
+    /// A hierarchy whose tree is a directory made by a test.
+    #[cfg(test)]
+    pub(super) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), controller: None, id: 0, prefix: "/".into() }
+    }
+
+    /// Calls `visit` with id and path of every cgroup, parents first, until [`SCAN_MAX`]; false: there were more.
+    ///
+    /// The path is the one inside the hierarchy, as the kernel reports it: it starts with `/`, and the root is `/`.
+    /// Cgroups that vanish meanwhile are left out.
+    ///
+    /// # Errors
+    ///
+    /// The mount itself cannot be read.
+    pub fn scan(&self, mut visit: impl FnMut(u64, &Path)) -> io::Result<bool> {
+        visit(self.id_of(Path::new(""))?, &self.prefix);
+        let mut left = SCAN_MAX - 1;
+        let mut found = vec![self.prefix.clone()];
+        while let Some(parent) = found.pop() {
+            let Ok(entries) = fs::read_dir(self.directory(&parent)) else { continue };
+            for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+                if left == 0 {
+                    return Ok(false);
+                }
+                left -= 1;
+                let path = parent.join(entry.file_name());
+                // `d_ino`: the same number as `st_ino`, without a call per directory.
+                visit(entry.ino(), &path);
+                found.push(path);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Id of the cgroup at `path` (inside the hierarchy).
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is outside of what is mounted.
+    pub fn id_of(&self, path: &Path) -> io::Result<u64> {
+        fs::metadata(self.directory(path)).map(|metadata| metadata.ino())
+    }
+
+    /// Whether the whole hierarchy is mounted, and not just a part of it (a bind mount, or a cgroup namespace's view).
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.id_of(Path::new("")).is_ok_and(|id| id == ROOT_ID)
+    }
+
+    /// This process's path, as `/proc/self/cgroup` shows it: relative to the root of the cgroup namespace.
+    ///
+    /// # Errors
+    ///
+    /// `/proc/self/cgroup` cannot be read or does not name this hierarchy.
+    pub fn own_cgroup(&self) -> Result<PathBuf, Error> {
+        let cgroups = read("/proc/self/cgroup")?;
+        mount::membership(&cgroups, self.controller).map(|(_, path)| path.into()).ok_or(Error::NotMounted)
+    }
+
+    /// Id of this process's cgroup; nothing where it is not in the mounted part.
+    #[must_use]
+    pub fn own_id(&self) -> Option<u64> {
+        let path = self.own_cgroup().ok()?;
+        // In a cgroup namespace that path may name another process's cgroup: the list of processes is the proof, and
+        // without it every cgroup is looked through.
+        if self.holds_self(&path)
+            && let Ok(id) = self.id_of(&path)
+        {
+            return Some(id);
+        }
+        let mut own = None;
+        let scanned = self.scan(|id, path| {
+            if own.is_none() && self.holds_self(path) {
+                own = Some(id);
+            }
+        });
+        scanned.ok().and(own)
+    }
+
+    fn holds_self(&self, path: &Path) -> bool {
+        let own = std::process::id();
+        fs::read_to_string(self.directory(path).join("cgroup.procs"))
+            .is_ok_and(|list| list.lines().any(|pid| pid.parse() == Ok(own)))
+    }
+
+    fn directory(&self, path: &Path) -> PathBuf {
+        let below = path.strip_prefix(&self.prefix).or_else(|_| path.strip_prefix("/")).unwrap_or(path);
+        if below.as_os_str().as_bytes().is_empty() { self.root.clone() } else { self.root.join(below) }
+    }
+}
+
+fn read(file: &'static str) -> Result<String, Error> {
+    fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| Error::Proc(file, error))
+}
+
+fn choose(mounts: &str, cgroups: &str, has_controllers: impl Fn(&Path) -> bool) -> Option<Hierarchy> {
+    let unified = Mount::widest(mounts, None);
+    if let Some(mount) = &unified
+        && has_controllers(&mount.point)
+    {
+        return hierarchy(unified?, cgroups, None);
+    }
+    for controller in ["memory", "pids"] {
+        if let Some(mount) = Mount::widest(mounts, Some(controller)) {
+            return hierarchy(mount, cgroups, Some(controller));
+        }
+    }
+    hierarchy(unified?, cgroups, None)
+}
+
+fn hierarchy(mount: Mount, cgroups: &str, controller: Option<&'static str>) -> Option<Hierarchy> {
+    let (id, _) = mount::membership(cgroups, controller)?;
+    Some(Hierarchy { root: mount.point, controller, id, prefix: mount.prefix })
+}
+
+#[cfg(test)]
+mod tests;

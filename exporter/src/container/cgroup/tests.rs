@@ -1,0 +1,112 @@
+use super::*;
+
+const HYBRID: &str = "\
+23 1 8:1 / / rw,relatime - ext4 /dev/root rw
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:7 - cgroup cgroup rw,memory
+39 31 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+const HYBRID_SELF: &str = "9:name=systemd:/\n8:pids:/p\n4:memory:/a/b:c\n1:cpu,cpuacct:/\n0::/\n";
+const UNIFIED: &str = "\
+23 1 8:1 / / rw,relatime - ext4 /dev/root rw
+30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate
+";
+/// In a container: its own view, the host's whole tree and a part of it under another name.
+const CONTAINER: &str = "\
+700 600 0:50 / / rw - overlay overlay rw
+801 700 0:26 / /sys/fs/cgroup ro - cgroup2 cgroup rw
+802 700 0:26 /../../.. /host/sys/fs/cgroup ro - cgroup2 cgroup2 rw
+803 700 0:26 /../../../kubepods /pods\\040only ro - cgroup2 cgroup2 rw
+";
+/// A part of the tree, seen without a cgroup namespace, covers the container's own.
+const BIND: &str = "\
+700 600 0:50 / / rw - overlay overlay rw
+800 700 0:60 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+801 800 0:32 /kubepods/pod1/c1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory
+802 700 0:61 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+803 802 0:32 /kubepods /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory
+";
+
+#[track_caller]
+fn check(mounts: &str, cgroups: &str, controllers: bool, expected: Option<(&str, Option<&'static str>, u32, &str)>) {
+    let expected = expected.map(|(root, controller, id, prefix)| Hierarchy {
+        root: root.into(),
+        controller,
+        id,
+        prefix: prefix.into(),
+    });
+    assert_eq!(choose(mounts, cgroups, |_| controllers), expected);
+}
+
+#[test]
+fn chooses_where_containers_live() {
+    check(HYBRID, HYBRID_SELF, false, Some(("/sys/fs/cgroup/memory", Some("memory"), 4, "/")));
+    check(HYBRID, HYBRID_SELF, true, Some(("/sys/fs/cgroup/unified", None, 0, "/")));
+    let no_memory = HYBRID.replace("rw,memory", "rw,blkio");
+    check(&no_memory, HYBRID_SELF, false, Some(("/sys/fs/cgroup/pids", Some("pids"), 8, "/")));
+    check(UNIFIED, "0::/init.scope\n", true, Some(("/sys/fs/cgroup", None, 0, "/")));
+    check(UNIFIED, "0::/init.scope\n", false, Some(("/sys/fs/cgroup", None, 0, "/")));
+    check("23 1 8:1 / / rw - ext4 /dev/root rw\nnonsense\n", "0::/\n", true, None);
+    check("", "", true, None);
+}
+
+#[test]
+fn chooses_the_widest_mount() {
+    check(CONTAINER, "0::/\n", true, Some(("/host/sys/fs/cgroup", None, 0, "/")));
+    let only_part = CONTAINER.replace("/../../.. /host/sys/fs/cgroup ro - cgroup2", "/ /tmp ro - tmpfs");
+    check(&only_part, "0::/\n", true, Some(("/pods only", None, 0, "/")));
+    check(BIND, "4:memory:/kubepods/pod1/c1\n", true, Some(("/sys/fs/cgroup/memory", Some("memory"), 4, "/kubepods")));
+}
+
+#[test]
+fn reads_the_path_of_a_process() {
+    let check = |controller, expected| assert_eq!(mount::membership(HYBRID_SELF, controller), expected);
+    check(Some("memory"), Some((4, "/a/b:c")));
+    check(Some("cpuacct"), Some((1, "/")));
+    check(None, Some((0, "/")));
+    check(Some("blkio"), None);
+}
+
+#[test]
+fn paths_are_inside_the_hierarchy() {
+    let whole = Hierarchy { root: "/mnt".into(), controller: None, id: 0, prefix: "/".into() };
+    let part = Hierarchy { prefix: "/kubepods".into(), ..whole.clone() };
+    let check = |hierarchy: &Hierarchy, path: &str, expected: &str| {
+        assert_eq!(hierarchy.directory(Path::new(path)), Path::new(expected));
+    };
+    check(&whole, "/", "/mnt");
+    check(&whole, "/a/b", "/mnt/a/b");
+    check(&part, "/kubepods", "/mnt");
+    check(&part, "/kubepods/a", "/mnt/a");
+    check(&part, "", "/mnt");
+}
+
+#[test]
+fn scans_a_tree() {
+    let root = std::env::temp_dir().join(format!("inotrail-scan-{}", std::process::id()));
+    fs::create_dir_all(root.join("a/b")).unwrap();
+    fs::write(root.join("a/cgroup.procs"), "").unwrap();
+    fs::create_dir(root.join("c")).unwrap();
+    let hierarchy = Hierarchy { root: root.clone(), controller: None, id: 0, prefix: "/p".into() };
+    let mut seen = Vec::new();
+    assert!(hierarchy.scan(|id, path| seen.push((path.to_owned(), id))).unwrap());
+    seen.sort();
+    let ids = ["", "a", "a/b", "c"].map(|path| fs::metadata(root.join(path)).unwrap().ino());
+    let expected: Vec<_> = ["/p", "/p/a", "/p/a/b", "/p/c"].map(PathBuf::from).into_iter().zip(ids).collect();
+    assert_eq!(seen, expected);
+    assert_eq!(hierarchy.id_of(Path::new("/p/a/b")).unwrap(), ids[2]);
+    assert!(!hierarchy.is_whole());
+    fs::remove_dir_all(root).unwrap();
+}
+
+#[test]
+fn finds_this_process_on_this_machine() {
+    let hierarchy = Hierarchy::detect().unwrap();
+    let own = hierarchy.own_id().unwrap();
+    let mut found = false;
+    hierarchy.scan(|id, path| found |= id == own && hierarchy.holds_self(path)).unwrap();
+    assert!(found, "{hierarchy:?} has no cgroup {own}");
+}

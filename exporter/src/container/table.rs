@@ -1,0 +1,292 @@
+//! Which cgroup is whose: the writer's side of the table of containers. No I/O, no clock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::cgroup::SCAN_MAX;
+use super::path::{self, Candidate};
+use super::{Container, Containers, Image, Origin, Pod};
+
+/// Cgroups known at once.
+const CGROUPS_MAX: usize = SCAN_MAX;
+/// A dead container's records may still be on their way.
+pub(super) const DEAD_FOR: Duration = Duration::from_secs(30);
+/// Streams of events that nobody adds to, kept so that a unit or a container that comes back under its name goes on
+/// with the next number.
+const IDLE_MAX: usize = 1024;
+
+/// Cgroups, and who lives in them. One writer; readers get snapshots.
+#[derive(Debug)]
+pub(super) struct Table {
+    cgroups: HashMap<u64, Cgroup>,
+    ids: HashMap<Arc<[u8]>, u64>,
+    inhabitants: HashMap<Key, Inhabitant>,
+    dead: VecDeque<(Instant, u64)>,
+    idle: VecDeque<Key>,
+    containers: Containers,
+    changed: bool,
+    evicted: u64,
+}
+
+#[derive(Debug)]
+struct Cgroup {
+    /// Empty where only the id is known.
+    path: Arc<[u8]>,
+    made: Instant,
+    dead: bool,
+    /// `None`: the runtime is being asked.
+    inhabitant: Option<Key>,
+}
+
+#[derive(Debug)]
+struct Inhabitant {
+    container: Arc<Container>,
+    cgroups: usize,
+}
+
+/// What several cgroups may have in common: they share one [`Container`] and so one stream of events.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Container(Candidate),
+    Unit(String),
+    Host,
+    /// An id that is in no tree.
+    Unknown,
+}
+
+/// What the runtime says of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Metadata {
+    pub(super) origin: Origin,
+    pub(super) pod: Option<Pod>,
+    pub(super) image: Option<Image>,
+}
+
+impl Table {
+    pub(super) fn new(containers: Containers) -> Self {
+        Self {
+            cgroups: HashMap::new(),
+            ids: HashMap::new(),
+            inhabitants: HashMap::new(),
+            dead: VecDeque::new(),
+            idle: VecDeque::new(),
+            containers,
+            changed: true,
+            evicted: 0,
+        }
+    }
+
+    /// Takes a cgroup in; true: only the runtime can tell whose it is, and until [`Self::assign`] it stays unknown.
+    pub(super) fn made(&mut self, id: u64, path: &[u8], now: Instant) -> bool {
+        // An id that was unknown so far has a path now.
+        if self.cgroups.get(&id).is_some_and(|cgroup| !cgroup.path.is_empty() || path.is_empty()) {
+            return false;
+        }
+        self.forget(id);
+        self.make_room();
+        let path: Arc<[u8]> = path.into();
+        self.cgroups.insert(id, Cgroup { path: Arc::clone(&path), made: now, dead: false, inhabitant: None });
+        if path.is_empty() {
+            self.assign(id, Key::Unknown, None);
+            return false;
+        }
+        self.ids.insert(Arc::clone(&path), id);
+        if let Some(key) = self.container_above(&path) {
+            self.assign(id, key, None);
+            return false;
+        }
+        if path::candidates(&path).is_empty() {
+            self.assign(id, without_runtime(&path), None);
+            return false;
+        }
+        true
+    }
+
+    /// A container's child cgroup belongs to it, whatever its name.
+    fn container_above(&self, path: &[u8]) -> Option<Key> {
+        let above = self.cgroups.get(self.ids.get(path::parent(path)?)?)?;
+        let key = above.inhabitant.as_ref().filter(|key| matches!(key, Key::Container(_)) && !above.dead)?;
+        self.inhabitants.get(key).is_some_and(|known| is_resolved(&known.container)).then(|| key.clone())
+    }
+
+    /// Says who lives in a cgroup. `None` for metadata that did not change, or that nobody knows.
+    pub(super) fn assign(&mut self, id: u64, key: Key, metadata: Option<Metadata>) {
+        let Some(cgroup) = self.cgroups.get_mut(&id) else { return };
+        self.changed = true;
+        let before = cgroup.inhabitant.replace(key.clone());
+        let inhabitant = self
+            .inhabitants
+            .entry(key)
+            .or_insert_with_key(|key| Inhabitant { container: Arc::new(Container::new(nameless(key))), cgroups: 0 });
+        inhabitant.cgroups += 1;
+        if let Some(new) = metadata {
+            inhabitant.container = Arc::new(inhabitant.container.update(new.origin, new.pod, new.image));
+        }
+        if let Some(key) = before {
+            self.leave(key);
+        }
+    }
+
+    /// Decides without the runtime, which does not know the cgroup or does not answer. What is known stays.
+    pub(super) fn give_up(&mut self, id: u64) {
+        if let Some(cgroup) = self.cgroups.get(&id)
+            && cgroup.inhabitant.is_none()
+        {
+            let key = without_runtime(&cgroup.path);
+            self.assign(id, key, None);
+        }
+    }
+
+    pub(super) fn released(&mut self, id: u64, now: Instant) {
+        if let Some(cgroup) = self.cgroups.get_mut(&id)
+            && !cgroup.dead
+        {
+            cgroup.dead = true;
+            self.dead.push_back((now, id));
+        }
+    }
+
+    /// Every cgroup that was made before `since` and that `exists` does not know has died unseen.
+    pub(super) fn retain(&mut self, since: Instant, now: Instant, exists: impl Fn(u64) -> bool) {
+        let gone = |(id, cgroup): (&u64, &Cgroup)| {
+            (cgroup.made < since && !cgroup.path.is_empty() && !exists(*id)).then_some(*id)
+        };
+        for id in self.cgroups.iter().filter_map(gone).collect::<Vec<_>>() {
+            self.released(id, now);
+        }
+    }
+
+    /// Forgets those dead for [`DEAD_FOR`].
+    pub(super) fn purge(&mut self, now: Instant) {
+        while let Some((died, id)) = self.dead.front().copied()
+            && now.saturating_duration_since(died) >= DEAD_FOR
+        {
+            self.dead.pop_front();
+            if self.cgroups.get(&id).is_some_and(|cgroup| cgroup.dead) {
+                self.forget(id);
+            }
+        }
+    }
+
+    /// Cgroups that the runtime might know better, and since when they are there.
+    pub(super) fn unresolved(&self) -> impl Iterator<Item = (u64, Instant)> {
+        self.cgroups.iter().filter(|(_, cgroup)| self.may_improve(cgroup)).map(|(id, cgroup)| (*id, cgroup.made))
+    }
+
+    fn may_improve(&self, cgroup: &Cgroup) -> bool {
+        match cgroup.inhabitant.as_ref() {
+            None => true,
+            _ if cgroup.dead => false,
+            Some(Key::Host) => !path::candidates(&cgroup.path).is_empty(),
+            Some(Key::Unit(_) | Key::Unknown) => false,
+            Some(key) => self.inhabitants.get(key).is_some_and(|known| !is_resolved(&known.container)),
+        }
+    }
+
+    /// Cgroups for which no answer has come yet, and since when they are there.
+    pub(super) fn pending(&self) -> impl Iterator<Item = (u64, Instant)> {
+        self.cgroups.iter().filter(|(_, cgroup)| cgroup.inhabitant.is_none()).map(|(id, cgroup)| (*id, cgroup.made))
+    }
+
+    /// A live cgroup of a container.
+    pub(super) fn cgroup_of(&self, key: &Key) -> Option<u64> {
+        self.inhabitants.get(key)?;
+        let same = |(_, cgroup): &(&u64, &Cgroup)| !cgroup.dead && cgroup.inhabitant.as_ref() == Some(key);
+        self.cgroups.iter().find(same).map(|(id, _)| *id)
+    }
+
+    pub(super) fn candidates(&self, id: u64) -> Vec<Candidate> {
+        self.cgroups.get(&id).map(|cgroup| path::candidates(&cgroup.path)).unwrap_or_default()
+    }
+
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.cgroups.contains_key(&id)
+    }
+
+    /// Shows readers what changed since the last time.
+    pub(super) fn publish(&mut self) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        let known = |(id, cgroup): (&u64, &Cgroup)| {
+            let inhabitant = self.inhabitants.get(cgroup.inhabitant.as_ref()?)?;
+            Some((*id, Arc::clone(&inhabitant.container)))
+        };
+        self.containers.replace(self.cgroups.iter().filter_map(known).collect());
+    }
+
+    /// Cgroups forgotten before their time since the last call.
+    pub(super) fn take_evicted(&mut self) -> u64 {
+        std::mem::take(&mut self.evicted)
+    }
+
+    fn make_room(&mut self) {
+        while self.cgroups.len() >= CGROUPS_MAX {
+            // A dead one if there is one. Else any: it is found again when something happens in it.
+            let Some(id) = self.dead.pop_front().map(|(_, id)| id).or_else(|| self.cgroups.keys().next().copied())
+            else {
+                return;
+            };
+            self.forget(id);
+            self.evicted += 1;
+        }
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(cgroup) = self.cgroups.remove(&id) else { return };
+        self.changed = true;
+        // A new cgroup may have the path by now.
+        if self.ids.get(&cgroup.path) == Some(&id) {
+            self.ids.remove(&cgroup.path);
+        }
+        if let Some(key) = cgroup.inhabitant {
+            self.leave(key);
+        }
+    }
+
+    fn leave(&mut self, key: Key) {
+        let Some(inhabitant) = self.inhabitants.get_mut(&key) else { return };
+        inhabitant.cgroups -= 1;
+        if inhabitant.cgroups > 0 {
+            return;
+        }
+        self.idle.push_back(key);
+        if self.idle.len() > IDLE_MAX
+            && let Some(oldest) = self.idle.pop_front()
+            && self.inhabitants.get(&oldest).is_some_and(|inhabitant| inhabitant.cgroups == 0)
+        {
+            self.inhabitants.remove(&oldest);
+        }
+    }
+}
+
+fn is_resolved(container: &Container) -> bool {
+    !matches!(container.origin, Origin::Container { resolved: false, .. })
+}
+
+/// Whose a cgroup is by its path alone.
+fn without_runtime(path: &[u8]) -> Key {
+    let container = path::candidates(path).into_iter().find(|candidate| matches!(candidate, Candidate::Id(_)));
+    match (container, path::unit(path)) {
+        (Some(container), _) => Key::Container(container),
+        (None, Some(unit)) => Key::Unit(unit.to_owned()),
+        (None, None) => Key::Host,
+    }
+}
+
+/// What is known of somebody without metadata.
+fn nameless(key: &Key) -> Origin {
+    let unresolved =
+        |id: &str| Origin::Container { id: id.to_owned(), name: String::new(), runtime: "", resolved: false };
+    match key {
+        Key::Container(Candidate::Id(id) | Candidate::Named { id, .. }) => unresolved(id),
+        Key::Unit(unit) => Origin::Unit(unit.clone()),
+        Key::Host => Origin::Host,
+        // Not "host": that would be a guess, and a wrong one for a container that was gone before it was looked up.
+        Key::Unknown => unresolved(""),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+use super::*;
+
+const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const B: &str = "b123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn table() -> (Table, Containers, Instant) {
+    let containers = Containers::default();
+    (Table::new(containers.clone()), containers, Instant::now())
+}
+
+fn key(id: &str) -> Key {
+    Key::Container(Candidate::Id(id.to_owned()))
+}
+
+fn named(id: &str, name: &str) -> Metadata {
+    let (id, name) = (id.to_owned(), name.to_owned());
+    Metadata { origin: Origin::Container { id, name, runtime: "containerd", resolved: true }, pod: None, image: None }
+}
+
+/// The container of a cgroup as readers see it: `unit:NAME`, `host`, `ID` without a name, `ID=NAME`, `-`: not known.
+fn shown(table: &mut Table, containers: &Containers, id: u64) -> String {
+    table.publish();
+    let snapshot = containers.snapshot();
+    let Some(container) = snapshot.get(id) else { return "-".to_owned() };
+    match &container.origin {
+        Origin::Unit(unit) => format!("unit:{unit}"),
+        Origin::Host => "host".to_owned(),
+        Origin::Container { id, resolved: false, .. } => format!("{id}?"),
+        Origin::Container { id, name, .. } => format!("{id}={name}"),
+    }
+}
+
+#[test]
+fn parts_of_the_host_are_known_at_once() {
+    let (mut table, containers, now) = table();
+    assert!(!table.made(1, b"/", now));
+    assert!(!table.made(2, b"/system.slice", now));
+    assert!(!table.made(3, b"/system.slice/ssh.service", now));
+    assert!(!table.made(4, b"/system.slice/ssh.service/worker", now));
+    for (id, expected) in [(1, "host"), (2, "host"), (3, "unit:ssh.service"), (4, "unit:ssh.service"), (5, "-")] {
+        assert_eq!(shown(&mut table, &containers, id), expected, "{id}");
+    }
+    // One stream of events for all of the host, and one for a unit.
+    let snapshot = containers.snapshot();
+    assert!(Arc::ptr_eq(snapshot.get(1).unwrap(), snapshot.get(2).unwrap()));
+    assert!(Arc::ptr_eq(snapshot.get(3).unwrap(), snapshot.get(4).unwrap()));
+}
+
+#[test]
+fn a_container_waits_for_its_name() {
+    let (mut table, containers, now) = table();
+    assert!(table.made(7, format!("/k/{A}").as_bytes(), now));
+    assert!(!table.made(7, format!("/k/{A}").as_bytes(), now), "asked twice");
+    assert_eq!(shown(&mut table, &containers, 7), "-");
+    assert_eq!(table.pending().collect::<Vec<_>>(), [(7, now)]);
+    table.assign(7, key(A), Some(named(A, "web")));
+    assert_eq!(shown(&mut table, &containers, 7), format!("{A}=web"));
+    assert_eq!(table.pending().count(), 0);
+    // Its children are it, even those called like somebody else.
+    assert!(!table.made(8, format!("/k/{A}/{B}").as_bytes(), now));
+    assert!(!table.made(9, format!("/k/{A}/x").as_bytes(), now));
+    assert!(!table.made(10, format!("/k/{A}/x/y.service").as_bytes(), now));
+    assert_eq!(shown(&mut table, &containers, 10), format!("{A}=web"));
+    assert_eq!(shown(&mut table, &containers, 8), format!("{A}=web"));
+    assert_eq!(table.cgroup_of(&key(B)), None);
+}
+
+#[test]
+fn a_late_name_goes_on_with_the_stream() {
+    let (mut table, containers, now) = table();
+    assert!(table.made(7, format!("/k/{A}").as_bytes(), now));
+    table.give_up(7);
+    assert_eq!(shown(&mut table, &containers, 7), format!("{A}?"));
+    assert_eq!(containers.snapshot().get(7).unwrap().next_sequence(), 1);
+    assert_eq!(table.unresolved().collect::<Vec<_>>(), [(7, now)]);
+    table.assign(7, key(A), Some(named(A, "web")));
+    assert_eq!(shown(&mut table, &containers, 7), format!("{A}=web"));
+    assert_eq!(containers.snapshot().get(7).unwrap().next_sequence(), 2);
+    assert_eq!(table.unresolved().count(), 0);
+    // Silence after an answer takes nothing back.
+    table.give_up(7);
+    assert_eq!(shown(&mut table, &containers, 7), format!("{A}=web"));
+}
+
+#[test]
+fn a_name_without_an_id_is_host_until_the_runtime_says_otherwise() {
+    let (mut table, containers, now) = table();
+    assert!(table.made(7, b"/default/web", now));
+    table.give_up(7);
+    assert_eq!(shown(&mut table, &containers, 7), "host");
+    assert_eq!(table.unresolved().count(), 1);
+    let candidate = Candidate::Named { namespace: "default".to_owned(), id: "web".to_owned() };
+    table.assign(7, Key::Container(candidate.clone()), Some(named("web", "web")));
+    assert_eq!(shown(&mut table, &containers, 7), "web=web");
+    assert_eq!(table.cgroup_of(&Key::Container(candidate)), Some(7));
+}
+
+#[test]
+fn the_dead_stay_for_30_seconds() {
+    let (mut table, containers, now) = table();
+    table.made(7, b"/a.service", now);
+    table.released(7, now);
+    table.released(7, now + DEAD_FOR / 2);
+    table.purge(now + DEAD_FOR.saturating_sub(Duration::from_millis(1)));
+    assert_eq!(shown(&mut table, &containers, 7), "unit:a.service");
+    table.purge(now + DEAD_FOR);
+    assert_eq!(shown(&mut table, &containers, 7), "-");
+    table.released(7, now);
+    table.purge(now + DEAD_FOR * 2);
+}
+
+#[test]
+fn a_scan_finds_who_died_unseen() {
+    let (mut table, containers, now) = table();
+    let scan = now + Duration::from_secs(1);
+    table.made(1, b"/a.service", now);
+    table.made(2, b"/b.service", now);
+    // Made while the tree was being read, and an id that never was in a tree.
+    table.made(3, b"/c.service", scan);
+    table.made(4, b"", now);
+    table.retain(scan, scan, |id| id == 1);
+    table.purge(scan + DEAD_FOR);
+    for (id, expected) in [(1, "unit:a.service"), (2, "-"), (3, "unit:c.service"), (4, "?")] {
+        assert_eq!(shown(&mut table, &containers, id), expected, "{id}");
+    }
+}
+
+#[test]
+fn an_unknown_id_is_not_called_host() {
+    let (mut table, containers, now) = table();
+    assert!(!table.made(9, b"", now));
+    assert!(!table.made(9, b"", now));
+    assert_eq!(shown(&mut table, &containers, 9), "?");
+    assert_eq!(table.unresolved().count(), 0);
+    // Its path came after all.
+    assert!(!table.made(9, b"/a.service", now));
+    assert_eq!(shown(&mut table, &containers, 9), "unit:a.service");
+}
+
+#[test]
+fn a_unit_that_comes_back_goes_on_counting() {
+    let (mut table, containers, now) = table();
+    let mut sequence = |id, at| {
+        table.made(id, b"/a.service", at);
+        table.publish();
+        let number = containers.snapshot().get(id).unwrap().next_sequence();
+        table.released(id, at);
+        table.purge(at + DEAD_FOR);
+        number
+    };
+    assert_eq!(sequence(1, now), 1);
+    assert_eq!(sequence(2, now + DEAD_FOR * 2), 2);
+}
+
+#[test]
+fn a_full_table_forgets_the_oldest_dead_first() {
+    let (mut table, containers, now) = table();
+    for id in 0..CGROUPS_MAX as u64 {
+        table.made(id, format!("/{id}").as_bytes(), now);
+    }
+    table.released(5, now);
+    table.released(3, now);
+    assert_eq!(table.take_evicted(), 0);
+    for (id, gone) in [(1_000_000, 5), (1_000_001, 3)] {
+        table.made(id, b"/new.service", now);
+        assert_eq!(shown(&mut table, &containers, gone), "-");
+    }
+    assert_eq!(table.cgroups.len(), CGROUPS_MAX);
+    table.made(1_000_002, b"/newer.service", now);
+    assert_eq!(table.cgroups.len(), CGROUPS_MAX);
+    assert_eq!(shown(&mut table, &containers, 1_000_002), "unit:newer.service");
+    assert_eq!(table.take_evicted(), 3);
+    assert_eq!(table.take_evicted(), 0);
+}
+
+#[test]
+fn streams_of_the_gone_are_bounded() {
+    let (mut table, _, now) = table();
+    for id in 0..2 * IDLE_MAX as u64 {
+        table.made(id, format!("/run-{id}.service").as_bytes(), now);
+        table.released(id, now);
+    }
+    table.purge(now + DEAD_FOR);
+    assert!(table.cgroups.is_empty() && table.ids.is_empty() && table.dead.is_empty());
+    assert_eq!(table.inhabitants.len(), IDLE_MAX);
+}

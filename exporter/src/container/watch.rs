@@ -1,0 +1,258 @@
+//! The writer of the table of containers: hears of cgroups, asks the runtime, shows the result.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant as Alarm, sleep, sleep_until};
+
+use super::cgroup::{Hierarchy, SCAN_MAX};
+use super::containerd::{ANSWER_WITHIN, Link, State};
+use super::path::Candidate;
+use super::questions::{Answer, Question, Questions};
+use super::table::{Key, Table};
+use crate::metrics::Metrics;
+
+/// How long after a cgroup's birth its records wait for a name.
+const NAMED_WITHIN: Duration = Duration::from_secs(3);
+/// Changes taken in between two snapshots.
+const CHANGES_MAX: usize = 1024;
+/// Scans follow each other no faster.
+const SCAN_EVERY: Duration = Duration::from_millis(500);
+/// A container without a name is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How often deadlines are looked at: while there are any, and else for the dead alone.
+const TICKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What the sensor saw.
+#[derive(Debug)]
+pub(super) enum Change {
+    Made(u64, Box<[u8]>),
+    Released(u64),
+    Unknown(u64),
+}
+
+/// The whole tree at once.
+#[derive(Debug)]
+pub(super) struct Scan {
+    since: Instant,
+    /// False: there were more cgroups than one scan reads.
+    complete: bool,
+    /// Ids and paths, parents first.
+    cgroups: Vec<(u64, Box<[u8]>)>,
+}
+
+impl Scan {
+    pub(super) fn read(hierarchy: &Hierarchy) -> io::Result<Self> {
+        let since = Instant::now();
+        let mut cgroups = Vec::new();
+        let complete = hierarchy.scan(|id, path| cgroups.push((id, path.as_os_str().as_bytes().into())))?;
+        Ok(Self { since, complete, cgroups })
+    }
+}
+
+/// A scan under way, with the ids that it is to find.
+type Scanning = JoinHandle<(io::Result<Scan>, HashSet<u64>)>;
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    hierarchy: Arc<Hierarchy>,
+    table: Table,
+    /// `None`: no runtime is configured.
+    questions: Option<Questions>,
+    scanning: Option<Scanning>,
+    scan_wanted: bool,
+    /// Ids that nobody knows and that the next scan may find.
+    wanted: HashSet<u64>,
+    metrics: Arc<Metrics>,
+}
+
+impl Watch {
+    pub(super) fn new(hierarchy: Hierarchy, table: Table, metrics: Arc<Metrics>) -> Self {
+        Self {
+            hierarchy: Arc::new(hierarchy),
+            table,
+            questions: None,
+            scanning: None,
+            scan_wanted: false,
+            wanted: HashSet::new(),
+            metrics,
+        }
+    }
+
+    /// Runs until the sensor's side is dropped.
+    pub(super) async fn run(
+        mut self,
+        first: Scan,
+        mut link: Option<Link>,
+        mut changes: mpsc::Receiver<Change>,
+        rescan: Arc<Notify>,
+    ) {
+        self.questions = link.as_ref().map(Questions::new);
+        self.metrics.health.runtime.set(link.is_none());
+        self.scanned(Ok(first), &HashSet::new());
+        let mut batch = Vec::with_capacity(CHANGES_MAX);
+        let mut scan_at = Alarm::now();
+        let mut ask_again = Alarm::now() + ASK_AGAIN;
+        loop {
+            let tick = self.settle();
+            tokio::select! {
+                count = changes.recv_many(&mut batch, CHANGES_MAX) => match count {
+                    0 => return,
+                    _ => batch.drain(..).for_each(|change| self.apply(change)),
+                },
+                () = rescan.notified() => self.scan_wanted = true,
+                () = sleep_until(scan_at), if self.scan_wanted && self.scanning.is_none() => {
+                    scan_at = Alarm::now() + SCAN_EVERY;
+                    self.scan();
+                }
+                (scan, wanted) = finished(&mut self.scanning) => self.scanned(scan, &wanted),
+                answer = next_answer(&mut self.questions) => self.answered(answer),
+                event = next_event(&mut link) => match event {
+                    Event::State(up) => self.connected(up),
+                    Event::Updated(container) => self.updated(container),
+                },
+                () = sleep_until(ask_again) => {
+                    ask_again = Alarm::now() + ASK_AGAIN;
+                    self.ask_for_unresolved();
+                }
+                () = sleep(tick) => {}
+            }
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Made(id, path) => self.made(id, &path),
+            Change::Released(id) => self.table.released(id, Instant::now()),
+            Change::Unknown(id) if self.table.contains(id) || self.wanted.len() >= SCAN_MAX => {}
+            Change::Unknown(id) => {
+                self.wanted.insert(id);
+                self.scan_wanted = true;
+            }
+        }
+    }
+
+    fn made(&mut self, id: u64, path: &[u8]) {
+        if self.table.made(id, path, Instant::now()) {
+            self.ask(id, Alarm::now() + NAMED_WITHIN);
+        }
+    }
+
+    /// Has the runtime say whose the cgroup is, or decides at once where it will not.
+    fn ask(&mut self, cgroup: u64, until: Alarm) {
+        let candidates = self.table.candidates(cgroup);
+        match &mut self.questions {
+            Some(questions) if questions.can_answer(&candidates) => {
+                questions.ask(Question { cgroup, candidates, until });
+            }
+            _ => self.table.give_up(cgroup),
+        }
+    }
+
+    fn ask_for_unresolved(&mut self) {
+        let unresolved: Vec<_> = self.table.unresolved().collect();
+        for (id, made) in unresolved {
+            self.ask(id, Alarm::now().max(Alarm::from_std(made) + NAMED_WITHIN) + ANSWER_WITHIN);
+        }
+    }
+
+    fn answered(&mut self, (id, found): Answer) {
+        match found {
+            Some((key, metadata)) => self.table.assign(id, key, Some(metadata)),
+            None => self.table.give_up(id),
+        }
+    }
+
+    fn connected(&mut self, up: bool) {
+        self.metrics.health.runtime.set(up);
+        if up {
+            self.ask_for_unresolved();
+        }
+    }
+
+    fn updated(&mut self, container: Candidate) {
+        let Candidate::Named { id, .. } = &container else { return };
+        let by_id = Key::Container(Candidate::Id(id.clone()));
+        let cgroup = self.table.cgroup_of(&by_id).or_else(|| self.table.cgroup_of(&Key::Container(container)));
+        if let Some(cgroup) = cgroup {
+            self.ask(cgroup, Alarm::now() + ANSWER_WITHIN);
+        }
+    }
+
+    fn scan(&mut self) {
+        self.scan_wanted = false;
+        let hierarchy = Arc::clone(&self.hierarchy);
+        let wanted = std::mem::take(&mut self.wanted);
+        self.scanning = Some(tokio::task::spawn_blocking(move || (Scan::read(&hierarchy), wanted)));
+    }
+
+    /// Brings the table in line with the tree. Wanted ids that are not in it belong to nobody known.
+    fn scanned(&mut self, scan: io::Result<Scan>, wanted: &HashSet<u64>) {
+        match scan {
+            Ok(scan) => self.take_over(&scan),
+            Err(error) => tracing::error!(%error, "cannot read the cgroup tree"),
+        }
+        for id in wanted.iter().filter(|id| !self.table.contains(**id)).copied().collect::<Vec<_>>() {
+            self.table.made(id, b"", Instant::now());
+        }
+    }
+
+    fn take_over(&mut self, scan: &Scan) {
+        for (id, path) in &scan.cgroups {
+            self.made(*id, path);
+        }
+        if scan.complete {
+            let alive: HashSet<u64> = scan.cgroups.iter().map(|(id, _)| *id).collect();
+            self.table.retain(scan.since, Instant::now(), |id| alive.contains(&id));
+        }
+    }
+
+    /// Ends what took too long, and shows the result. Returns when to look again.
+    fn settle(&mut self) -> Duration {
+        let now = Instant::now();
+        self.table.purge(now);
+        let late: Vec<_> = self.table.pending().filter(|(_, made)| now.duration_since(*made) >= NAMED_WITHIN).collect();
+        for (id, _) in late {
+            self.table.give_up(id);
+        }
+        self.table.publish();
+        self.metrics.containers_evicted.inc_by(self.table.take_evicted());
+        if self.table.pending().next().is_some() { TICKS.0 } else { TICKS.1 }
+    }
+}
+
+enum Event {
+    State(bool),
+    Updated(Candidate),
+}
+
+async fn next_event(link: &mut Option<Link>) -> Event {
+    let Some(link) = link else { return std::future::pending().await };
+    tokio::select! {
+        Ok(()) = link.state.changed() => Event::State(matches!(*link.state.borrow(), State::Up(_))),
+        Some(container) = link.updates.recv() => Event::Updated(container),
+        else => std::future::pending().await,
+    }
+}
+
+async fn next_answer(questions: &mut Option<Questions>) -> Answer {
+    match questions {
+        Some(questions) => questions.answer().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finished(scanning: &mut Option<Scanning>) -> (io::Result<Scan>, HashSet<u64>) {
+    let Some(handle) = scanning else { return std::future::pending().await };
+    let done = handle.await;
+    *scanning = None;
+    done.unwrap_or_else(|error| (Err(io::Error::other(error)), HashSet::new()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::{CgroupEvents, ContainerConfig, Containers, Origin, spawn};
+use super::*;
+
+const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A directory in place of a cgroup tree.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn new(name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("inotrail-watch-{name}-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        Self(root)
+    }
+
+    fn add(&self, path: &str) -> u64 {
+        fs::create_dir_all(self.0.join(path)).unwrap();
+        Hierarchy::at(&self.0).id_of(Path::new(path)).unwrap()
+    }
+
+    fn spawn(&self, socket: Option<PathBuf>) -> (Containers, CgroupEvents, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::default());
+        let config = ContainerConfig { hierarchy: Hierarchy::at(&self.0), socket, explicit: false };
+        let (containers, events) = spawn(config, Arc::clone(&metrics), &tokio::runtime::Handle::current()).unwrap();
+        (containers, events, metrics)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+async fn origin(containers: &Containers, id: u64) -> Origin {
+    let known = async {
+        loop {
+            if let Some(container) = containers.snapshot().get(id) {
+                return container.origin.clone();
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), known).await.unwrap()
+}
+
+fn nameless(id: &str) -> Origin {
+    Origin::Container { id: id.to_owned(), name: String::new(), runtime: "", resolved: false }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_runtime_everything_is_known_at_once() {
+    let tree = Tree::new("none");
+    let (unit, container) = (tree.add("system.slice/ssh.service"), tree.add(&format!("docker/{A}")));
+    let start = Instant::now();
+    let (containers, events, metrics) = tree.spawn(None);
+    assert_eq!(origin(&containers, unit).await, Origin::Unit("ssh.service".to_owned()));
+    assert_eq!(origin(&containers, container).await, nameless(A));
+    events.made(u64::MAX, b"/default/web");
+    assert_eq!(origin(&containers, u64::MAX).await, Origin::Host);
+    assert!(start.elapsed() < NAMED_WITHIN);
+    assert!(metrics.health.runtime.get());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_is_away_holds_containers_up_and_nobody_else() {
+    let tree = Tree::new("away");
+    let (containers, events, metrics) = tree.spawn(Some(tree.0.join("no.sock")));
+    let start = Instant::now();
+    events.made(1 << 40, format!("/docker/{A}").as_bytes());
+    events.made(1 << 41, b"/default/web");
+    events.made(1 << 42, b"/init.scope");
+    assert_eq!(origin(&containers, 1 << 41).await, Origin::Host);
+    assert_eq!(origin(&containers, 1 << 42).await, Origin::Unit("init.scope".to_owned()));
+    assert!(start.elapsed() < NAMED_WITHIN);
+    assert_eq!(origin(&containers, 1 << 40).await, nameless(A));
+    assert!(start.elapsed() >= NAMED_WITHIN);
+    assert!(!metrics.health.runtime.get());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_ids_are_looked_for_in_the_tree() {
+    let tree = Tree::new("unknown");
+    let (containers, events, _) = tree.spawn(None);
+    let late = tree.add("late.service");
+    events.unknown(late);
+    assert_eq!(origin(&containers, late).await, Origin::Unit("late.service".to_owned()));
+    events.unknown(u64::MAX);
+    assert_eq!(origin(&containers, u64::MAX).await, nameless(""));
+    let later = tree.add("later.service");
+    events.rescan();
+    assert_eq!(origin(&containers, later).await, Origin::Unit("later.service".to_owned()));
+}
+
+#[tokio::test]
+async fn a_full_queue_reads_the_tree_instead() {
+    let tree = Tree::new("full");
+    let (containers, events, _) = tree.spawn(None);
+    // One thread: the task cannot take anything out meanwhile.
+    for id in 0..10_000 {
+        events.made((1 << 40) + id, b"/flood.service");
+    }
+    let lost = tree.add("lost.service");
+    events.made(lost, b"/lost.service");
+    assert_eq!(origin(&containers, lost).await, Origin::Unit("lost.service".to_owned()));
+}
+
+#[tokio::test]
+async fn a_missing_socket_is_an_error_only_where_it_was_asked_for() {
+    let tree = Tree::new("socket");
+    let socket = tree.0.join("no.sock");
+    let config = ContainerConfig { hierarchy: Hierarchy::at(&tree.0), socket: Some(socket.clone()), explicit: true };
+    let runtime = tokio::runtime::Handle::current();
+    let error = spawn(config.clone(), Arc::default(), &runtime).unwrap_err().to_string();
+    assert!(error.contains(socket.to_str().unwrap()), "{error}");
+    assert!(spawn(ContainerConfig { explicit: false, ..config }, Arc::default(), &runtime).is_ok());
+}

@@ -1,0 +1,143 @@
+//! Events that wait for their container's name.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, LazyLock};
+
+use inotrail_ebpf::Header;
+
+use crate::container::{Container, Origin, Snapshot};
+use crate::event::{Access, Backend, Event};
+use crate::metrics::{Dropped, Metrics};
+
+/// Events held at most, of all containers together.
+const EVENTS_MAX: usize = 16_384;
+/// Bytes held at most.
+const BYTES_MAX: usize = 8 << 20;
+/// The table answers for every cgroup within a few seconds. Should it not, nobody waits for ever.
+const DEADLINE_NS: u64 = 10_000_000_000;
+
+/// Stands for a container that nobody could name.
+static NOBODY: LazyLock<Arc<Container>> = LazyLock::new(|| {
+    Arc::new(Container::new(Origin::Container {
+        id: String::new(),
+        name: String::new(),
+        runtime: "",
+        resolved: false,
+    }))
+});
+
+pub(super) fn nobody() -> &'static Arc<Container> {
+    &NOBODY
+}
+
+/// A queue in order of arrival, which is the order of each container's events.
+#[derive(Default)]
+pub(super) struct Held {
+    queue: VecDeque<HeldEvent>,
+    bytes: usize,
+    waiting: HashSet<u64>,
+}
+
+/// An event that owns what it borrowed.
+struct HeldEvent {
+    time_ns: u64,
+    observed_ns: u64,
+    process_start_ns: u64,
+    backend: Backend,
+    header: Header,
+    path: Box<[u8]>,
+    requested: Box<[u8]>,
+    arguments: Box<[u8]>,
+    executable: Box<[u8]>,
+}
+
+impl Held {
+    /// Whether an event of this cgroup waits already.
+    pub(super) fn waits_for(&self, cgroup_id: u64) -> bool {
+        self.waiting.contains(&cgroup_id)
+    }
+
+    /// Keeps a copy, or counts the event as dropped where too much waits.
+    pub(super) fn push(&mut self, event: Event<'_>, metrics: &Metrics) {
+        let copy = HeldEvent::of(&event);
+        if self.queue.len() >= EVENTS_MAX || self.bytes + copy.bytes() > BYTES_MAX {
+            metrics.dropped(Dropped::HeldFull).inc();
+            return;
+        }
+        self.bytes += copy.bytes();
+        self.waiting.insert(copy.header.cgroup_id);
+        self.queue.push_back(copy);
+    }
+
+    /// Gives out what has a container now, or waited too long.
+    pub(super) fn release(&mut self, now_ns: u64, containers: &Snapshot, mut each: impl FnMut(Event<'_>)) {
+        let ready = |id| containers.get(id).is_some();
+        let first_is_late = self.queue.front().is_some_and(|copy| copy.is_late(now_ns));
+        if !first_is_late && !self.waiting.iter().any(|id| ready(*id)) {
+            return;
+        }
+        self.waiting.clear();
+        for copy in std::mem::take(&mut self.queue) {
+            let id = copy.header.cgroup_id;
+            match containers.get(id) {
+                Some(container) => each(copy.event(container)),
+                None if copy.is_late(now_ns) => each(copy.event(nobody())),
+                None => {
+                    self.waiting.insert(id);
+                    self.queue.push_back(copy);
+                }
+            }
+        }
+        self.bytes = self.queue.iter().map(HeldEvent::bytes).sum();
+    }
+
+    /// Gives out everything, unresolved: the exporter ends.
+    pub(super) fn release_all(&mut self, mut each: impl FnMut(Event<'_>)) {
+        for copy in self.queue.drain(..) {
+            each(copy.event(nobody()));
+        }
+    }
+}
+
+impl HeldEvent {
+    fn of(event: &Event<'_>) -> Self {
+        Self {
+            time_ns: event.time_ns,
+            observed_ns: event.observed_ns,
+            process_start_ns: event.process_start_ns,
+            backend: event.backend,
+            header: *event.access.header,
+            path: event.access.path.into(),
+            requested: event.access.requested.into(),
+            arguments: event.access.arguments.into(),
+            executable: event.executable.into(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.path.len() + self.requested.len() + self.arguments.len() + self.executable.len()
+    }
+
+    fn is_late(&self, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.observed_ns) >= DEADLINE_NS
+    }
+
+    fn event<'a>(&'a self, container: &'a Arc<Container>) -> Event<'a> {
+        Event {
+            time_ns: self.time_ns,
+            observed_ns: self.observed_ns,
+            access: Access {
+                header: &self.header,
+                path: &self.path,
+                requested: &self.requested,
+                arguments: &self.arguments,
+            },
+            executable: &self.executable,
+            process_start_ns: self.process_start_ns,
+            container,
+            backend: self.backend,
+            sequence: 0,
+            count: 1,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Loads the programs, chooses a backend that really works here, attaches it, and reads its records.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aya::maps::{HashMap, MapData, MapError, RingBuf};
+use aya::util::nr_cpus;
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use inotrail_ebpf::{Control, Layout, STRINGS_LIMIT, global, map, program};
+use zerocopy::IntoBytes as _;
+
+pub mod backend;
+pub mod btf;
+mod check;
+pub mod kernel;
+pub mod layout;
+mod memory;
+mod misses;
+mod record;
+pub mod report;
+mod scopes;
+mod self_test;
+
+pub use check::check;
+pub use memory::CounterMap;
+pub use misses::Misses;
+pub use record::{Malformed, Record};
+
+use crate::container::cgroup::Hierarchy;
+use crate::event::Backend;
+use btf::Btf;
+use kernel::Kernel;
+use memory::ControlMap;
+use scopes::Scopes;
+
+/// The programs, as built for this architecture.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.o"));
+
+/// What the sensor needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The one backend that may run, or none: the best that works.
+    pub backend: Option<Backend>,
+    /// Type information of the kernel, for the layout.
+    pub btf: PathBuf,
+    /// Size of the ring buffer: a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// The cgroup hierarchy in which containers live.
+    pub hierarchy: Hierarchy,
+    /// Only accesses from this cgroup and below are recorded; `/` is all. A path below the hierarchy's root.
+    pub root: PathBuf,
+    /// Accesses from these cgroups and below are not recorded.
+    pub exclude: Vec<PathBuf>,
+    /// Whether the exporter's own accesses are recorded.
+    pub include_self: bool,
+}
+
+/// Why no sensor runs.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No usable type information.
+    #[error(transparent)]
+    Btf(#[from] btf::Error),
+    /// The kernel's layout is not known.
+    #[error(transparent)]
+    Layout(#[from] layout::Missing),
+    /// A configured cgroup does not exist.
+    #[error(transparent)]
+    Scope(#[from] scopes::Error),
+    /// This process may not load eBPF programs.
+    #[error("missing {}: run as root, or give the container these capabilities", .0.join(" and "))]
+    Capability(Vec<&'static str>),
+    /// No backend works here.
+    #[error("no backend works on this kernel ({}); `inotrail check` tells more", reasons(.0))]
+    NoBackend(Vec<Attempt>),
+}
+
+fn reasons(attempts: &[Attempt]) -> String {
+    let reason = |attempt: &Attempt| {
+        format!(
+            "{}: {}",
+            attempt.backend.as_str(),
+            attempt.failure.as_ref().map_or_else(String::new, ToString::to_string)
+        )
+    };
+    attempts.iter().map(reason).collect::<Vec<_>>().join("; ")
+}
+
+/// What came of trying one backend.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The backend.
+    pub backend: Backend,
+    /// Why it does not run; nothing where it does.
+    pub failure: Option<AttemptError>,
+}
+
+/// Why a backend that was tried does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// A program was refused.
+    #[error(transparent)]
+    Program(#[from] backend::Error),
+    /// The maps could not be made.
+    #[error("cannot make the maps: {0}")]
+    Maps(String),
+    /// The filter could not be set.
+    #[error(transparent)]
+    Scope(#[from] scopes::Error),
+    /// It attached and did not report the sentinel exactly once.
+    #[error(transparent)]
+    SelfTest(#[from] self_test::Failure),
+}
+
+/// Attached programs and the ring they write to. Dropping it detaches them.
+pub struct Sensor {
+    backend: Backend,
+    attempts: Vec<Attempt>,
+    ring: RingBuf<MapData>,
+    counters: Arc<CounterMap>,
+    misses: Misses,
+    /// Records that came while the self-test ran: they are part of the stream.
+    early: VecDeque<Vec<u8>>,
+    path: Vec<u8>,
+    links: Option<Ebpf>,
+}
+
+impl Sensor {
+    /// Attaches the best backend that passes its self-test.
+    ///
+    /// # Errors
+    /// None does, or the kernel's layout is not known.
+    pub fn start(options: &Options) -> Result<Self, Error> {
+        let kernel = Kernel::detect();
+        let mut attempts = Vec::new();
+        for candidate in backend::order(&kernel) {
+            if options.backend.is_some_and(|only| only != candidate) {
+                continue;
+            }
+            match Self::attach(candidate, options)? {
+                Ok(mut sensor) => {
+                    attempts.push(Attempt { backend: candidate, failure: None });
+                    sensor.attempts = attempts;
+                    return Ok(sensor);
+                }
+                Err(failure) => attempts.push(Attempt { backend: candidate, failure: Some(failure) }),
+            }
+        }
+        Err(Error::NoBackend(attempts))
+    }
+
+    /// Attaches this backend and tests it. The outer error is one that no other backend would avoid.
+    ///
+    /// # Errors
+    /// See [`Error`] and [`AttemptError`].
+    pub fn attach(backend: Backend, options: &Options) -> Result<Result<Self, AttemptError>, Error> {
+        let missing = kernel::missing_capabilities();
+        if !missing.is_empty() {
+            return Err(Error::Capability(missing));
+        }
+        scopes::validate(options)?;
+        let btf = Btf::load(&options.btf)?;
+        let (layout, features) = layout::resolve(&btf, options.hierarchy.controller, options.hierarchy.id)?;
+        drop(btf);
+        Ok(Self::attach_with(backend, options, &layout, &features))
+    }
+
+    fn attach_with(
+        backend: Backend,
+        options: &Options,
+        layout: &Layout,
+        features: &layout::Features,
+    ) -> Result<Self, AttemptError> {
+        let cpus = nr_cpus()
+            .map(|cpus| cpus.get() as usize)
+            .map_err(|(what, error)| AttemptError::Maps(format!("{what}: {error}")))?;
+        let mut ebpf =
+            load(layout, options.ring_bytes, cpus).map_err(|error| AttemptError::Maps(backend::chain(&error)))?;
+        let maps = |error: io::Error| AttemptError::Maps(error.to_string());
+        let counters = CounterMap::new(get(&ebpf, map::COUNTERS)?, cpus).map_err(maps)?;
+        let control = ControlMap::new(get(&ebpf, map::CONTROL)?).map_err(maps)?;
+        let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
+        let ring = RingBuf::try_from(take(&mut ebpf, map::EVENTS)?).map_err(unfit)?;
+        let table = HashMap::try_from(take(&mut ebpf, map::CGROUPS)?).map_err(unfit)?;
+        let mut scopes = Scopes::new(table, options);
+        let default_scope = Scopes::others(options);
+        control.set(Control { self_tgid: 0, default_scope });
+        let mut names = backend::attach_tables(&mut ebpf)?;
+        scopes.fill(options)?;
+        scopes.keep_own()?;
+        names.extend(backend::attach(&mut ebpf, backend, features)?);
+        let misses = Misses::of(&ebpf, &names);
+        let mut sensor = Self {
+            backend,
+            attempts: Vec::new(),
+            ring,
+            counters: Arc::new(counters),
+            misses,
+            early: VecDeque::new(),
+            path: Vec::with_capacity(STRINGS_LIMIT + 512),
+            links: Some(ebpf),
+        };
+        let tgid = self_test::run(&mut sensor)?;
+        scopes.restore_own(options)?;
+        control.set(Control { self_tgid: if options.include_self { 0 } else { tgid }, default_scope });
+        Ok(sensor)
+    }
+
+    /// Detaches the programs; what they wrote can still be drained.
+    pub fn detach(&mut self) {
+        self.links = None;
+    }
+
+    /// The backend that runs.
+    #[must_use]
+    pub const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// The backends that were tried, in order; the last one runs.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// Counts of the kernel half, to be read from any thread.
+    #[must_use]
+    pub fn counters(&self) -> Arc<CounterMap> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Calls that the kernel skipped, to be read from any thread.
+    #[must_use]
+    pub fn misses(&self) -> Misses {
+        self.misses.clone()
+    }
+
+    /// Gives every record in the ring to `each`, and returns how many bytes they took. Waits for nothing.
+    ///
+    /// A record is released after `each` returned. Malformed ones are given as such: they are counted by whoever counts.
+    pub fn drain(&mut self, mut each: impl FnMut(Result<Record<'_>, Malformed>)) -> usize {
+        let mut bytes = 0;
+        while let Some(early) = self.early.pop_front() {
+            bytes += early.len();
+            each(record::parse(&early, &mut self.path));
+        }
+        while let Some(item) = self.ring.next() {
+            bytes += item.len();
+            each(record::parse(&item, &mut self.path));
+        }
+        bytes
+    }
+}
+
+fn load(layout: &Layout, ring_bytes: u32, cpus: usize) -> Result<Ebpf, EbpfError> {
+    EbpfLoader::new()
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global(global::LAYOUT, layout.as_bytes(), true)
+        .map_max_entries(map::EVENTS, ring_bytes)
+        .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT)
+        .load(OBJECT)
+}
+
+/// The map stays with the object: its programs are yet to be loaded.
+fn get<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a aya::maps::Map, AttemptError> {
+    ebpf.map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, AttemptError> {
+    ebpf.take_map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
+}

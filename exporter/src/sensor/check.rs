@@ -1,0 +1,86 @@
+//! Tries every backend and tells what came of it: `inotrail check`.
+
+use super::backend::{self, degraded, not_seen, order};
+use super::btf::Btf;
+use super::kernel::{Kernel, missing_capabilities};
+use super::report::{BackendReport, Report};
+use super::{AttemptError, Options, Sensor, layout};
+use crate::event::Backend;
+
+/// Loads, attaches, tests and detaches each backend in turn. `cgroups` describes the hierarchy that was chosen.
+#[must_use]
+pub fn check(options: &Options, cgroups: String) -> Report {
+    let kernel = Kernel::detect();
+    let mut report = Report {
+        kernel: kernel.release.clone(),
+        arch: kernel.architecture.clone(),
+        preemption: kernel.preemption.as_str().to_owned(),
+        missing_capabilities: missing_capabilities().into_iter().map(str::to_owned).collect(),
+        cgroups,
+        ..Report::default()
+    };
+    let layout = Btf::load(&options.btf).map_err(|error| error.to_string()).and_then(|btf| {
+        layout::resolve(&btf, options.hierarchy.controller, options.hierarchy.id).map_err(|error| error.to_string())
+    });
+    report.btf = match &layout {
+        Ok(_) => options.btf.display().to_string(),
+        Err(reason) => reason.clone(),
+    };
+    let features = match layout {
+        Ok((_, features)) if report.missing_capabilities.is_empty() => features,
+        Ok(_) => {
+            report.why = format!(
+                "missing {}: run as root, or give these capabilities",
+                report.missing_capabilities.join(" and ")
+            );
+            return report;
+        }
+        Err(reason) => {
+            report.why = reason;
+            return report;
+        }
+    };
+    let backends = order(&kernel);
+    let tried: Vec<_> = backends.iter().map(|backend| try_one(*backend, options, &kernel)).collect();
+    let wanted = |row: &BackendReport| options.backend.is_none_or(|only| only == row.backend);
+    report.chosen = tried.iter().find(|(works, row)| *works && wanted(row)).map(|(_, row)| row.backend);
+    report.why = why(report.chosen, options.backend, &kernel);
+    report.backends = tried.into_iter().map(|(_, row)| row).collect();
+    if let Some(chosen) = report.chosen {
+        report.not_seen = not_seen(chosen, &features).into_iter().map(str::to_owned).collect();
+    }
+    report
+}
+
+/// Whether it works, and how far it came.
+fn try_one(backend: Backend, options: &Options, kernel: &Kernel) -> (bool, BackendReport) {
+    let row = |loads, attaches, reason| BackendReport { backend, loads, attaches, reason };
+    let failure = match Sensor::attach(backend, options) {
+        Ok(Ok(_)) => {
+            let reason = degraded(backend, kernel).map(|why| format!("degraded: {why}"));
+            return (true, row(true, true, reason.unwrap_or_default()));
+        }
+        Ok(Err(failure)) => failure,
+        Err(error) => return (false, row(false, false, error.to_string())),
+    };
+    let reason = failure.to_string();
+    let row = match failure {
+        AttemptError::Program(backend::Error::Attach { .. }) => row(true, false, reason),
+        AttemptError::SelfTest(_) => row(true, true, reason),
+        _ => row(false, false, reason),
+    };
+    (false, row)
+}
+
+fn why(chosen: Option<Backend>, only: Option<Backend>, kernel: &Kernel) -> String {
+    match (chosen, only) {
+        (Some(_), Some(_)) => "asked for by --backend".to_owned(),
+        (Some(chosen), None) => format!(
+            "the first that works in the order of what is lost, then of cost, on a kernel with preemption {}{}",
+            kernel.preemption.as_str(),
+            if degraded(chosen, kernel).is_some() { "; degraded" } else { "" },
+        ),
+        (None, Some(only)) => format!("{} was asked for by --backend and does not work here", only.as_str()),
+        (None, None) => "no backend works on this kernel".to_owned(),
+    }
+}

@@ -1,0 +1,211 @@
+//! Fills the [`Layout`] of the running kernel from its type information.
+
+use inotrail_ebpf::{ABSENT, Layout};
+
+use super::btf::Btf;
+
+/// A member that every backend needs and that this kernel's type information does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this kernel's type information has no {structure}.{member}; its layout is not known to this version of inotrail"
+)]
+pub struct Missing {
+    /// The structure.
+    pub structure: &'static str,
+    /// Its member.
+    pub member: String,
+}
+
+/// What this kernel has, beside the offsets.
+#[derive(Clone, Debug)]
+pub struct Features {
+    /// `inode_permission` takes (inode, mask): 2, or (idmap, inode, mask): 3; nothing where its form is not known.
+    pub inode_permission: Option<usize>,
+    /// `task_struct.nameidata` and what hangs on it can be read.
+    pub nameidata: bool,
+    /// The form of `io_uring_complete`: with a completion entry, or with the result itself.
+    pub io_uring: Option<IoUring>,
+}
+
+/// How `io_uring_complete` tells the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoUring {
+    /// `(ctx, req, cqe)`: since 6.16.
+    Entry,
+    /// `(ctx, req, user_data, res, ...)`: since 5.19.
+    Result,
+}
+
+#[cfg(target_arch = "x86_64")]
+mod registers {
+    /// `struct pt_regs`: number, arguments, arguments of a 32-bit call.
+    pub(super) const NAMES: [&str; 7] = ["orig_ax", "di", "si", "dx", "bx", "cx", "dx"];
+    pub(super) const COMPAT: &str = "thread_info.status";
+}
+
+#[cfg(target_arch = "aarch64")]
+mod registers {
+    /// The first register holds the result when the call returns; its first argument is kept in `orig_x0`.
+    pub(super) const NAMES: [&str; 7] = ["syscallno", "orig_x0", "regs+8", "regs+16", "orig_x0", "regs+8", "regs+16"];
+    pub(super) const COMPAT: &str = "thread_info.flags";
+}
+
+/// Resolves every offset. `controller` and `hierarchy` name the cgroup hierarchy in which containers live: a version 1
+/// controller or none for version 2, and its number.
+///
+/// # Errors
+/// A member that every backend needs is missing. What only one backend needs is left [`ABSENT`] and told in [`Features`].
+pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(Layout, Features), Missing> {
+    let mut layout = Layout::ABSENT;
+    for (field, structure, member) in required(&mut layout) {
+        *field = offset(btf, structure, member).ok_or_else(|| Missing { structure, member: member.to_owned() })?;
+    }
+    for (field, structure, member) in optional(&mut layout) {
+        *field = offset(btf, structure, member).unwrap_or(ABSENT);
+    }
+    // kernfs_node.parent became an RCU pointer with another name in 6.15.
+    layout.kernfs_node_parent = ["parent", "__parent"]
+        .iter()
+        .find_map(|member| btf.offset("kernfs_node", member))
+        .ok_or_else(|| Missing { structure: "kernfs_node", member: "parent".to_owned() })?;
+    layout.hierarchy_id = hierarchy;
+    layout.css_set_subsys = subsystem(btf, controller)?;
+    let features = features(btf, &layout);
+    Ok((layout, features))
+}
+
+/// Where `css_set` keeps the pointer of the hierarchy's controller; [`ABSENT`] for version 2.
+fn subsystem(btf: &Btf, controller: Option<&str>) -> Result<u32, Missing> {
+    let Some(controller) = controller else { return Ok(ABSENT) };
+    let name = format!("{controller}_cgrp_id");
+    let missing = |structure, member| Missing { structure, member };
+    let index = btf.enum_value("cgroup_subsys_id", &name).ok_or_else(|| missing("cgroup_subsys_id", name))?;
+    let start = btf.offset("css_set", "subsys").ok_or_else(|| missing("css_set", "subsys".to_owned()))?;
+    Ok(start + 8 * index)
+}
+
+fn features(btf: &Btf, layout: &Layout) -> Features {
+    let nameidata = [layout.task_nameidata, layout.nameidata_path, layout.nameidata_name, layout.filename_name];
+    // By the parameter's place and never by version: vendors port signatures back.
+    let place = btf.parameters("inode_permission").and_then(|names| names.iter().position(|name| *name == "inode"));
+    let complete = btf.parameters("__traceiter_io_uring_complete").unwrap_or_default();
+    let io_uring = match (complete.get(2), complete.get(3), complete.get(4)) {
+        (Some(&"req"), Some(&"cqe"), _) if layout.io_cqe_res != ABSENT => Some(IoUring::Entry),
+        (Some(&"req"), _, Some(&"res")) => Some(IoUring::Result),
+        _ => None,
+    };
+    let io_members = [layout.io_opcode, layout.io_cmd, layout.io_open_slot];
+    Features {
+        inode_permission: place.filter(|place| *place < 2).map(|place| place + 2),
+        nameidata: !nameidata.contains(&ABSENT),
+        io_uring: io_uring.filter(|_| !io_members.contains(&ABSENT)),
+    }
+}
+
+/// `member`, or `member+bytes`.
+fn offset(btf: &Btf, structure: &str, member: &str) -> Option<u32> {
+    match member.split_once('+') {
+        Some((member, more)) => Some(btf.offset(structure, member)? + more.parse::<u32>().ok()?),
+        None => btf.offset(structure, member),
+    }
+}
+
+type Field<'a> = (&'a mut u32, &'static str, &'static str);
+
+fn required(layout: &mut Layout) -> [Field<'_>; 53] {
+    [
+        (&mut layout.task_files, "task_struct", "files"),
+        (&mut layout.task_fs, "task_struct", "fs"),
+        (&mut layout.task_mm, "task_struct", "mm"),
+        (&mut layout.task_real_cred, "task_struct", "real_cred"),
+        (&mut layout.task_real_parent, "task_struct", "real_parent"),
+        (&mut layout.task_group_leader, "task_struct", "group_leader"),
+        (&mut layout.task_start_boottime, "task_struct", "start_boottime"),
+        (&mut layout.task_pid, "task_struct", "pid"),
+        (&mut layout.task_tgid, "task_struct", "tgid"),
+        (&mut layout.task_cgroups, "task_struct", "cgroups"),
+        (&mut layout.task_exit_code, "task_struct", "exit_code"),
+        (&mut layout.task_compat, "task_struct", registers::COMPAT),
+        (&mut layout.path_mnt, "path", "mnt"),
+        (&mut layout.path_dentry, "path", "dentry"),
+        (&mut layout.dentry_inode, "dentry", "d_inode"),
+        (&mut layout.dentry_parent, "dentry", "d_parent"),
+        (&mut layout.dentry_name, "dentry", "d_name"),
+        (&mut layout.dentry_seq, "dentry", "d_seq"),
+        (&mut layout.qstr_name, "qstr", "name"),
+        (&mut layout.qstr_len, "qstr", "len"),
+        (&mut layout.inode_sb, "inode", "i_sb"),
+        (&mut layout.inode_ino, "inode", "i_ino"),
+        (&mut layout.inode_mode, "inode", "i_mode"),
+        (&mut layout.inode_nlink, "inode", "i_nlink"),
+        (&mut layout.sb_dev, "super_block", "s_dev"),
+        (&mut layout.mount_mnt, "mount", "mnt"),
+        (&mut layout.mount_ns, "mount", "mnt_ns"),
+        (&mut layout.mount_parent, "mount", "mnt_parent"),
+        (&mut layout.mount_mountpoint, "mount", "mnt_mountpoint"),
+        (&mut layout.vfsmount_root, "vfsmount", "mnt_root"),
+        (&mut layout.files_fdt, "files_struct", "fdt"),
+        (&mut layout.files_count, "files_struct", "count"),
+        (&mut layout.fdtable_fd, "fdtable", "fd"),
+        (&mut layout.fdtable_max, "fdtable", "max_fds"),
+        (&mut layout.file_path, "file", "f_path"),
+        (&mut layout.file_inode, "file", "f_inode"),
+        (&mut layout.file_flags, "file", "f_flags"),
+        (&mut layout.file_mode, "file", "f_mode"),
+        (&mut layout.fs_pwd, "fs_struct", "pwd"),
+        (&mut layout.fs_root, "fs_struct", "root"),
+        (&mut layout.mm_exe_file, "mm_struct", "exe_file"),
+        (&mut layout.mm_arg_start, "mm_struct", "arg_start"),
+        (&mut layout.mm_arg_end, "mm_struct", "arg_end"),
+        (&mut layout.bprm_filename, "linux_binprm", "filename"),
+        (&mut layout.cred_uid, "cred", "uid"),
+        (&mut layout.cred_euid, "cred", "euid"),
+        (&mut layout.cred_gid, "cred", "gid"),
+        (&mut layout.css_cgroup, "cgroup_subsys_state", "cgroup"),
+        (&mut layout.cgroup_kn, "cgroup", "kn"),
+        (&mut layout.cgroup_root, "cgroup", "root"),
+        (&mut layout.cgroup_level, "cgroup", "level"),
+        (&mut layout.kernfs_node_id, "kernfs_node", "id"),
+        (&mut layout.cgroup_root_hierarchy_id, "cgroup_root", "hierarchy_id"),
+    ]
+}
+
+fn optional(layout: &mut Layout) -> [Field<'_>; 15] {
+    let [number, argument0, argument1, argument2, compat0, compat1, compat2] = registers::NAMES;
+    [
+        (&mut layout.regs_number, "pt_regs", number),
+        (&mut layout.regs_arg0, "pt_regs", argument0),
+        (&mut layout.regs_arg1, "pt_regs", argument1),
+        (&mut layout.regs_arg2, "pt_regs", argument2),
+        (&mut layout.regs_compat0, "pt_regs", compat0),
+        (&mut layout.regs_compat1, "pt_regs", compat1),
+        (&mut layout.regs_compat2, "pt_regs", compat2),
+        (&mut layout.task_nameidata, "task_struct", "nameidata"),
+        (&mut layout.nameidata_path, "nameidata", "path"),
+        (&mut layout.nameidata_name, "nameidata", "name"),
+        (&mut layout.filename_name, "filename", "name"),
+        (&mut layout.io_opcode, "io_kiocb", "opcode"),
+        (&mut layout.io_cmd, "io_kiocb", "cmd"),
+        (&mut layout.io_open_slot, "io_open", "file_slot"),
+        (&mut layout.io_cqe_res, "io_uring_cqe", "res"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn resolves_the_running_kernel() {
+        let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap();
+        let (layout, features) = resolve(&btf, Some("memory"), 4).unwrap();
+        assert!(features.nameidata);
+        assert!(features.inode_permission.is_some());
+        assert_eq!(layout.hierarchy_id, 4);
+        assert_ne!(layout.css_set_subsys, ABSENT);
+        assert_ne!(layout.regs_number, ABSENT);
+        assert_eq!(resolve(&btf, None, 0).unwrap().0.css_set_subsys, ABSENT);
+    }
+}

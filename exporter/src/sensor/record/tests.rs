@@ -1,0 +1,69 @@
+use super::*;
+use zerocopy::{FromZeros as _, IntoBytes as _};
+
+/// A record as the kernel would write it, 8-byte aligned like the ring's.
+fn bytes(kind: u32, bits: u32, requested: &[u8], arguments: &[u8], path: &[u8]) -> Vec<u64> {
+    let mut header = Header::new_zeroed();
+    header.kind = kind;
+    header.flags = bits;
+    header.requested_len = requested.len() as u16;
+    header.arguments_len = arguments.len() as u16;
+    header.path_len = path.len() as u16;
+    let all = [header.as_bytes(), requested, arguments, path].concat();
+    let mut words = vec![0u64; all.len().div_ceil(8)];
+    words.as_mut_bytes()[..all.len()].copy_from_slice(&all);
+    words
+}
+
+fn check(bits: u32, requested: &[u8], components: &[u8], expected: &[u8]) {
+    let words = bytes(kind::ACCESS, bits, requested, b"", components);
+    let mut path = vec![1, 2, 3];
+    let Ok(Record::Access(access)) = parse(words.as_bytes(), &mut path) else { panic!("no access") };
+    assert_eq!(access.path.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    assert_eq!(access.requested, requested);
+}
+
+#[test]
+fn composes_paths() {
+    check(0, b"passwd", b"passwd\0etc\0", b"/etc/passwd");
+    check(0, b"/", b"", b"/");
+    check(0, b"x", b"\xff\n\0d\0", b"/d/\xff\n");
+    check(flags::TRUNCATED, b"", b"leaf\0dir\0", b"dir/leaf");
+    check(flags::RACED, b"", b"leaf\0", b"leaf");
+    check(flags::RACED, b"", b"", b"");
+    check(flags::PATH_UNKNOWN, b"x", b"", b"");
+}
+
+#[test]
+fn joins_refused_requests_to_their_base() {
+    check(flags::BASE, b"/etc//./shadow", b"", b"/etc/shadow");
+    check(flags::BASE, b"../x", b"sub\0home\0", b"/home/sub/../x");
+    check(flags::BASE, b"/x", b"root\0jail\0", b"/jail/root/x");
+    check(flags::BASE, b".", b"home\0", b"/home");
+    check(flags::BASE, b"", b"", b"/");
+}
+
+#[test]
+fn refuses_what_breaks_the_contract() {
+    let mut path = Vec::new();
+    let mut reason = |words: &[u64], length: usize| parse(&words.as_bytes()[..length], &mut path).unwrap_err().0;
+    let slash = bytes(kind::ACCESS, 0, b"", b"", b"a/b\0");
+    assert_eq!(reason(&slash, slash.len() * 8), "a component that holds a slash");
+    let open = bytes(kind::ACCESS, 0, b"", b"", b"ab");
+    assert_eq!(reason(&open, open.len() * 8), "an open component");
+    assert_eq!(reason(&open, 100), "shorter than a header");
+    let long = bytes(kind::ACCESS, 0, b"abcdefgh", b"", b"");
+    assert_eq!(reason(&long, size_of::<Header>() + 4), "shorter than its strings");
+    let odd = bytes(99, 0, b"", b"", b"");
+    assert_eq!(reason(&odd, odd.len() * 8), "of unknown kind");
+}
+
+#[test]
+fn tells_kinds_apart() {
+    let mut path = Vec::new();
+    let words = bytes(kind::CGROUP_MKDIR, 0, b"/kubepods/x", b"", b"");
+    assert!(matches!(parse(words.as_bytes(), &mut path), Ok(Record::CgroupMade(_, b"/kubepods/x"))));
+    let words = bytes(kind::EXEC, 0, b"sh", b"sh\0-c\0", b"sh\0bin\0");
+    let Ok(Record::Exec(access)) = parse(words.as_bytes(), &mut path) else { panic!("no exec") };
+    assert_eq!((access.path, access.arguments), (&b"/bin/sh"[..], &b"sh\0-c\0"[..]));
+}

@@ -1,0 +1,69 @@
+//! The proof that a backend works: one open, one event.
+
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Record, Sensor, record};
+
+/// How the sentinel was not seen exactly once.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The sentinel could not be opened.
+    #[error("self-test: cannot open {0}: is /proc mounted? ({1})")]
+    Sentinel(String, std::io::Error),
+    /// The programs attached and saw nothing.
+    #[error("self-test: attached, but an open of {0} was not reported within {1:?}")]
+    NotSeen(String, Duration),
+    /// It was reported more than once.
+    #[error("self-test: one open of {0} was reported {1} times")]
+    Repeated(String, usize),
+}
+
+/// Far longer than a loaded machine needs: the record is written before the open returns.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Records kept while the test runs: a busy node makes many, and none may be lost here.
+const EARLY_MAX: usize = 65_536;
+
+/// Opens a file that no one else opens and expects its record exactly once. Returns this process's id as the kernel
+/// numbers it: inside a PID namespace that is the only way to learn it.
+pub(super) fn run(sensor: &mut Sensor) -> Result<u32, Failure> {
+    // A descriptor's file in procfs: it exists on a read-only root file system, and its name is ours alone.
+    let anchor =
+        File::open("/proc/self/stat").map_err(|error| Failure::Sentinel("/proc/self/stat".to_owned(), error))?;
+    let sentinel = format!("/proc/self/fdinfo/{}", anchor.as_raw_fd());
+    let comm = std::fs::read("/proc/thread-self/comm").unwrap_or_default();
+    drop(File::open(&sentinel).map_err(|error| Failure::Sentinel(sentinel.clone(), error))?);
+    let start = Instant::now();
+    let mut seen = Vec::new();
+    while seen.is_empty() && start.elapsed() < DEADLINE {
+        collect(sensor, &sentinel, &comm, &mut seen);
+        if seen.is_empty() {
+            thread::yield_now();
+        }
+    }
+    // A second record would lie right behind the first.
+    collect(sensor, &sentinel, &comm, &mut seen);
+    match seen[..] {
+        [] => Err(Failure::NotSeen(sentinel, DEADLINE)),
+        [tgid] => Ok(tgid),
+        _ => Err(Failure::Repeated(sentinel, seen.len())),
+    }
+}
+
+/// Takes the sentinel's records out of the stream and keeps all others for the first drain.
+fn collect(sensor: &mut Sensor, sentinel: &str, comm: &[u8], seen: &mut Vec<u32>) {
+    while sensor.early.len() < EARLY_MAX {
+        let Some(item) = sensor.ring.next() else { break };
+        let mut path = Vec::new();
+        match record::parse(&item, &mut path) {
+            Ok(Record::Access(access))
+                if access.requested == sentinel.as_bytes() && access.comm() == comm.trim_ascii_end() =>
+            {
+                seen.push(access.header.tgid);
+            }
+            _ => sensor.early.push_back(item.to_vec()),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Events to test sinks and filters with.
+
+use std::sync::Arc;
+
+use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, kind, mask};
+use zerocopy::FromZeros;
+
+use crate::container::{Container, Image, Origin, Pod};
+use crate::event::{Access, Backend, Event, Node};
+
+/// What differs between tests; the rest is fixed.
+pub(crate) struct Sample {
+    pub(crate) path: Vec<u8>,
+    pub(crate) requested: Vec<u8>,
+    pub(crate) comm: [u8; 16],
+    pub(crate) result: i32,
+    pub(crate) mask: u32,
+    pub(crate) count: u64,
+    pub(crate) container: Arc<Container>,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        let origin = Origin::Container {
+            id: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef".into(),
+            name: "web".into(),
+            runtime: "containerd",
+            resolved: true,
+        };
+        let pod = Pod { namespace: "shop".into(), name: "web-7d4b9".into(), uid: "5a1f".into() };
+        let image = Image { name: "docker.io/library/python".into(), tags: vec!["3.14".into()], repo_digests: vec![] };
+        Self {
+            path: b"/etc/passwd".to_vec(),
+            requested: b"/etc/passwd".to_vec(),
+            comm: *b"python3\0\0\0\0\0\0\0\0\0",
+            result: 0,
+            mask: mask::OPEN | mask::READ,
+            count: 1,
+            container: Arc::new(Container::default().update(origin, Some(pod), Some(image))),
+        }
+    }
+}
+
+impl Sample {
+    pub(crate) fn host() -> Self {
+        Self { container: Arc::new(Container::new(Origin::Host)), ..Self::default() }
+    }
+
+    pub(crate) fn with<T>(&self, use_it: impl FnOnce(&Event<'_>) -> T) -> T {
+        let mut header = Header::new_zeroed();
+        header.kind = kind::ACCESS;
+        (header.comm, header.result, header.mask) = (self.comm, self.result, self.mask);
+        (header.tgid, header.tid, header.ppid, header.open_flags) = (1234, 1234, 1, OPEN_FLAGS_UNKNOWN);
+        let access = Access { header: &header, path: &self.path, requested: &self.requested, arguments: b"" };
+        use_it(&Event {
+            time_ns: 1_795_260_645_123_456_789,
+            observed_ns: 1_795_260_645_128_000_000,
+            access,
+            executable: b"/usr/bin/python3.14",
+            process_start_ns: 1_795_260_600_000_000_000,
+            container: &self.container,
+            backend: Backend::Kprobe,
+            sequence: 7,
+            count: self.count,
+        })
+    }
+}
+
+pub(crate) fn node() -> Node {
+    Node { name: "node-1".into(), cluster: "prod".into(), host: "node-1.example".into(), stream_id: "run-1".into() }
+}
