@@ -20,5 +20,6 @@ pub mod filter;
 pub mod metrics;
 pub mod otlp;
 pub mod sensor;
+pub mod ship;
 pub mod sink;
 pub mod version;

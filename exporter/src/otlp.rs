@@ -18,6 +18,7 @@ mod escape;
 mod names;
 mod record;
 mod resource;
+mod split;
 mod time;
 mod wire;
 
@@ -30,6 +31,7 @@ use crate::event::{Event, Node};
 pub use envelope::{SCOPE_NAME, SCOPE_VERSION, close_resource_logs, open_resource_logs, resource_logs_len};
 pub use record::{EVENT_NAME, Encoder};
 pub use resource::resource;
+pub use split::split;
 
 /// One event as the message that the exporter would send, for those who write it in another form. Slow.
 ///
