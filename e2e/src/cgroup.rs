@@ -81,7 +81,10 @@ fn unique(name: &str) -> String {
 fn mounts() -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    fields.filter(|fields| matches!(fields[..], [_, _, "cgroup" | "cgroup2", ..])).map(|fields| fields[1].into()).collect()
+    fields
+        .filter(|fields| matches!(fields[..], [_, _, "cgroup" | "cgroup2", ..]))
+        .map(|fields| fields[1].into())
+        .collect()
 }
 
 /// Removes a cgroup and those below it; says so where one cannot be removed.

@@ -86,7 +86,8 @@ impl Stack {
             (tools::collector()?.join("otelcol-inotrail"), tools::loki()?.join("loki"));
         let folder = Folder::new(folder)?;
         let cgroup = Cgroup::create("inotrail-stack");
-        let cgroup = cgroup.inspect_err(|error| eprintln!("the stack runs without a cgroup of its own: {error:#}")).ok();
+        let cgroup =
+            cgroup.inspect_err(|error| eprintln!("the stack runs without a cgroup of its own: {error:#}")).ok();
         let [grpc, http, health, metrics, loki_http, loki_grpc] = ports.choose()?;
 
         let loki = Loki { url: local(loki_http) };

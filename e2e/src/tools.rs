@@ -195,7 +195,8 @@ fn go(cgo: bool) -> Command {
 
 fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_owned();
-    let output = command.output().with_context(|| format!("run {}: `make setup` says what is missing", program.display()))?;
+    let output =
+        command.output().with_context(|| format!("run {}: `make setup` says what is missing", program.display()))?;
     ensure!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     Ok(())
 }

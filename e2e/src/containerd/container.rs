@@ -43,7 +43,8 @@ impl Spec {
 
 impl<'a> Container<'a> {
     pub(super) fn start(containerd: &'a Containerd, spec: &Spec) -> Result<Self> {
-        let pod_uid = fs::read_to_string("/proc/sys/kernel/random/uuid").context("read a random uuid")?.trim().to_owned();
+        let pod_uid =
+            fs::read_to_string("/proc/sys/kernel/random/uuid").context("read a random uuid")?.trim().to_owned();
         let id: String = Sha256::digest(&pod_uid).iter().map(|byte| format!("{byte:02x}")).collect();
         let labels = [
             ("io.cri-containerd.kind", "container"),
@@ -68,7 +69,8 @@ impl<'a> Container<'a> {
     /// # Errors
     /// It cannot be started, or fails.
     pub fn exec(&self, user: u32, command: &[&str]) -> Result<Output> {
-        let (user, id) = (user.to_string(), format!("exec-{}", fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim()));
+        let (user, id) =
+            (user.to_string(), format!("exec-{}", fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim()));
         let fifos = self.containerd.path().join("fifo");
         let fifos = fifos.to_string_lossy();
         let mut arguments = vec!["tasks", "exec", "--exec-id", &id, "--user", &user, "--fifo-dir", &fifos, &self.id];
