@@ -8,25 +8,32 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::admin::{self, Shown};
+use crate::batch::{Batch, Limits};
 use crate::config;
 use crate::container::cgroup::{self, Hierarchy};
 use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
 use crate::event::Event;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
 use crate::sensor::report::Report;
 use crate::sensor::{self, Options, Sensor};
+use crate::ship;
 use crate::sink::Printer;
 
+mod export;
 mod losses;
 mod reader;
 
+use export::Export;
 use losses::Losses;
 use reader::Reader;
 
+/// What a shutdown may take to send what waits: Kubernetes kills after 30 s.
+const SHUTDOWN: Duration = Duration::from_secs(20);
 /// How often the kernel's losses are brought into the metrics.
 const LOSSES_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -42,6 +49,12 @@ pub enum Error {
     /// The programs do not run.
     #[error(transparent)]
     Sensor(#[from] sensor::Error),
+    /// The administration server has no address.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// Nothing can be sent.
+    #[error(transparent)]
+    Ship(#[from] ship::Error),
     /// A thread or a signal handler could not be made.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -50,12 +63,32 @@ pub enum Error {
     Panicked,
 }
 
-/// Runs the exporter.
+/// Runs the exporter until SIGTERM or SIGINT; returns when everything is sent or counted as dropped.
 ///
 /// # Errors
-/// Shipping is not wired yet.
-pub fn run(_config: &config::Run) -> Result<(), Error> {
-    Err(Error::Start(io::ErrorKind::Unsupported.into()))
+/// It cannot start.
+pub fn run(config: &config::Run) -> Result<(), Error> {
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let metrics = Arc::new(Metrics::default());
+    // What can be wrong outside the kernel is found first.
+    let listener = runtime.block_on(admin::bind(config.listen))?;
+    let queue = ship::spawn(&config.export, Arc::clone(&metrics))?;
+    let parts = Parts::start(&runtime, &config.sensor, &config.scope, config.containerd.as_ref(), &metrics)?;
+    let backend = parts.sensor.backend();
+    let kernel = parts.losses.kernel();
+    let registry = registry(&metrics, backend, move || kernel.read());
+    runtime.spawn(admin::serve(listener, Arc::new(Shown { registry, metrics: Arc::clone(&metrics) })));
+    tracing::info!(backend = backend.as_str(), endpoint = %config.export.endpoint, "running");
+    let batch = Batch::new(limits(&config.export), config.node.clone());
+    let export = Export::new(batch, queue.clone(), Arc::clone(&metrics));
+    let export = parts.read(&runtime, config.sensor.drain_interval, export)?;
+    metrics.health.sensor.set(false);
+    export.finish();
+    runtime.block_on(queue.drain(tokio::time::Instant::now() + SHUTDOWN));
+    let (events, delivered) = (metrics.emitted.get(), metrics.delivered.get());
+    tracing::info!(events, delivered, "stopped: {}", metrics.drops());
+    Ok(())
 }
 
 /// Shows events until the printer has enough, or SIGTERM or SIGINT comes. `metrics` has the final counts on return.
@@ -123,24 +156,38 @@ impl Parts {
     {
         let Self { sensor, tables, mut losses, scans, metrics, host } = self;
         let pipeline = Pipeline::new(sensor.backend(), host, tables, scans, metrics, output);
+        // Before the first event is shown: whoever sees one may send a signal.
+        let signals = Signals::new(runtime)?;
         let mut reader = Reader::start(sensor, pipeline, interval)?;
-        runtime.block_on(wait(&mut reader, &mut losses))?;
+        runtime.block_on(signals.wait(&mut reader, &mut losses));
         let output = reader.stop().ok_or(Error::Panicked);
         losses.update();
         output
     }
 }
 
-/// Until a signal comes or the thread ends by itself.
-async fn wait<O: Output + Send + 'static>(reader: &mut Reader<O>, losses: &mut Losses) -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = &mut reader.done => return Ok(()),
-            _ = ticks.tick() => losses.update(),
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new(runtime: &Runtime) -> io::Result<Self> {
+        let _entered = runtime.enter();
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Until one comes or the thread ends by itself; meanwhile the kernel's losses are kept up with.
+    async fn wait<O: Output + Send + 'static>(mut self, reader: &mut Reader<O>, losses: &mut Losses) {
+        let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = &mut reader.done => return,
+                _ = ticks.tick() => losses.update(),
+            }
         }
     }
 }
@@ -155,6 +202,10 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
         exclude: scope.exclude.clone(),
         include_self: scope.include_self,
     }
+}
+
+fn limits(export: &config::Export) -> Limits {
+    Limits { records: export.batch_records, bytes: export.batch_bytes, age: export.batch_age }
 }
 
 /// Two workers: exporting and asking the runtime are all they do.

@@ -25,5 +25,6 @@ pub mod otlp;
 pub mod pipeline;
 pub mod process;
 pub mod sensor;
+pub mod ship;
 pub mod sink;
 pub mod version;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use inotrail_ebpf::{Header, flags, kind, mask};
+use inotrail_ebpf::{Header, kind, mask};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use prost::Message;
 use zerocopy::FromZeros;
@@ -116,7 +116,7 @@ fn resources_of_containers_that_are_gone_are_forgotten() {
 
 #[test]
 fn the_longest_event_fits_over_the_highest_limit() {
-    let header = Header { comm: [0xff; 16], flags: u32::MAX & !flags::BASE, ..header() };
+    let header = Header { comm: [0xff; 16], flags: u32::MAX, ..header() };
     let container = container("a");
     let mut batch = batch(usize::MAX, usize::MAX);
     let (longest, other) = (vec![0xff; 8192], vec![0xfe; 8192]);

@@ -1,6 +1,5 @@
 //! `inotrail trace`: events on stdout.
 
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use super::Error;
 use crate::config::args::{FilterArgs, TraceArgs};
 use crate::config::choice::Color;
 use crate::filter::{self, Filter};
-use crate::metrics::{Dropped, Metrics};
+use crate::metrics::Metrics;
 use crate::sink::{Limits, Printer, Sink};
 use crate::{app, config};
 
@@ -27,7 +26,7 @@ pub(super) fn trace(args: TraceArgs) -> Result<ExitCode, Error> {
     let metrics = Arc::new(Metrics::default());
     let printer = app::trace(&config, &metrics, printer)?;
     let shown = printer.finish().map_err(Error::Output)?;
-    let _closed = writeln!(io::stderr(), "inotrail: {}", summary(shown, &metrics));
+    let _closed = writeln!(io::stderr(), "inotrail: {shown} events; {}", metrics.drops());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,31 +49,9 @@ fn color(choice: Color, terminal: bool, no_color: Option<&std::ffi::OsStr>) -> b
     }
 }
 
-/// `340 events; 3 dropped: ring_full 2, held_full 1`
-fn summary(shown: u64, metrics: &Metrics) -> String {
-    let counts = Dropped::ALL.map(|reason| (reason.as_str(), metrics.dropped(reason).get()));
-    let dropped: u64 = counts.iter().map(|(_, count)| count).sum();
-    let mut text = format!("{shown} events; {dropped} dropped");
-    let mut separator = ": ";
-    for (reason, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-        let _infallible = write!(text, "{separator}{reason} {count}");
-        separator = ", ";
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_line() {
-        let metrics = Metrics::default();
-        assert_eq!(summary(340, &metrics), "340 events; 0 dropped");
-        metrics.dropped(Dropped::HeldFull).inc_by(1);
-        metrics.dropped(Dropped::RingFull).inc_by(2);
-        assert_eq!(summary(340, &metrics), "340 events; 3 dropped: ring_full 2, held_full 1");
-    }
 
     #[test]
     fn colour() {

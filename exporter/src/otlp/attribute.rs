@@ -36,5 +36,6 @@ pub const STREAM_ID: &str = "inotrail.stream.id";
 /// int, from 1: number of the record in the series of (stream, container, event name).
 pub const STREAM_SEQUENCE: &str = "inotrail.stream.sequence";
 
-/// Flag: a path, or the name of the thread, is not UTF-8, so that all of them are written as [`crate::escape::push`] does.
+/// Flag: a path or the thread's name is not UTF-8, and all of them are written so that it can be had back: what is not
+/// UTF-8 as `\xNN`, a backslash as `\\`.
 pub const ESCAPED: &str = "escaped";

@@ -75,7 +75,7 @@ pub(super) fn error(out: &mut Vec<u8>, errno: i32) {
     }
 }
 
-/// `8:1`. The kernel's own `dev_t` has 12 bits of major and 20 of minor (include/linux/kdev_t.h).
+/// `8:1`. The kernel numbers devices by 12 bits of major and 20 of minor (`include/linux/kdev_t.h`).
 pub(super) fn device(out: &mut Vec<u8>, device: u32) {
     out.extend_from_slice(decimal(&mut [0; 20], (device >> 20).into()));
     out.push(b':');

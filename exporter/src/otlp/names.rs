@@ -1,7 +1,8 @@
 //! The byte strings of one event as UTF-8.
 
-use crate::escape;
 use crate::event::Event;
+
+use crate::escape;
 
 /// What the kernel gave as bytes, valid UTF-8 now.
 #[derive(Clone, Copy, Debug)]

@@ -129,8 +129,8 @@ fn names(event: &Event<'_>) -> Names {
             return String::from_utf8(raw.to_vec()).unwrap();
         }
         let piece = |chunk: std::str::Utf8Chunk<'_>| {
-            let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
-            chunk.valid().replace('\\', "\\\\") + &invalid
+            let invalid: Vec<_> = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            chunk.valid().replace('\\', "\\\\") + &invalid.concat()
         };
         raw.utf8_chunks().map(piece).collect()
     });
@@ -169,14 +169,9 @@ fn body(event: &Event<'_>, names: &Names, operation: &str, mode: &str) -> String
         _ => "",
     };
     let verb = if before.is_empty() { done } else { operation };
-    let mut out = format!("{}[{}] {before}{verb} {file}{mode}", names.comm, header.tgid);
-    if let Some(errno) = errno {
-        out += &format!(": {}", error(errno));
-    }
-    if event.count > 1 {
-        out += &format!(" x{}", event.count);
-    }
-    out
+    let errno = errno.map_or(String::new(), |errno| format!(": {}", error(errno)));
+    let count = if event.count > 1 { format!(" x{}", event.count) } else { String::new() };
+    format!("{}[{}] {before}{verb} {file}{mode}{errno}{count}", names.comm, header.tgid)
 }
 
 fn flags(bits: u32, escaped: bool) -> String {
