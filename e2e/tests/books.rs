@@ -49,7 +49,8 @@ impl Trace {
     fn wait_attached(&mut self, cgroup: &Cgroup) {
         let deadline = Instant::now() + Duration::from_secs(60);
         let script = format!("echo 0 > {} && exec true", cgroup.procs().display());
-        while self.lines.try_recv().is_err() {
+        // Not more often: what the ring has no room for now would be taken for the guest's.
+        while self.lines.recv_timeout(Duration::from_millis(200)).is_err() {
             assert!(Instant::now() < deadline, "nothing was reported");
             assert_eq!(self.child.try_wait().unwrap(), None, "trace ended");
             assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
