@@ -2,4 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod encode;
+mod export;
+mod export_tcp;
+mod fakes;
 mod oracle;
