@@ -77,7 +77,7 @@ fn run(
         }
     };
     let start = Instant::now();
-    let mut child = spawn(guest, arguments, &watch)?;
+    let mut child = spawn(guest, arguments, &watch.procs())?;
     let status = loop {
         watch.drain(&mut take);
         if let Some(status) = child.try_wait().context("wait for the guest")? {

@@ -138,7 +138,7 @@ impl Machine {
         let mut ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console.log"));
         if matches!(ended, Err(qemu::Error::NotUp(_))) {
             eprintln!("{what}: the machine did not come up, once more");
-            ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console.log"));
+            ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console-again.log"));
         }
         let took = start.elapsed();
         if let Err(error) = ended {

@@ -190,7 +190,7 @@ impl Sensor {
         let programs = backend::load(&mut ebpf, backend, features)?;
         programs.attach_tables(&mut ebpf)?;
         scopes.fill(options)?;
-        scopes.keep_own()?;
+        scopes.begin_self_test(options)?;
         programs.attach_hook(&mut ebpf)?;
         let misses = Misses::of(&ebpf, programs.names());
         let mut sensor = Self {
@@ -204,7 +204,7 @@ impl Sensor {
             links: Some(ebpf),
         };
         let tgid = self_test::run(&mut sensor)?;
-        scopes.restore_own(options)?;
+        scopes.end_self_test(options)?;
         control.set(Control { self_tgid: if options.include_self { 0 } else { tgid }, default_scope });
         Ok(sensor)
     }

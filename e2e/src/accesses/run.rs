@@ -34,7 +34,7 @@ pub fn prove(backend: Backend, guest: &Path) -> Result<()> {
 
 fn prove_case(watch: &mut Watch, case: &Case, guest: &Path) -> Result<()> {
     let backend = watch.backend();
-    let mut child = spawn(guest, &["access", case.name], watch)?;
+    let mut child = spawn(guest, &["access", case.name], &watch.procs())?;
     let place = Place { folder: base().join(case.name), pid: child.id() };
     let status = child.wait().context("wait for the guest")?;
     let mut seen = Vec::new();

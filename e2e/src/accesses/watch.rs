@@ -134,11 +134,11 @@ impl Watch {
     }
 }
 
-/// The guest program, on files of its own, in the cgroup once it is ready.
+/// The guest program, on files of its own, in the cgroup of `procs` once it is ready.
 ///
 /// # Errors
 /// Where it cannot be started.
-pub fn spawn(guest: &Path, arguments: &[&str], watch: &Watch) -> Result<process::Child> {
+pub fn spawn(guest: &Path, arguments: &[&str], procs: &Path) -> Result<process::Child> {
     let base = base();
     std::fs::create_dir_all(&base).with_context(|| format!("create {}", base.display()))?;
     // unshare(1) becomes the guest: the process stays the same, and its mounts go with it.
@@ -146,7 +146,7 @@ pub fn spawn(guest: &Path, arguments: &[&str], watch: &Watch) -> Result<process:
         .args(["--mount", "--propagation", "private", "--"])
         .arg(guest)
         .arg("watched")
-        .args([&base, &watch.procs()])
+        .args([&base, procs])
         .args(arguments)
         .spawn()
         .context("start unshare")

@@ -78,7 +78,7 @@ fn command(kernel: &Kernel, threads: Threads, initramfs: &Path) -> Command {
     command.args(["-accel", threads, "-m", "1024", "-smp", "2"]);
     let console = if kernel.arch == "x86_64" {
         // Five-level page tables and counters cost emulation time and are not what is tested. QEMU 7.2 now and then
-        // gives cmpxchg16b wrong flags, of which one boot in ten died.
+        // gives cmpxchg16b wrong flags, of which one boot in eight died.
         command.args(["-cpu", "max,la57=off,pmu=off,cx16=off"]);
         "ttyS0"
     } else {

@@ -3,6 +3,9 @@
 
 mod cli;
 mod encode;
+mod export;
+mod export_tcp;
+mod fakes;
 mod oracle;
 mod readme;
 mod trace;
