@@ -24,17 +24,17 @@ pub fn binary() -> Result<PathBuf> {
     candidates.find(|path| path.is_file()).context("inotrail is not built: run `cargo build --workspace`")
 }
 
-/// Starts `inotrail run` for the containers of one containerd, with the Collector of a stack, which it must not report;
-/// returns when it is ready. Its log is `folder/exporter.log`.
+/// Starts `inotrail run` with names from one containerd and a stack's Collector, which it must not report, and with
+/// further `arguments`; returns when it is ready. Its log is `folder/exporter.log`.
 ///
 /// # Errors
 /// It is not built, or not ready in time.
-pub fn run(containerd: &Containerd, stack: &Stack, folder: &Path) -> Result<Daemon> {
+pub fn run(containerd: &Containerd, stack: &Stack, folder: &Path, arguments: &[&str]) -> Result<Daemon> {
     // Free at least now.
     let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let mut command = Command::new(binary()?);
     command.args(["run", "--endpoint", &stack.otlp_endpoint, "--listen", &listen]);
-    command.arg("--containerd-socket").arg(&containerd.socket);
+    command.arg("--containerd-socket").arg(&containerd.socket).args(arguments);
     if let Some(cgroup) = stack.cgroup() {
         command.arg("--exclude-cgroup").arg(cgroup);
     }

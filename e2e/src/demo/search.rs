@@ -1,7 +1,6 @@
 //! `make demo-stack`: the same accesses through a Collector, found in Loki.
 #![expect(clippy::print_stdout, reason = "the demo is what it prints")]
 
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -22,7 +21,7 @@ pub(super) fn run() -> Result<()> {
     let stack = Stack::start(None, Ports::Free)?;
     let containerd = Containerd::start(None)?;
     let container = start(&containerd)?;
-    let _exporter = exporter::run(&containerd, &stack, AsRef::<Path>::as_ref(&folder))?;
+    let _exporter = exporter::run(&containerd, &stack, folder.as_ref(), &[])?;
     let started = SystemTime::now();
     container.signal("SIGUSR1")?;
     println!("the container touches its files\n\nLoki {}: {QUERY}\n", stack.loki.url);
