@@ -132,9 +132,11 @@ impl<O: Output> Stages<O> {
     fn access(&mut self, access: Access<'_>, snapshot: &Snapshot, held: &mut Held) {
         let process = self.processes.get(access.header.tgid, access.header.process_start_ns);
         let executable = process.map_or(&[][..], |process| &process.executable);
+        let time_ns = self.clock.unix(access.header.time_ns);
         let event = |container| Event {
-            time_ns: self.clock.unix(access.header.time_ns),
-            observed_ns: self.observed_ns,
+            time_ns,
+            // The clock is read once per drain; what happened since then was not seen before it happened.
+            observed_ns: self.observed_ns.max(time_ns),
             access,
             executable,
             process_start_ns: self.clock.unix(access.header.process_start_ns),

@@ -205,7 +205,10 @@ impl Sensor {
         };
         let tgid = self_test::run(&mut sensor)?;
         scopes.end_self_test(options)?;
-        control.set(Control { self_tgid: if options.include_self { 0 } else { tgid }, default_scope });
+        if !options.include_self {
+            control.set(Control { self_tgid: tgid, default_scope });
+            self_test::leave_out_own(&mut sensor, tgid);
+        }
         Ok(sensor)
     }
 
