@@ -1,7 +1,6 @@
 //! The golden list: file accesses, and what the sensor must tell about each of them. One list for every backend, run
 //! natively and in test machines.
 
-mod cgroup;
 mod mounts;
 mod opens;
 mod paths;
@@ -21,7 +20,6 @@ use anyhow::Result;
 use inotrail::event::{Access, AccessMode, Backend, Operation, Outcome};
 use inotrail_ebpf::{flags, kind};
 
-pub use cgroup::Cgroup;
 pub use run::{RING_BYTES, access, prove};
 pub use watch::{Watch, base, spawn};
 

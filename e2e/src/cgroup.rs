@@ -1,4 +1,4 @@
-//! Cgroups of our own: for servers that the exporter must leave out, and for containers of one test.
+//! Cgroups of our own: for servers that the exporter must leave out, for containers, and for what a test watches.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -34,6 +34,16 @@ impl Cgroup {
         Ok(Self { path, directory })
     }
 
+    /// A new one at the top of the hierarchy that the exporter uses: in none of this process's scopes.
+    ///
+    /// # Errors
+    /// No cgroup file system is mounted, or it is read-only.
+    pub fn create_top(name: &str) -> Result<Self> {
+        let top = Self::for_containers(name)?;
+        fs::create_dir(&top.directory).with_context(|| format!("create the cgroup {}", top.directory.display()))?;
+        Ok(top)
+    }
+
     /// One that a container runtime will create, at the top of every hierarchy.
     ///
     /// # Errors
@@ -52,6 +62,12 @@ impl Cgroup {
         let directory = self.directory.join(name);
         fs::create_dir(&directory).with_context(|| format!("create the cgroup {}", directory.display()))?;
         Ok(directory)
+    }
+
+    /// The file that takes processes in.
+    #[must_use]
+    pub fn procs(&self) -> PathBuf {
+        self.directory.join("cgroup.procs")
     }
 
     /// Its path, as in `/proc/PID/cgroup`: what `--exclude-cgroup` and `--cgroup-root` take.

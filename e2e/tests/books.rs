@@ -1,4 +1,5 @@
 //! The whole product's books: what `inotrail trace` printed, and what it says it dropped, is what was opened.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -9,9 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use e2e::accesses::{Cgroup, base, spawn};
+use e2e::accesses::{base, spawn};
+use e2e::cgroup::Cgroup;
 use e2e::exporter::binary;
-use inotrail::container::cgroup::Hierarchy;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -27,7 +28,8 @@ struct Trace {
 impl Trace {
     fn start(cgroup: &Cgroup, arguments: &[&str]) -> Self {
         let mut child = Command::new(binary().unwrap())
-            .args(["trace", "--output", "json", "--runtime", "none", "--cgroup-root", &format!("/{}", cgroup.name)])
+            .args(["trace", "--output", "json", "--runtime", "none", "--cgroup-root"])
+            .arg(cgroup.path())
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -80,8 +82,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 fn prove(name: &str, arguments: &[&str], expect_drops: bool) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let hierarchy = Hierarchy::detect().unwrap();
-    let cgroup = Cgroup::new(&hierarchy, name).unwrap();
+    let cgroup = Cgroup::create_top(name).unwrap();
     let trace = Trace::start(&cgroup, arguments);
     let guest = Path::new(env!("CARGO_BIN_EXE_guest"));
     let each = (OPENS / THREADS).to_string();
@@ -104,10 +105,10 @@ fn prove(name: &str, arguments: &[&str], expect_drops: bool) {
 
 #[test]
 fn every_open_is_an_event() {
-    prove("books", &["--ring-size", "64MiB"], false);
+    prove("inotrail-books", &["--ring-size", "64MiB"], false);
 }
 
 #[test]
 fn what_does_not_fit_is_counted() {
-    prove("books-drops", &["--ring-size", "1MiB", "--drain-interval", "100ms"], true);
+    prove("inotrail-drops", &["--ring-size", "1MiB", "--drain-interval", "100ms"], true);
 }

@@ -5,14 +5,12 @@ use std::borrow::Cow;
 /// The bytes as text from which they can be had back: valid UTF-8 as it is, anything else as [`push`] writes it.
 #[must_use]
 pub fn text(raw: &[u8]) -> Cow<'_, str> {
-    match str::from_utf8(raw) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            let mut out = Vec::with_capacity(raw.len() + 16);
-            push(&mut out, raw);
-            Cow::Owned(String::from_utf8(out).unwrap_or_default())
-        }
+    if let Ok(text) = str::from_utf8(raw) {
+        return Cow::Borrowed(text);
     }
+    let mut out = Vec::with_capacity(raw.len() + 16);
+    push(&mut out, raw);
+    Cow::Owned(String::from_utf8(out).unwrap_or_default())
 }
 
 /// Appends the bytes as UTF-8: what is not UTF-8 as `\xNN` (lower case) and each backslash as `\\`.

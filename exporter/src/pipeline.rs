@@ -135,7 +135,7 @@ impl<O: Output> Stages<O> {
         let time_ns = self.clock.unix(access.header.time_ns);
         let event = |container| Event {
             time_ns,
-            // The clock is read once per drain; what happened since then was not seen before it happened.
+            // The clock is read once per drain; what was written meanwhile is seen when it happens.
             observed_ns: self.observed_ns.max(time_ns),
             access,
             executable,

@@ -123,6 +123,8 @@ pub struct Sensor {
     misses: Misses,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
+    /// The exporter's thread group, whose accesses are left out; 0: they are not.
+    own_tgid: u32,
     path: Vec<u8>,
     links: Option<Ebpf>,
 }
@@ -200,15 +202,14 @@ impl Sensor {
             counters: Arc::new(counters),
             misses,
             early: VecDeque::new(),
+            own_tgid: 0,
             path: Vec::with_capacity(STRINGS_LIMIT + 512),
             links: Some(ebpf),
         };
         let tgid = self_test::run(&mut sensor)?;
         scopes.end_self_test(options)?;
-        if !options.include_self {
-            control.set(Control { self_tgid: tgid, default_scope });
-            self_test::leave_out_own(&mut sensor, tgid);
-        }
+        sensor.own_tgid = if options.include_self { 0 } else { tgid };
+        control.set(Control { self_tgid: sensor.own_tgid, default_scope });
         Ok(sensor)
     }
 
@@ -246,13 +247,20 @@ impl Sensor {
     /// A record is released after `each` returned. Malformed ones are given as such: they are counted by whoever counts.
     pub fn drain(&mut self, mut each: impl FnMut(Result<Record<'_>, Malformed>)) -> usize {
         let mut bytes = 0;
+        let own = self.own_tgid;
+        let mut give = |item: &[u8], path: &mut Vec<u8>| {
+            bytes += item.len();
+            match record::parse(item, path) {
+                // The kernel's filter knows us only since the self-test.
+                Ok(Record::Access(access) | Record::Exec(access)) if access.header.tgid == own => {}
+                record => each(record),
+            }
+        };
         while let Some(early) = self.early.pop_front() {
-            bytes += early.len();
-            each(record::parse(&early, &mut self.path));
+            give(&early, &mut self.path);
         }
         while let Some(item) = self.ring.next() {
-            bytes += item.len();
-            each(record::parse(&item, &mut self.path));
+            give(&item, &mut self.path);
         }
         bytes
     }

@@ -14,7 +14,7 @@ use inotrail::{
 };
 use inotrail_ebpf::{Counters, program};
 
-use super::Cgroup;
+use crate::cgroup::Cgroup;
 
 /// Records that a process has written before it ended are in the ring; what is waited for is other writers.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -33,6 +33,7 @@ const PROGRAMS: [u32; 6] = [
 pub struct Watch {
     sensor: Sensor,
     cgroup: Cgroup,
+    id: u64,
     /// Counts when the watch started, of each program.
     start: [Counters; program::COUNT as usize],
     /// Records taken from the ring since, of each program.
@@ -50,12 +51,13 @@ impl Watch {
         let missing = missing_capabilities();
         ensure!(missing.is_empty(), "run as root: eBPF programs need {}", missing.join(" and "));
         let hierarchy = Hierarchy::detect()?;
-        let cgroup = Cgroup::new(&hierarchy, backend.as_str())?;
+        let cgroup = Cgroup::create_top(&format!("inotrail-{}", backend.as_str()))?;
+        let id = hierarchy.id_of(cgroup.path())?;
         let options = Options {
             backend: Some(backend),
             btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
             ring_bytes,
-            root: Path::new("/").join(&cgroup.name),
+            root: cgroup.path().to_owned(),
             exclude: Vec::new(),
             hierarchy,
             include_self: false,
@@ -65,7 +67,7 @@ impl Watch {
         sensor.drain(|_| {});
         let counters = sensor.counters();
         let start = std::array::from_fn(|program| counters.totals(program as u32));
-        Ok(Self { sensor, cgroup, start, taken: Default::default(), malformed: 0 })
+        Ok(Self { sensor, cgroup, id, start, taken: Default::default(), malformed: 0 })
     }
 
     /// The file by which a process enters the cgroup.
@@ -82,7 +84,7 @@ impl Watch {
 
     /// Gives the records of the cgroup's accesses and processes that are in the ring.
     pub fn drain(&mut self, mut each: impl FnMut(&Record<'_>)) {
-        let (taken, malformed, cgroup) = (&mut self.taken, &mut self.malformed, self.cgroup.id);
+        let (taken, malformed, cgroup) = (&mut self.taken, &mut self.malformed, self.id);
         self.sensor.drain(|record| match record {
             Ok(record) => {
                 let header = record.header();

@@ -66,20 +66,6 @@ fn ring_full(sensor: &Sensor) -> u64 {
     hooks.into_iter().map(|program| sensor.counters.totals(program).ring_full).sum()
 }
 
-/// Drops this process's own accesses from the time before the kernel was told to leave them out. Exec, fork and exit stay:
-/// they say who is who.
-pub(super) fn leave_out_own(sensor: &mut Sensor, tgid: u32) {
-    while sensor.early.len() < EARLY_MAX
-        && let Some(item) = sensor.ring.next()
-    {
-        sensor.early.push_back(item.to_vec());
-    }
-    let mut path = Vec::new();
-    sensor.early.retain(
-        |record| !matches!(record::parse(record, &mut path), Ok(Record::Access(access)) if access.header.tgid == tgid),
-    );
-}
-
 /// Takes the sentinel's records out of the stream and keeps all others for the first drain.
 fn collect(sensor: &mut Sensor, sentinel: &str, comm: &[u8], seen: &mut Vec<u32>) {
     while sensor.early.len() < EARLY_MAX {
