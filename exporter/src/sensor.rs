@@ -57,6 +57,21 @@ pub struct Options {
     pub include_self: bool,
 }
 
+/// Records of one [`Sensor::drain`]: a node that writes them faster than they are read must not keep the thread from
+/// looking at anything else.
+pub const DRAIN_MAX: usize = 16_384;
+
+/// What one [`Sensor::drain`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// No record.
+    Nothing,
+    /// All there were.
+    All,
+    /// [`DRAIN_MAX`]: there may be more.
+    Part,
+}
+
 /// Why no sensor runs.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -242,27 +257,26 @@ impl Sensor {
         self.misses.clone()
     }
 
-    /// Gives every record in the ring to `each`, and returns how many bytes they took. Waits for nothing.
+    /// Gives the records in the ring to `each`, [`DRAIN_MAX`] at most. Waits for nothing.
     ///
     /// A record is released after `each` returned. Malformed ones are given as such: they are counted by whoever counts.
-    pub fn drain(&mut self, mut each: impl FnMut(Result<Record<'_>, Malformed>)) -> usize {
-        let mut bytes = 0;
+    pub fn drain(&mut self, mut each: impl FnMut(Result<Record<'_>, Malformed>)) -> Drained {
         let own = self.own_tgid;
-        let mut give = |item: &[u8], path: &mut Vec<u8>| {
-            bytes += item.len();
-            match record::parse(item, path) {
-                // The kernel's filter knows us only since the self-test.
-                Ok(Record::Access(access) | Record::Exec(access)) if access.header.tgid == own => {}
-                record => each(record),
-            }
+        let mut give = |item: &[u8], path: &mut Vec<u8>| match record::parse(item, path) {
+            // The kernel's filter knows us only since the self-test.
+            Ok(Record::Access(access) | Record::Exec(access)) if access.header.tgid == own => {}
+            record => each(record),
         };
-        while let Some(early) = self.early.pop_front() {
-            give(&early, &mut self.path);
+        for taken in 0..DRAIN_MAX {
+            if let Some(early) = self.early.pop_front() {
+                give(&early, &mut self.path);
+            } else if let Some(item) = self.ring.next() {
+                give(&item, &mut self.path);
+            } else {
+                return if taken == 0 { Drained::Nothing } else { Drained::All };
+            }
         }
-        while let Some(item) = self.ring.next() {
-            give(&item, &mut self.path);
-        }
-        bytes
+        Drained::Part
     }
 }
 
