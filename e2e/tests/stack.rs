@@ -1,4 +1,5 @@
 //! From a container of a real containerd, through a real Collector, into a real Loki. Needs root.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,7 +59,9 @@ fn accesses_are_found_by_path() {
         let query = format!(r#"{{k8s_namespace_name="{}"}} | file_path="/etc/passwd""#, spec.namespace);
         let entries = stack.loki.query(&query, started).unwrap();
         assert_eq!(entries.len(), ROUNDS, "{entries:#?}");
-        entries.iter().for_each(|entry| assert_passwd(entry, container, spec));
+        for entry in &entries {
+            assert_passwd(entry, container, spec);
+        }
         assert_sequence(&stack.loki, container, started, ended);
     }
     assert_nothing_of_ours(&stack, daemon.pid(), started);
