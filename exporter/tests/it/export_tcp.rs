@@ -75,12 +75,12 @@ async fn a_receiver_that_comes_goes_and_comes_back() {
     queue.offer(request(11, 10, 20)).unwrap();
     wait("the failure to be seen", || !metrics.health.export.get()).await;
 
-    let (_, _server) = serve(&collector, at, None);
+    let (_, server) = serve(&collector, at, None);
     wait("delivery to the receiver that came back", || metrics.delivered.get() == 20).await;
     queue.drain(Instant::now() + Duration::from_secs(10)).await;
     assert_eq!(settled(&metrics), 20);
     assert!((1..=20).eq(collector.taken().into_keys()));
-    tokio::task::block_in_place(|| drop(_server));
+    tokio::task::block_in_place(|| drop(server));
 }
 
 #[tokio::test(flavor = "multi_thread")]
