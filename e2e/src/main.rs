@@ -1,2 +1,31 @@
 //! The test bench.
-fn main() {}
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about = "The test bench of inotrail")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the accesses of a container as they happen
+    Demo(e2e::demo::Args),
+    /// Run a Collector and a Loki on loopback until Ctrl-C
+    Stack(e2e::stack::Args),
+    /// Build the servers that tests and the demo run
+    Tools(e2e::tools::Args),
+    /// Prove the sensor in machines with Debian's kernels
+    Vm(e2e::vm::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Demo(args) => args.run(),
+        Command::Stack(args) => args.run(),
+        Command::Tools(args) => args.run(),
+        Command::Vm(args) => args.run(),
+    }
+}

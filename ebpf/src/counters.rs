@@ -2,7 +2,10 @@
 
 /// Counts of one program on one CPU since it was loaded. Only that program on that CPU writes them.
 #[derive(Clone, Copy, Debug, Default)]
-#[cfg_attr(not(target_arch = "bpf"), derive(zerocopy::FromBytes, zerocopy::KnownLayout, zerocopy::Immutable))]
+#[cfg_attr(
+    not(target_arch = "bpf"),
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::KnownLayout, zerocopy::Immutable)
+)]
 #[repr(C)]
 pub struct Counters {
     /// Records handed to the ring.

@@ -44,6 +44,10 @@ layout! {
     task_cgroups,
     /// `task_struct.exit_code`
     task_exit_code,
+    /// `task_struct.signal`
+    task_signal,
+    /// `signal_struct.live`: threads of the group that have not exited.
+    signal_live,
     /// `thread_info.status` (x86) or `thread_info.flags` (arm64) inside the task: says whether the call was 32-bit.
     task_compat,
     /// `nameidata.path`

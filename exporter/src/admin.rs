@@ -34,10 +34,10 @@ const OPEN_METRICS: HeaderValue =
 
 /// The address cannot be listened on.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address}: {source}; choose another address with --listen")]
+#[error("cannot listen on {address}: {cause}; choose another address with --listen")]
 pub struct Error {
     address: SocketAddr,
-    source: io::Error,
+    cause: io::Error,
 }
 
 /// What the server shows.
@@ -54,7 +54,7 @@ pub struct Shown {
 /// # Errors
 /// It is taken, or not this host's.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error { address, source })
+    TcpListener::bind(address).await.map_err(|cause| Error { address, cause })
 }
 
 /// Serves until it is dropped.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
 
-use crate::event::Backend;
+use crate::event::{Backend, Node};
 use args::{CheckArgs, ExportArgs, NodeArgs, RunArgs, SensorArgs};
 use choice::{Compression, Runtime};
 pub use environment::command;
@@ -31,8 +31,8 @@ pub struct Run {
     pub scope: Scope,
     /// Where container names come from; nothing for nowhere.
     pub containerd: Option<Containerd>,
-    /// Names of the node.
-    pub node: Names,
+    /// Where this is; made new at every start.
+    pub node: Node,
     /// Where records go.
     pub export: Export,
     /// Where the administration server listens.
@@ -48,8 +48,8 @@ pub struct Trace {
     pub scope: Scope,
     /// Where container names come from; nothing for nowhere.
     pub containerd: Option<Containerd>,
-    /// Names of the node.
-    pub node: Names,
+    /// Where this is; made new at every start.
+    pub node: Node,
 }
 
 /// What `check` needs.
@@ -98,15 +98,6 @@ pub struct Containerd {
     pub required: bool,
 }
 
-/// Names of the node; empty where not configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
-    /// `k8s.node.name`
-    pub node: String,
-    /// `k8s.cluster.name`
-    pub cluster: String,
-}
-
 /// Where records go, and how.
 #[derive(Clone, Debug)]
 pub struct Export {
@@ -148,14 +139,14 @@ pub enum Error {
     #[error("{0}")]
     Usage(&'static str),
     /// A file that a flag names cannot be used: exit code 1.
-    #[error("cannot read {} given by {flag}: {source}; {advice}", path.display())]
+    #[error("cannot read {} given by {flag}: {cause}; {advice}", path.display())]
     File {
         /// The flag.
         flag: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
         /// What to do.
         advice: &'static str,
     },
@@ -172,7 +163,7 @@ impl TryFrom<RunArgs> for Run {
             sensor: sensor(&args.sensor)?,
             containerd: containerd(&args.sensor)?,
             scope: scope(args.sensor, args.host),
-            node: names(args.node),
+            node: self::node(args.node),
             export: export(args.export)?,
             listen: args.listen,
         })
@@ -187,7 +178,7 @@ impl Trace {
             sensor: sensor(&sensor_args)?,
             containerd: containerd(&sensor_args)?,
             scope: scope(sensor_args, host),
-            node: names(node),
+            node: self::node(node),
         })
     }
 }
@@ -207,7 +198,7 @@ impl TryFrom<CheckArgs> for Check {
 fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
     if let Some(path) = &args.btf {
         let advice = "name a file with the running kernel's BTF, or leave --btf out";
-        File::open(path).map_err(|source| Error::File { flag: "--btf", path: path.clone(), source, advice })?;
+        File::open(path).map_err(|cause| Error::File { flag: "--btf", path: path.clone(), cause, advice })?;
     }
     Ok(Sensor {
         backend: args.backend.into(),
@@ -241,8 +232,17 @@ fn scope(args: SensorArgs, host: bool) -> Scope {
     Scope { root: args.cgroup_root, exclude: args.exclude_cgroup, include_self: args.include_self, host }
 }
 
-fn names(args: NodeArgs) -> Names {
-    Names { node: args.node_name, cluster: args.cluster_name }
+fn node(args: NodeArgs) -> Node {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Node { name: args.node_name, cluster: args.cluster_name, host, stream_id: stream_id() }
+}
+
+/// A random UUID by the kernel; where there is none, no other process of this host has the same start and id.
+fn stream_id() -> String {
+    match std::fs::read_to_string("/proc/sys/kernel/random/uuid") {
+        Ok(uuid) => uuid.trim_end().to_owned(),
+        Err(_) => format!("{:x}-{:x}", jiff::Timestamp::now().as_nanosecond(), std::process::id()),
+    }
 }
 
 fn export(args: ExportArgs) -> Result<Export, Error> {
@@ -273,7 +273,7 @@ fn export(args: ExportArgs) -> Result<Export, Error> {
 
 fn pem(flag: &'static str, path: PathBuf) -> Result<Vec<u8>, Error> {
     let advice = "name a readable PEM file";
-    std::fs::read(&path).map_err(|source| Error::File { flag, path, source, advice })
+    std::fs::read(&path).map_err(|cause| Error::File { flag, path, cause, advice })
 }
 
 fn count(number: NonZero<u32>) -> usize {

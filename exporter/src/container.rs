@@ -14,8 +14,8 @@ mod watch;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::runtime::Handle;
@@ -139,6 +139,12 @@ pub struct CgroupEvents {
 }
 
 impl CgroupEvents {
+    /// Nobody listens.
+    #[cfg(test)]
+    pub(crate) fn unheard() -> Self {
+        Self { changes: mpsc::channel(1).0, rescan: Arc::default() }
+    }
+
     /// A cgroup was made at `path`, which starts with `/`, inside the chosen hierarchy.
     pub fn made(&self, id: u64, path: &[u8]) {
         self.send(Change::Made(id, path.into()));
@@ -150,8 +156,8 @@ impl CgroupEvents {
     }
 
     /// Something happened in a cgroup that [`Snapshot::get`] does not know. Within about a second it will: from the tree,
-    /// or as a container without id and name. Say it once when the first record is held, and again a second later if
-    /// that did not help (the queue may have been full).
+    /// or as [`Container::unknown`]. Once is enough, when the first record is held; only where the queue is full and the
+    /// tree has no such cgroup either does it stay unknown, so that records need a deadline of their own.
     pub fn unknown(&self, id: u64) {
         self.send(Change::Unknown(id));
     }
@@ -224,11 +230,26 @@ pub struct Image {
     pub repo_digests: Vec<String>,
 }
 
+impl Origin {
+    /// A container of which only the id is known.
+    fn unresolved(id: &str) -> Self {
+        Self::Container { id: id.to_owned(), name: String::new(), runtime: "", resolved: false }
+    }
+}
+
 impl Container {
     /// A container or host part with an event stream of its own.
     #[must_use]
     pub fn new(origin: Origin) -> Self {
         Self { origin, ..Self::default() }
+    }
+
+    /// Whoever is in a cgroup that nobody knows: a container without id and name, and never "host", which would be a
+    /// guess. One for all of them, so that their events are one stream.
+    #[must_use]
+    pub fn unknown() -> &'static Arc<Self> {
+        static UNKNOWN: LazyLock<Arc<Container>> = LazyLock::new(|| Arc::new(Container::new(Origin::unresolved(""))));
+        &UNKNOWN
     }
 
     /// The same container with better metadata; the stream of events goes on.

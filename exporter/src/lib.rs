@@ -10,15 +10,20 @@
 //! tasks replace; it never waits on a network. What it cannot keep is a [`metrics::Dropped`] with a reason.
 
 pub mod admin;
+pub mod app;
 pub mod batch;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod container;
 pub mod errno;
+pub mod escape;
 pub mod event;
 pub mod filter;
 pub mod metrics;
 pub mod otlp;
+pub mod pipeline;
+pub mod process;
 pub mod sensor;
 pub mod ship;
 pub mod sink;

@@ -1,3 +1,57 @@
-//! The binary `inotrail`.
+//! The binary `inotrail`: arguments, own log messages, subcommand, exit code.
 
-fn main() {}
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use clap::FromArgMatches;
+use inotrail::cli::{self, EXIT_USAGE};
+use inotrail::config;
+use inotrail::config::args::{Args, Command, LogArgs};
+use inotrail::config::choice::LogFormat;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let mut command = config::command();
+    let args = match command.try_get_matches_from_mut(std::env::args_os()) {
+        Ok(matches) => Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command)),
+        Err(error) => Err(error),
+    };
+    let args = match args {
+        Ok(args) => args,
+        Err(error) => {
+            // A closed stdout changes nothing about what was asked.
+            let _closed = error.print();
+            return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let default = if matches!(args.command, Command::Run(_)) { "info" } else { "warn" };
+    if let Err(error) = log(&args.log, default) {
+        return fail(&error, EXIT_USAGE.into());
+    }
+    match cli::execute(args.command) {
+        Ok(code) => code,
+        Err(error) => {
+            let code = error.exit_code();
+            fail(&error.into(), code)
+        }
+    }
+}
+
+/// One line on stderr.
+fn fail(error: &anyhow::Error, code: ExitCode) -> ExitCode {
+    let _closed = writeln!(io::stderr(), "inotrail: {error:#}");
+    code
+}
+
+fn log(args: &LogArgs, default: &str) -> anyhow::Result<()> {
+    let level = args.log_level.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(level)
+        .map_err(|_| anyhow!("--log-level '{level}': expected error, warn, info, debug, trace, or target=level,..."))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

@@ -78,6 +78,16 @@ impl Metrics {
     pub fn dropped(&self, reason: Dropped) -> &Counter {
         &self.dropped[reason as usize]
     }
+
+    /// All drops in words: `3 dropped: ring_full 2, held_full 1`.
+    #[must_use]
+    pub fn drops(&self) -> String {
+        let counts = Dropped::ALL.map(|reason| (reason.as_str(), self.dropped(reason).get()));
+        let dropped: u64 = counts.iter().map(|(_, count)| count).sum();
+        let reasons = counts.into_iter().filter(|(_, count)| *count > 0);
+        let reasons: Vec<_> = reasons.map(|(reason, count)| format!("{reason} {count}")).collect();
+        if reasons.is_empty() { "0 dropped".to_owned() } else { format!("{dropped} dropped: {}", reasons.join(", ")) }
+    }
 }
 
 /// Why an access that the kernel recorded, or tried to record, did not become an event. Each has one owner.
@@ -139,5 +149,19 @@ impl Dropped {
             Self::SpoolFull => "spool_full",
             Self::Shutdown => "shutdown",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_drops_in_words() {
+        let metrics = Metrics::default();
+        assert_eq!(metrics.drops(), "0 dropped");
+        metrics.dropped(Dropped::HeldFull).inc_by(1);
+        metrics.dropped(Dropped::RingFull).inc_by(2);
+        assert_eq!(metrics.drops(), "3 dropped: ring_full 2, held_full 1");
     }
 }

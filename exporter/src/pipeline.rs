@@ -1,13 +1,14 @@
-//! The sensor thread's work on each record: who was it, is it wanted, number it, give it to the sink.
+//! The sensor thread's work on each record: who was it, is it wanted, number it, hand it on.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use crate::clock::{Clock, unix_now};
 use crate::container::{CgroupEvents, Container, Containers, Origin, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::{Dropped, Metrics};
-use crate::process::ProcessTable;
+use crate::process::{ProcessScan, ProcessTable};
 use crate::sensor::{Malformed, Record, Sensor};
 
 mod held;
@@ -15,7 +16,7 @@ mod held;
 use held::Held;
 
 /// Where events end: `run`'s batches, or what `trace` prints.
-pub trait Sink {
+pub trait Output {
     /// Whether the event is wanted at all. Asked before it gets its number, so that a stream has no holes.
     fn wants(&self, event: &Event<'_>) -> bool;
 
@@ -26,14 +27,14 @@ pub trait Sink {
     fn drained(&mut self, now_ns: u64) -> ControlFlow<()>;
 }
 
-/// Tables and the sink, all owned by the sensor thread.
-pub struct Pipeline<S> {
-    stages: Stages<S>,
+/// Tables and the output, all owned by the sensor thread.
+pub struct Pipeline<O> {
+    stages: Stages<O>,
     held: Held,
 }
 
 /// Everything but the events that wait, so that both can be borrowed at once.
-struct Stages<S> {
+struct Stages<O> {
     backend: Backend,
     host: bool,
     clock: Clock,
@@ -41,20 +42,22 @@ struct Stages<S> {
     containers: Containers,
     cgroups: CgroupEvents,
     processes: ProcessTable,
+    scans: Receiver<ProcessScan>,
     metrics: Arc<Metrics>,
-    sink: S,
+    output: O,
     done: bool,
 }
 
-impl<S: Sink> Pipeline<S> {
-    /// `host`: whether processes outside containers are reported.
+impl<O: Output> Pipeline<O> {
+    /// `host`: whether processes outside containers are reported. `scans`: what `/proc` says, whenever the kernel's own
+    /// records of processes were lost.
     pub fn new(
         backend: Backend,
         host: bool,
         (containers, cgroups): (Containers, CgroupEvents),
-        processes: ProcessTable,
+        scans: Receiver<ProcessScan>,
         metrics: Arc<Metrics>,
-        sink: S,
+        output: O,
     ) -> Self {
         let clock = Clock::now();
         let stages = Stages {
@@ -64,39 +67,44 @@ impl<S: Sink> Pipeline<S> {
             observed_ns: unix_now(),
             containers,
             cgroups,
-            processes,
+            processes: ProcessTable::default(),
+            scans,
             metrics,
-            sink,
+            output,
             done: false,
         };
         Self { stages, held: Held::default() }
     }
 
-    /// Empties the ring into the sink. Returns the bytes of the records, or breaks when the sink wants no more.
+    /// Empties the ring into the output. Returns the bytes of the records, or breaks when the output wants no more.
     pub fn drain(&mut self, sensor: &mut Sensor) -> ControlFlow<(), usize> {
         let Self { stages, held } = self;
         stages.clock.refresh();
+        while let Ok(scan) = stages.scans.try_recv() {
+            stages.processes.merge(scan);
+        }
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
         held.release(stages.observed_ns, &snapshot, |event| stages.deliver(event));
         let bytes = sensor.drain(|record| stages.record(record, &snapshot, held));
         drop(snapshot);
-        match stages.sink.drained(stages.observed_ns) {
+        held.remind(stages.observed_ns, |id| stages.cgroups.unknown(id));
+        match stages.output.drained(stages.observed_ns) {
             ControlFlow::Continue(()) if !stages.done => ControlFlow::Continue(bytes),
             _ => ControlFlow::Break(()),
         }
     }
 
-    /// Lets go of what still waits for a container's name, and gives the sink back.
-    pub fn finish(mut self) -> S {
+    /// Lets go of what still waits for a container's name, and gives the output back.
+    pub fn finish(mut self) -> O {
         let stages = &mut self.stages;
         self.held.release_all(|event| stages.deliver(event));
-        self.stages.sink
+        self.stages.output
     }
 }
 
-impl<S: Sink> Stages<S> {
+impl<O: Output> Stages<O> {
     fn record(&mut self, record: Result<Record<'_>, Malformed>, snapshot: &Snapshot, held: &mut Held) {
         match record {
             Ok(Record::Access(access)) => self.access(access, snapshot, held),
@@ -112,8 +120,11 @@ impl<S: Sink> Stages<S> {
             Ok(Record::CgroupMade(header, path)) => self.cgroups.made(header.cgroup_id, path),
             Ok(Record::CgroupReleased(header)) => self.cgroups.released(header.cgroup_id),
             Err(malformed) => {
-                self.metrics.dropped(Dropped::Encode).inc();
-                tracing::warn!(%malformed, "a record of the kernel was dropped");
+                let count = self.metrics.dropped(Dropped::Encode).inc() + 1;
+                // A fault that repeats must not flood the log.
+                if count.is_power_of_two() {
+                    tracing::warn!(%malformed, count, "a record of the kernel was dropped");
+                }
             }
         }
     }
@@ -133,29 +144,26 @@ impl<S: Sink> Stages<S> {
             count: 1,
         };
         let id = access.header.cgroup_id;
-        match snapshot.get(id) {
-            Some(container) => {
-                let event = event(container);
-                deliver(self.host, &mut self.sink, &self.metrics, &mut self.done, event);
-            }
-            None => {
-                if !held.waits_for(id) {
-                    self.cgroups.unknown(id);
-                }
-                held.push(event(held::nobody()), &self.metrics);
-            }
+        if let Some(container) = snapshot.get(id) {
+            let event = event(container);
+            deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
+            return;
         }
+        if !held.waits_for(id) {
+            self.cgroups.unknown(id);
+        }
+        held.push(event(Container::unknown()), &self.metrics);
     }
 
     fn deliver(&mut self, event: Event<'_>) {
-        deliver(self.host, &mut self.sink, &self.metrics, &mut self.done, event);
+        deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
     }
 }
 
 /// Decides, numbers and hands over. Free of `self`, because the event borrows from the process table.
-fn deliver<S: Sink>(host: bool, sink: &mut S, metrics: &Metrics, done: &mut bool, mut event: Event<'_>) {
+fn deliver<O: Output>(host: bool, output: &mut O, metrics: &Metrics, done: &mut bool, mut event: Event<'_>) {
     let container: &Container = event.container;
-    if !host && !matches!(container.origin, Origin::Container { .. }) || !sink.wants(&event) {
+    if !host && !matches!(container.origin, Origin::Container { .. }) || !output.wants(&event) {
         return;
     }
     if matches!(container.origin, Origin::Container { resolved: false, .. }) {
@@ -163,7 +171,10 @@ fn deliver<S: Sink>(host: bool, sink: &mut S, metrics: &Metrics, done: &mut bool
     }
     event.sequence = container.next_sequence();
     metrics.emitted.inc();
-    if sink.event(&event).is_break() {
+    if output.event(&event).is_break() {
         *done = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,11 +187,12 @@ impl Sensor {
         let mut scopes = Scopes::new(table, options);
         let default_scope = Scopes::others(options);
         control.set(Control { self_tgid: 0, default_scope });
-        let mut names = backend::attach_tables(&mut ebpf)?;
+        let programs = backend::load(&mut ebpf, backend, features)?;
+        programs.attach_tables(&mut ebpf)?;
         scopes.fill(options)?;
-        scopes.keep_own()?;
-        names.extend(backend::attach(&mut ebpf, backend, features)?);
-        let misses = Misses::of(&ebpf, &names);
+        scopes.begin_self_test(options)?;
+        programs.attach_hook(&mut ebpf)?;
+        let misses = Misses::of(&ebpf, programs.names());
         let mut sensor = Self {
             backend,
             attempts: Vec::new(),
@@ -203,7 +204,7 @@ impl Sensor {
             links: Some(ebpf),
         };
         let tgid = self_test::run(&mut sensor)?;
-        scopes.restore_own(options)?;
+        scopes.end_self_test(options)?;
         control.set(Control { self_tgid: if options.include_self { 0 } else { tgid }, default_scope });
         Ok(sensor)
     }

@@ -1,8 +1,8 @@
 //! Events on stdout: a table for people, JSON lines for programs.
 
-mod escape;
 mod json;
 mod otlp_json;
+mod printable;
 mod printer;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -10,14 +10,20 @@ mod table;
 mod vector;
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use prost::Message;
+use serde::Serialize;
+use serde_json::Serializer;
 
 pub use printer::{Limits, Printer, Stop};
 
+use crate::batch::{self, Batch};
 use crate::config::choice::TraceOutput;
 use crate::event::{Event, Node};
-use crate::otlp;
+use printable::Escape;
 use table::Table;
 
 /// Writes events as lines to `out`, which should buffer.
@@ -31,7 +37,7 @@ pub struct Sink<W> {
 #[derive(Debug)]
 enum Form {
     Table(Table),
-    Json(Node, Json),
+    Json(Box<Batch>, Json),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +50,15 @@ enum Json {
 impl<W: Write> Sink<W> {
     /// `columns` is the terminal's width; nothing where `out` is none.
     pub fn new(out: W, output: TraceOutput, node: Node, color: bool, columns: Option<u16>) -> Self {
+        let json = |form| {
+            let one = batch::Limits { records: 1, bytes: batch::REQUEST_MAX, age: Duration::ZERO };
+            Form::Json(Box::new(Batch::new(one, node)), form)
+        };
         let form = match output {
             TraceOutput::Table => Form::Table(Table::new(TimeZone::system(), color, columns)),
-            TraceOutput::Json => Form::Json(node, Json::Flat),
-            TraceOutput::OtlpJson => Form::Json(node, Json::Otlp),
-            TraceOutput::Vector => Form::Json(node, Json::Vector),
+            TraceOutput::Json => json(Json::Flat),
+            TraceOutput::OtlpJson => json(Json::Otlp),
+            TraceOutput::Vector => json(Json::Vector),
         };
         Self { out, form, line: String::new() }
     }
@@ -64,15 +74,16 @@ impl<W: Write> Sink<W> {
                 table.format(event, &mut self.line);
                 self.out.write_all(self.line.as_bytes())
             }
-            Form::Json(node, form) => {
-                // All three are made from the bytes that the exporter would send: there is one list of attributes.
-                let logs = otlp::resource_logs(node, event).map_err(io::Error::other)?;
+            Form::Json(batch, form) => {
+                // All three are made of the request that would be sent: there is one list of attributes.
+                let Some(request) = batch.push(event, 0) else { return Ok(()) };
+                let request = ExportLogsServiceRequest::decode(request.body).map_err(io::Error::other)?;
+                let out = &mut self.out;
                 match form {
-                    Json::Flat => serde_json::to_writer(&mut self.out, &json::object(&logs))?,
-                    Json::Otlp => serde_json::to_writer(&mut self.out, &otlp_json::object(logs)?)?,
-                    Json::Vector => serde_json::to_writer(&mut self.out, &vector::object(&logs))?,
+                    Json::Otlp => line(out, &otlp_json::object(&request)?),
+                    Json::Flat => request.resource_logs.iter().try_for_each(|logs| line(out, &json::object(logs))),
+                    Json::Vector => request.resource_logs.iter().try_for_each(|logs| line(out, &vector::object(logs))),
                 }
-                self.out.write_all(b"\n")
             }
         }
     }
@@ -85,3 +96,11 @@ impl<W: Write> Sink<W> {
         self.out.flush()
     }
 }
+
+fn line(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
+    object.serialize(&mut Serializer::with_formatter(&mut *out, Escape))?;
+    out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 use aya_ebpf::macros::{fexit, kprobe};
 use aya_ebpf::programs::{FExitContext, ProbeContext};
-use inotrail_ebpf::{RESULT_UNKNOWN, kind, mask, program};
+use inotrail_ebpf::{RESULT_UNKNOWN, flags, kind, mask, program};
 
 use super::kernel::{at, read};
 use super::record::{begin, count, current, emit, requested_from_kernel};
@@ -41,6 +41,9 @@ fn permission(inode: u64, asked: u32, result: i32) {
         header.inode = read(inode, at!(inode_ino));
         header.mode = read(inode, at!(inode_mode));
         header.device = read(read(inode, at!(inode_sb)), at!(sb_dev));
+        if read::<u32>(inode, at!(inode_nlink)) == 0 {
+            header.flags |= flags::UNLINKED;
+        }
         let filename: u64 = read(nameidata, at!(nameidata_name));
         requested_from_kernel(scratch, read(filename, at!(filename_name)));
         walk(scratch, program::INODE_PERMISSION, read(path, at!(path_mnt)), dentry);

@@ -9,7 +9,7 @@ use aya_ebpf::programs::RawTracePointContext;
 use inotrail_ebpf::{ARGUMENTS_MAX, REQUESTED_MAX, kind, mask, program};
 
 use super::kernel::{at, read};
-use super::record::{Scratch, begin, current, emit, requested_from_kernel};
+use super::record::{Scratch, begin, emit, requested_from_kernel};
 use super::scope::{cgroup_id, keeps};
 use super::sys_exit::file;
 
@@ -78,16 +78,15 @@ pub(crate) fn process_fork(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `(task)`
+/// `(task)`; since 6.16 with a second argument that says what `live` says here: this was the group's last thread.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub(crate) fn process_exit(ctx: RawTracePointContext) -> i32 {
     let task: u64 = ctx.arg(0);
-    let tgid: u32 = read(task, at!(task_tgid));
-    if read::<u32>(task, at!(task_pid)) != tgid {
+    if read::<u32>(read(task, at!(task_signal)), at!(signal_live)) != 0 {
         return 0;
     }
-    let cgroup = cgroup_id(current());
-    if !keeps(cgroup, tgid) {
+    let cgroup = cgroup_id(task);
+    if !keeps(cgroup, read(task, at!(task_tgid))) {
         return 0;
     }
     let Some(scratch) = begin(program::PROCESS_EXIT, kind::EXIT, task, cgroup) else { return 0 };

@@ -45,7 +45,7 @@ pub(super) fn keeps(cgroup_id: u64, tgid: u32) -> bool {
     }
     // SAFETY: the value is a number that is read once; no reference outlives this call.
     match unsafe { CGROUPS.get(&cgroup_id) } {
-        Some(found) => *found == scope::KEEP,
+        Some(found) => *found != scope::IGNORE,
         None => control.default_scope == scope::KEEP,
     }
 }

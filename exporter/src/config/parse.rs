@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use globset::{Glob, GlobBuilder};
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue, Uri};
 
 /// Parses `5ms`, `30s`, `1m30s`, `2h`: a number and a unit, and never a bare number.
@@ -59,17 +60,17 @@ pub fn ring_size(text: &str) -> Result<u32, String> {
     Err("expected a power of two from 64KiB to 1GiB, such as 16MiB".to_owned())
 }
 
-/// Most bytes of one export request before compression. Below a few KiB the Resource would dominate; above 16 MiB no
-/// receiver is known to take it (their usual limit is 4 MiB).
+/// Most bytes of one export request before compression. Below a few KiB the Resource would dominate; above 3 MiB the event
+/// that goes over it could make a request that receivers refuse ([`crate::batch::REQUEST_MAX`]).
 ///
 /// # Errors
 /// Anything else.
 pub fn batch_bytes(text: &str) -> Result<usize, String> {
     let size = bytes(text)?;
-    if (16 << 10..=16 << 20).contains(&size) {
+    if (16 << 10..=3 << 20).contains(&size) {
         return Ok(size as usize);
     }
-    Err("expected 16KiB to 16MiB, and no more than the receiver takes (4MiB unless it is told otherwise)".to_owned())
+    Err("expected 16KiB to 3MiB: receivers refuse requests above 4MiB".to_owned())
 }
 
 /// The receiver's address: scheme, host and port, without a path, because gRPC has its own.
@@ -79,12 +80,21 @@ pub fn batch_bytes(text: &str) -> Result<usize, String> {
 pub fn endpoint(text: &str) -> Result<Uri, String> {
     let expected = "expected http://host:port or https://host:port, such as http://127.0.0.1:4317";
     let uri: Uri = text.parse().map_err(|error| format!("{error}; {expected}"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || !uri.authority().is_some_and(is_host_and_port) {
         return Err(expected.to_owned());
     }
-    match uri.path_and_query().map(http::uri::PathAndQuery::as_str) {
+    match uri.path_and_query().map(PathAndQuery::as_str) {
         None | Some("/" | "") => Ok(uri),
         Some(path) => Err(format!("OTLP over gRPC takes no path: leave out '{path}'")),
+    }
+}
+
+/// A host, and a port or not. The type takes a port that is no number, and a user, which gRPC would not send.
+fn is_host_and_port(authority: &Authority) -> bool {
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => !authority.host().is_empty(),
+        Some(_) => !authority.host().is_empty() && authority.port_u16().is_some_and(|port| port > 0),
+        None => false,
     }
 }
 
@@ -175,6 +185,13 @@ mod tests {
         for wrong in ["12MiB", "4KiB", "2GiB", "0"] {
             assert!(ring_size(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn batches_fit_into_a_request_with_the_event_that_goes_over() {
+        assert_eq!(batch_bytes("3MiB"), Ok(3 << 20));
+        assert!(batch_bytes("3073KiB").is_err() && batch_bytes("1KiB").is_err());
+        const { assert!(3 << 20 < crate::batch::REQUEST_MAX) };
     }
 
     #[test]

@@ -144,7 +144,9 @@ impl Hierarchy {
             .is_ok_and(|list| list.lines().any(|pid| pid.parse() == Ok(own)))
     }
 
-    fn directory(&self, path: &Path) -> PathBuf {
+    /// Where the files of the cgroup at `path` (inside the hierarchy) are.
+    #[must_use]
+    pub fn directory(&self, path: &Path) -> PathBuf {
         let below = path.strip_prefix(&self.prefix).or_else(|_| path.strip_prefix("/")).unwrap_or(path);
         if below.as_os_str().as_bytes().is_empty() { self.root.clone() } else { self.root.join(below) }
     }

@@ -96,7 +96,7 @@ async fn connect_for_ever(
                 let since = Instant::now();
                 let reason = tokio::select! {
                     reason = containerd.follow(updates) => reason,
-                    _ = suspicions.recv() => Error::Silent.to_string(),
+                    Some(()) = suspicions.recv() => Error::Silent.to_string(),
                 };
                 tracing::warn!(reason, "lost containerd: new containers stay without names until it is back");
                 if since.elapsed() > BACKOFF.1 {
@@ -133,13 +133,13 @@ impl Containerd {
         let mut client = EventsClient::new(self.0.clone());
         let mut stream = match client.subscribe(SubscribeRequest { filters }).await {
             Ok(stream) => stream.into_inner(),
-            Err(status) => return status.to_string(),
+            Err(status) => return status.message().to_owned(),
         };
         loop {
             let envelope = match stream.message().await {
                 Ok(Some(envelope)) => envelope,
                 Ok(None) => return "it closed the connection".to_owned(),
-                Err(status) => return status.to_string(),
+                Err(status) => return status.message().to_owned(),
             };
             let event = envelope.event.map(|any| containerd_client::events::ContainerUpdate::decode(&*any.value));
             if let Some(Ok(update)) = event {

@@ -115,10 +115,8 @@ impl Table {
         let Some(cgroup) = self.cgroups.get_mut(&id) else { return };
         self.changed = true;
         let before = cgroup.inhabitant.replace(key.clone());
-        let inhabitant = self
-            .inhabitants
-            .entry(key)
-            .or_insert_with_key(|key| Inhabitant { container: Arc::new(Container::new(nameless(key))), cgroups: 0 });
+        let inhabitant =
+            self.inhabitants.entry(key).or_insert_with_key(|key| Inhabitant { container: nameless(key), cgroups: 0 });
         inhabitant.cgroups += 1;
         if let Some(new) = metadata {
             inhabitant.container = Arc::new(inhabitant.container.update(new.origin, new.pod, new.image));
@@ -276,16 +274,14 @@ fn without_runtime(path: &[u8]) -> Key {
 }
 
 /// What is known of somebody without metadata.
-fn nameless(key: &Key) -> Origin {
-    let unresolved =
-        |id: &str| Origin::Container { id: id.to_owned(), name: String::new(), runtime: "", resolved: false };
-    match key {
-        Key::Container(Candidate::Id(id) | Candidate::Named { id, .. }) => unresolved(id),
+fn nameless(key: &Key) -> Arc<Container> {
+    let origin = match key {
+        Key::Container(Candidate::Id(id) | Candidate::Named { id, .. }) => Origin::unresolved(id),
         Key::Unit(unit) => Origin::Unit(unit.clone()),
         Key::Host => Origin::Host,
-        // Not "host": that would be a guess, and a wrong one for a container that was gone before it was looked up.
-        Key::Unknown => unresolved(""),
-    }
+        Key::Unknown => return Arc::clone(Container::unknown()),
+    };
+    Arc::new(Container::new(origin))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 
-use super::escape;
+use crate::escape;
 
 /// What the kernel gave as bytes, valid UTF-8 now.
 #[derive(Clone, Copy, Debug)]

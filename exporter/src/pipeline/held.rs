@@ -1,11 +1,11 @@
 //! Events that wait for their container's name.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use inotrail_ebpf::Header;
 
-use crate::container::{Container, Origin, Snapshot};
+use crate::container::{Container, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::{Dropped, Metrics};
 
@@ -16,19 +16,7 @@ const BYTES_MAX: usize = 8 << 20;
 /// The table answers for every cgroup within a few seconds. Should it not, nobody waits for ever.
 const DEADLINE_NS: u64 = 10_000_000_000;
 
-/// Stands for a container that nobody could name.
-static NOBODY: LazyLock<Arc<Container>> = LazyLock::new(|| {
-    Arc::new(Container::new(Origin::Container {
-        id: String::new(),
-        name: String::new(),
-        runtime: "",
-        resolved: false,
-    }))
-});
-
-pub(super) fn nobody() -> &'static Arc<Container> {
-    &NOBODY
-}
+const REMINDER_NS: u64 = 1_000_000_000;
 
 /// A queue in order of arrival, which is the order of each container's events.
 #[derive(Default)]
@@ -36,6 +24,7 @@ pub(super) struct Held {
     queue: VecDeque<HeldEvent>,
     bytes: usize,
     waiting: HashSet<u64>,
+    reminded_ns: u64,
 }
 
 /// An event that owns what it borrowed.
@@ -81,7 +70,7 @@ impl Held {
             let id = copy.header.cgroup_id;
             match containers.get(id) {
                 Some(container) => each(copy.event(container)),
-                None if copy.is_late(now_ns) => each(copy.event(nobody())),
+                None if copy.is_late(now_ns) => each(copy.event(Container::unknown())),
                 None => {
                     self.waiting.insert(id);
                     self.queue.push_back(copy);
@@ -91,10 +80,18 @@ impl Held {
         self.bytes = self.queue.iter().map(HeldEvent::bytes).sum();
     }
 
+    /// Names every second the cgroups that are waited for: the first question may have found a full queue.
+    pub(super) fn remind(&mut self, now_ns: u64, mut ask: impl FnMut(u64)) {
+        if now_ns.saturating_sub(self.reminded_ns) >= REMINDER_NS {
+            self.reminded_ns = now_ns;
+            self.waiting.iter().for_each(|id| ask(*id));
+        }
+    }
+
     /// Gives out everything, unresolved: the exporter ends.
     pub(super) fn release_all(&mut self, mut each: impl FnMut(Event<'_>)) {
         for copy in self.queue.drain(..) {
-            each(copy.event(nobody()));
+            each(copy.event(Container::unknown()));
         }
     }
 }

@@ -101,33 +101,53 @@ pub fn not_seen(backend: Backend, features: &Features) -> Vec<&'static str> {
     list
 }
 
-/// Loads and attaches what records of accesses refer to, cgroups and processes; returns the names of the programs.
-///
-/// # Errors
-/// The kernel refuses a program.
-pub fn attach_tables(ebpf: &mut Ebpf) -> Result<Vec<&'static str>, Error> {
-    for (program, tracepoint) in TRACEPOINTS {
-        attach_raw_tracepoint(ebpf, program, tracepoint)?;
-    }
-    Ok(TRACEPOINTS.map(|(program, _)| program).to_vec())
+/// Programs that the kernel took, not yet attached: loading is slow, and nothing may be seen by halves meanwhile.
+pub struct Loaded {
+    hook: &'static str,
+    io_uring: Option<&'static str>,
 }
 
-/// Loads and attaches one backend's programs; returns their names.
+/// Loads all programs of one backend.
 ///
 /// # Errors
 /// The kernel lacks something or refuses a program.
-pub fn attach(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<Vec<&'static str>, Error> {
+pub fn load(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<Loaded, Error> {
     let hook = load_hook(ebpf, backend, features)?;
     let io_uring = match features.io_uring {
         Some(IoUring::Entry) if backend == Backend::RawTracepoint => Some("io_uring_complete_cqe"),
         Some(IoUring::Result) if backend == Backend::RawTracepoint => Some("io_uring_complete_result"),
         _ => None,
     };
-    if let Some(program) = io_uring {
-        attach_raw_tracepoint(ebpf, program, "io_uring_complete")?;
+    for name in TRACEPOINTS.map(|(program, _)| program).into_iter().chain(io_uring) {
+        loaded(name, program::<RawTracePoint>(ebpf, name)?.load())?;
     }
-    attach_hook(ebpf, hook)?;
-    Ok(io_uring.into_iter().chain([hook]).collect())
+    Ok(Loaded { hook, io_uring })
+}
+
+impl Loaded {
+    /// Attaches what records of accesses refer to: cgroups and processes.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach_tables(&self, ebpf: &mut Ebpf) -> Result<(), Error> {
+        TRACEPOINTS.into_iter().try_for_each(|(program, tracepoint)| attach_raw_tracepoint(ebpf, program, tracepoint))
+    }
+
+    /// Attaches what reports accesses.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach_hook(&self, ebpf: &mut Ebpf) -> Result<(), Error> {
+        if let Some(program) = self.io_uring {
+            attach_raw_tracepoint(ebpf, program, "io_uring_complete")?;
+        }
+        attach_hook(ebpf, self.hook)
+    }
+
+    /// Names of all programs.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        TRACEPOINTS.into_iter().map(|(program, _)| program).chain(self.io_uring).chain([self.hook])
+    }
 }
 
 /// The access hook's program, loaded and not yet attached.
@@ -144,18 +164,18 @@ fn load_hook(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<&
         Backend::Fexit => {
             let name = if arity()? == 2 { "fexit_2" } else { "fexit_3" };
             let btf = kernel_btf()?;
-            load(name, program::<FExit>(ebpf, name)?.load(FUNCTION, &btf))
+            loaded(name, program::<FExit>(ebpf, name)?.load(FUNCTION, &btf))
         }
         Backend::Kprobe => {
             let name = if arity()? == 2 { "kprobe_2" } else { "kprobe_3" };
-            load(name, program::<KProbe>(ebpf, name)?.load())
+            loaded(name, program::<KProbe>(ebpf, name)?.load())
         }
         Backend::RawTracepoint => {
             // The typed twin costs every system call less; kernels before 5.11, or without type information, take the other.
             let typed = kernel_btf().and_then(|btf| {
-                load("sys_exit_btf", program::<BtfTracePoint>(ebpf, "sys_exit_btf")?.load("sys_exit", &btf))
+                loaded("sys_exit_btf", program::<BtfTracePoint>(ebpf, "sys_exit_btf")?.load("sys_exit", &btf))
             });
-            typed.or_else(|_| load("sys_exit_raw", program::<RawTracePoint>(ebpf, "sys_exit_raw")?.load()))
+            typed.or_else(|_| loaded("sys_exit_raw", program::<RawTracePoint>(ebpf, "sys_exit_raw")?.load()))
         }
     }
 }
@@ -171,9 +191,7 @@ fn attach_hook(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
 }
 
 fn attach_raw_tracepoint(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str) -> Result<(), Error> {
-    let program = program::<RawTracePoint>(ebpf, name)?;
-    load(name, program.load())?;
-    attached(name, program.attach(tracepoint).map(|_| ()))
+    attached(name, program::<RawTracePoint>(ebpf, name)?.attach(tracepoint).map(|_| ()))
 }
 
 fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, Error>
@@ -191,7 +209,7 @@ fn kernel_btf() -> Result<KernelBtf, Error> {
     KernelBtf::from_sys_fs().map_err(|error| Error::Unsupported(format!("the kernel has no readable BTF: {error}")))
 }
 
-fn load(name: &'static str, result: Result<(), ProgramError>) -> Result<&'static str, Error> {
+fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Result<&'static str, Error> {
     result.map(|()| name).map_err(|error| match error {
         ProgramError::LoadError { io_error, verifier_log } => Error::Load {
             program: name.to_owned(),

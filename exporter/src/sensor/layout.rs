@@ -112,7 +112,7 @@ fn offset(btf: &Btf, structure: &str, member: &str) -> Option<u32> {
 
 type Field<'a> = (&'a mut u32, &'static str, &'static str);
 
-fn required(layout: &mut Layout) -> [Field<'_>; 53] {
+fn required(layout: &mut Layout) -> [Field<'_>; 55] {
     [
         (&mut layout.task_files, "task_struct", "files"),
         (&mut layout.task_fs, "task_struct", "fs"),
@@ -125,6 +125,8 @@ fn required(layout: &mut Layout) -> [Field<'_>; 53] {
         (&mut layout.task_tgid, "task_struct", "tgid"),
         (&mut layout.task_cgroups, "task_struct", "cgroups"),
         (&mut layout.task_exit_code, "task_struct", "exit_code"),
+        (&mut layout.task_signal, "task_struct", "signal"),
+        (&mut layout.signal_live, "signal_struct", "live"),
         (&mut layout.task_compat, "task_struct", registers::COMPAT),
         (&mut layout.path_mnt, "path", "mnt"),
         (&mut layout.path_dentry, "path", "dentry"),

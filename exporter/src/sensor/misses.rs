@@ -13,12 +13,12 @@ pub struct Misses {
 }
 
 impl Misses {
-    pub(super) fn of(ebpf: &Ebpf, names: &[&'static str]) -> Self {
-        let descriptor = |name: &&'static str| {
+    pub(super) fn of(ebpf: &Ebpf, names: impl Iterator<Item = &'static str>) -> Self {
+        let descriptor = |name: &'static str| {
             let program = ebpf.program(name)?;
-            Some((*name, program.fd().ok()?.as_fd().try_clone_to_owned().ok()?))
+            Some((name, program.fd().ok()?.as_fd().try_clone_to_owned().ok()?))
         };
-        Self { programs: names.iter().filter_map(descriptor).collect() }
+        Self { programs: names.filter_map(descriptor).collect() }
     }
 
     /// Missed calls by program name; nothing for a program whose kernel has no such counter.

@@ -49,10 +49,14 @@ impl Scopes {
         if is_everything(&options.root) { scope::KEEP } else { scope::IGNORE }
     }
 
-    /// Keeps this process's own cgroup for the time of the self-test.
-    pub(super) fn keep_own(&mut self) -> Result<(), Error> {
-        let Some(own) = self.own else { return Ok(()) };
-        Ok(self.map.insert(&own, &scope::KEEP, 0)?)
+    /// Records this process's own cgroup for the time of the self-test, if it is not recorded anyway.
+    pub(super) fn begin_self_test(&mut self, options: &Options) -> Result<(), Error> {
+        match self.own {
+            Some(own) if own_scope(options).unwrap_or(Self::others(options)) != scope::KEEP => {
+                Ok(self.map.insert(&own, &scope::SELF_TEST, 0)?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Enters every cgroup whose scope differs from the others'. Call it when the programs that inherit scopes run:
@@ -75,14 +79,17 @@ impl Scopes {
     }
 
     /// Gives this process's own cgroup the scope that it is configured to have.
-    pub(super) fn restore_own(&mut self, options: &Options) -> Result<(), Error> {
-        let Some(own) = self.own else { return Ok(()) };
-        match options.hierarchy.own_cgroup().ok().and_then(|path| scope_of(&path, options)) {
-            Some(scope) => self.map.insert(&own, &scope, 0)?,
-            None => self.map.remove(&own)?,
+    pub(super) fn end_self_test(&mut self, options: &Options) -> Result<(), Error> {
+        match (self.own, own_scope(options)) {
+            (Some(own), Some(scope)) => Ok(self.map.insert(&own, &scope, 0)?),
+            (Some(own), None) if Self::others(options) != scope::KEEP => Ok(self.map.remove(&own)?),
+            _ => Ok(()),
         }
-        Ok(())
     }
+}
+
+fn own_scope(options: &Options) -> Option<u32> {
+    options.hierarchy.own_cgroup().ok().and_then(|path| scope_of(&path, options))
 }
 
 fn is_everything(root: &Path) -> bool {

@@ -5,6 +5,8 @@ use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use inotrail_ebpf::program;
+
 use super::{Record, Sensor, record};
 
 /// How the sentinel was not seen exactly once.
@@ -34,22 +36,34 @@ pub(super) fn run(sensor: &mut Sensor) -> Result<u32, Failure> {
         File::open("/proc/self/stat").map_err(|error| Failure::Sentinel("/proc/self/stat".to_owned(), error))?;
     let sentinel = format!("/proc/self/fdinfo/{}", anchor.as_raw_fd());
     let comm = std::fs::read("/proc/thread-self/comm").unwrap_or_default();
-    drop(File::open(&sentinel).map_err(|error| Failure::Sentinel(sentinel.clone(), error))?);
     let start = Instant::now();
-    let mut seen = Vec::new();
-    while seen.is_empty() && start.elapsed() < DEADLINE {
+    while start.elapsed() < DEADLINE {
+        // Room first: on a busy node a small ring is full before the sentinel is opened.
+        collect(sensor, &sentinel, &comm, &mut Vec::new());
+        let full = ring_full(sensor);
+        let mut seen = Vec::new();
+        drop(File::open(&sentinel).map_err(|error| Failure::Sentinel(sentinel.clone(), error))?);
+        while seen.is_empty() && ring_full(sensor) == full && start.elapsed() < DEADLINE {
+            collect(sensor, &sentinel, &comm, &mut seen);
+            if seen.is_empty() {
+                thread::yield_now();
+            }
+        }
+        // A second record would lie right behind the first.
         collect(sensor, &sentinel, &comm, &mut seen);
-        if seen.is_empty() {
-            thread::yield_now();
+        match seen[..] {
+            [] => {}
+            [tgid] => return Ok(tgid),
+            _ => return Err(Failure::Repeated(sentinel, seen.len())),
         }
     }
-    // A second record would lie right behind the first.
-    collect(sensor, &sentinel, &comm, &mut seen);
-    match seen[..] {
-        [] => Err(Failure::NotSeen(sentinel, DEADLINE)),
-        [tgid] => Ok(tgid),
-        _ => Err(Failure::Repeated(sentinel, seen.len())),
-    }
+    Err(Failure::NotSeen(sentinel, DEADLINE))
+}
+
+/// Records of accesses for which the ring had no room.
+fn ring_full(sensor: &Sensor) -> u64 {
+    let hooks = [program::INODE_PERMISSION, program::SYS_EXIT];
+    hooks.into_iter().map(|program| sensor.counters.totals(program).ring_full).sum()
 }
 
 /// Takes the sentinel's records out of the stream and keeps all others for the first drain.

@@ -2,12 +2,11 @@
 //! Collector's file exporter writes and its `otlpjsonfile` receiver reads it.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use serde_json::Value;
 
-/// The request that would carry this one record, without the fields that have their default.
-pub(crate) fn object(logs: ResourceLogs) -> serde_json::Result<Value> {
-    let mut value = serde_json::to_value(ExportLogsServiceRequest { resource_logs: vec![logs] })?;
+/// The request without the fields that have their default.
+pub(crate) fn object(request: &ExportLogsServiceRequest) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(request)?;
     prune(&mut value);
     Ok(value)
 }

@@ -43,14 +43,18 @@ impl<W: Write> Printer<W> {
         Self { sink, filter, limits, deadline: None, shown: 0, failure: None }
     }
 
-    /// Shows an event that passes. After a break nothing is shown any more.
-    pub fn event(&mut self, event: &Event<'_>) -> ControlFlow<Stop> {
+    /// Whether the event passes the filter, and more are wanted.
+    #[must_use]
+    pub fn wants(&self, event: &Event<'_>) -> bool {
+        self.stopped().is_continue() && self.filter.matches(event)
+    }
+
+    /// Shows an event that is wanted.
+    pub fn show(&mut self, event: &Event<'_>) -> ControlFlow<Stop> {
         self.stopped()?;
-        if self.filter.matches(event) {
-            let written = self.sink.write(event);
-            self.check(written)?;
-            self.shown += 1;
-        }
+        let written = self.sink.write(event);
+        self.check(written)?;
+        self.shown += 1;
         self.stopped()
     }
 
@@ -135,11 +139,13 @@ mod tests {
         let filter = Filter { denied: true, ..Filter::default() };
         let mut printer = printer(Vec::new(), filter, Limits { count: Some(2), ..Limits::default() });
         let denied = Sample { result: -13, ..Sample::default() };
-        let mut give = |sample: &Sample| sample.with(|event| printer.event(event));
+        let mut give = |sample: &Sample| {
+            sample.with(|event| if printer.wants(event) { printer.show(event) } else { ControlFlow::Continue(()) })
+        };
         assert_eq!(give(&Sample::default()), ControlFlow::Continue(()));
         assert_eq!(give(&denied), ControlFlow::Continue(()));
         assert_eq!(give(&denied), ControlFlow::Break(Stop::Limit));
-        assert_eq!(give(&denied), ControlFlow::Break(Stop::Limit));
+        assert_eq!(give(&denied), ControlFlow::Continue(()), "nothing more is wanted");
         assert_eq!(printer.finish().expect("finish"), 2);
     }
 
@@ -158,8 +164,8 @@ mod tests {
         let give = |kind| {
             let mut printer = printer(Closing(100, kind), Filter::default(), Limits::default());
             let sample = Sample::default();
-            let first = sample.with(|event| printer.event(event));
-            (first, sample.with(|event| printer.event(event)), printer.finish())
+            let first = sample.with(|event| printer.show(event));
+            (first, sample.with(|event| printer.show(event)), printer.finish())
         };
         let (first, second, end) = give(io::ErrorKind::BrokenPipe);
         assert_eq!((first, second), (ControlFlow::Break(Stop::Output), ControlFlow::Break(Stop::Output)));

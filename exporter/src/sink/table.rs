@@ -13,7 +13,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::escape::Escaped;
+use super::printable::Printable;
 use crate::container::{Container, Origin};
 use crate::errno;
 use crate::event::{AccessMode, Event, Operation, Outcome};
@@ -38,16 +38,19 @@ pub(crate) struct Table {
     zone: TimeZone,
     color: bool,
     container_width: usize,
+    /// The container's column is cut to its width: on a terminal, where the path needs the room.
+    cut: bool,
     header_due: bool,
     cell: String,
 }
 
 impl Table {
-    /// `columns` is the terminal's width; nothing where there is none.
+    /// `columns` is the terminal's width; nothing where there is none, and then nothing is cut.
     pub(crate) fn new(zone: TimeZone, color: bool, columns: Option<u16>) -> Self {
-        let more = columns.map_or(usize::MAX, |columns| usize::from(columns).saturating_sub(100) / 2);
-        let container_width = CONTAINER.saturating_add(more).min(CONTAINER_MAX);
-        Self { zone, color, container_width, header_due: true, cell: String::new() }
+        let more = columns.map_or(0, |columns| usize::from(columns).saturating_sub(100) / 2);
+        let container_width = (CONTAINER + more).min(CONTAINER_MAX);
+        let cut = columns.is_some();
+        Self { zone, color, container_width, cut, header_due: true, cell: String::new() }
     }
 
     /// Appends the event's line, before the first one the header's.
@@ -60,7 +63,7 @@ impl Table {
         container(event.container, &mut self.cell);
         self.shorten();
         self.put(line, PLAIN, self.container_width);
-        let _infallible = write!(self.cell, "{}[{}]", Escaped(event.access.comm()), event.access.header.tgid);
+        let _infallible = write!(self.cell, "{}[{}]", Printable(event.access.comm()), event.access.header.tgid);
         self.put(line, PLAIN, PROCESS);
         self.cell.push_str(access(event));
         self.put(line, PLAIN, 9);
@@ -94,7 +97,7 @@ impl Table {
     /// Cuts the middle out of a cell that is too wide: a namespace's and a container's name are at its ends.
     fn shorten(&mut self) {
         let length = self.cell.chars().count();
-        if length <= self.container_width {
+        if !self.cut || length <= self.container_width {
             return;
         }
         let head = (self.container_width - 1) / 2;
@@ -139,12 +142,15 @@ impl Table {
         let path = if access.path.is_empty() { access.requested } else { access.path };
         let _infallible = match path {
             b"" => line.write_char('?'),
-            path => write!(line, "{}", Escaped(path)),
+            path => write!(line, "{}", Printable(path)),
         };
         if event.count > 1 {
             let _infallible = write!(line, " x{}", event.count);
         }
-        let confidence = Some(access.confidence()).filter(|confidence| *confidence != "confirmed");
+        // The path of a refused access is what was asked for: that goes without saying.
+        let failed = matches!(access.outcome(), Outcome::Failure(_));
+        let confidence =
+            Some(access.confidence()).filter(|name| *name != "confirmed" && !(failed && *name == "requested"));
         for note in confidence.into_iter().chain(access.flags()) {
             self.cell.push(if self.cell.is_empty() { '[' } else { ',' });
             self.cell.push_str(note);
@@ -170,11 +176,11 @@ fn container(container: &Container, cell: &mut String) {
         Some(pod) => write!(
             cell,
             "{}/{}/{}",
-            Escaped(pod.namespace.as_bytes()),
-            Escaped(pod.name.as_bytes()),
-            Escaped(name.as_bytes())
+            Printable(pod.namespace.as_bytes()),
+            Printable(pod.name.as_bytes()),
+            Printable(name.as_bytes())
         ),
-        None => write!(cell, "{}", Escaped(name.as_bytes())),
+        None => write!(cell, "{}", Printable(name.as_bytes())),
     };
 }
 

@@ -1,8 +1,11 @@
 //! The exporter's stages together. What is remote is a real server on the wire.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cli;
 mod encode;
 mod export;
 mod export_tcp;
 mod fakes;
 mod oracle;
+mod readme;
+mod trace;

@@ -47,10 +47,6 @@ async fn origin(containers: &Containers, id: u64) -> Origin {
     tokio::time::timeout(Duration::from_secs(10), known).await.unwrap()
 }
 
-fn nameless(id: &str) -> Origin {
-    Origin::Container { id: id.to_owned(), name: String::new(), runtime: "", resolved: false }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_runtime_everything_is_known_at_once() {
     let tree = Tree::new("none");
@@ -58,7 +54,7 @@ async fn without_a_runtime_everything_is_known_at_once() {
     let start = Instant::now();
     let (containers, events, metrics) = tree.spawn(None);
     assert_eq!(origin(&containers, unit).await, Origin::Unit("ssh.service".to_owned()));
-    assert_eq!(origin(&containers, container).await, nameless(A));
+    assert_eq!(origin(&containers, container).await, Origin::unresolved(A));
     events.made(u64::MAX, b"/default/web");
     assert_eq!(origin(&containers, u64::MAX).await, Origin::Host);
     assert!(start.elapsed() < NAMED_WITHIN);
@@ -76,7 +72,7 @@ async fn a_runtime_that_is_away_holds_containers_up_and_nobody_else() {
     assert_eq!(origin(&containers, 1 << 41).await, Origin::Host);
     assert_eq!(origin(&containers, 1 << 42).await, Origin::Unit("init.scope".to_owned()));
     assert!(start.elapsed() < NAMED_WITHIN);
-    assert_eq!(origin(&containers, 1 << 40).await, nameless(A));
+    assert_eq!(origin(&containers, 1 << 40).await, Origin::unresolved(A));
     assert!(start.elapsed() >= NAMED_WITHIN);
     assert!(!metrics.health.runtime.get());
 }
@@ -89,7 +85,7 @@ async fn unknown_ids_are_looked_for_in_the_tree() {
     events.unknown(late);
     assert_eq!(origin(&containers, late).await, Origin::Unit("late.service".to_owned()));
     events.unknown(u64::MAX);
-    assert_eq!(origin(&containers, u64::MAX).await, nameless(""));
+    assert_eq!(origin(&containers, u64::MAX).await, Origin::unresolved(""));
     let later = tree.add("later.service");
     events.rescan();
     assert_eq!(origin(&containers, later).await, Origin::Unit("later.service".to_owned()));
@@ -117,4 +113,17 @@ async fn a_missing_socket_is_an_error_only_where_it_was_asked_for() {
     let error = spawn(config.clone(), Arc::default(), &runtime).unwrap_err().to_string();
     assert!(error.contains(socket.to_str().unwrap()), "{error}");
     assert!(spawn(ContainerConfig { explicit: false, ..config }, Arc::default(), &runtime).is_ok());
+}
+
+#[tokio::test]
+async fn a_question_without_an_answer_ends_by_the_clock() {
+    let tree = Tree::new("clock");
+    let containers = Containers::default();
+    let mut watch = Watch::new(Hierarchy::at(&tree.0), Table::new(containers.clone()), Arc::default());
+    let now = Instant::now();
+    assert!(watch.table.made(1, format!("/a/{A}").as_bytes(), now.checked_sub(NAMED_WITHIN).unwrap()));
+    assert!(watch.table.made(2, format!("/b/{A}").as_bytes(), now));
+    assert_eq!(watch.settle(), TICKS.0);
+    assert_eq!(containers.snapshot().get(1).map(|known| known.origin.clone()), Some(Origin::unresolved(A)));
+    assert!(containers.snapshot().get(2).is_none());
 }

@@ -1,9 +1,22 @@
-//! File names are bytes; OTLP's strings are UTF-8.
+//! File names are bytes; OTLP strings, JSON and terminals want UTF-8.
+
+use std::borrow::Cow;
+
+/// The bytes as text from which they can be had back: valid UTF-8 as it is, anything else as [`push`] writes it.
+#[must_use]
+pub fn text(raw: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = str::from_utf8(raw) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(raw.len() + 16);
+    push(&mut out, raw);
+    Cow::Owned(String::from_utf8(out).unwrap_or_default())
+}
 
 /// Appends the bytes as UTF-8: what is not UTF-8 as `\xNN` (lower case) and each backslash as `\\`.
 ///
 /// The text alone does not tell whether it was escaped: whoever shows it says so beside it.
-pub(super) fn push(out: &mut Vec<u8>, raw: &[u8]) {
+pub fn push(out: &mut Vec<u8>, raw: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     for chunk in raw.utf8_chunks() {
         for piece in chunk.valid().as_bytes().split_inclusive(|byte| *byte == b'\\') {
@@ -24,18 +37,19 @@ mod tests {
 
     use super::*;
 
-    fn escaped(raw: &[u8]) -> String {
-        let mut out = Vec::new();
-        push(&mut out, raw);
-        String::from_utf8(out).unwrap()
+    fn check(raw: &[u8], expected: &str) {
+        assert_eq!(text(raw), expected);
+    }
+
+    #[test]
+    fn valid_text_is_left_alone() {
+        check(b"", "");
+        check("/tmp/größe\\x41\n".as_bytes(), "/tmp/größe\\x41\n");
     }
 
     #[test]
     fn invalid_bytes_are_numbered_and_backslashes_doubled() {
-        let check = |raw: &[u8], expected| assert_eq!(escaped(raw), expected);
-        check(b"", "");
-        check("/tmp/größe".as_bytes(), "/tmp/größe");
-        check(b"/tmp/\\xff\xff\\a", r"/tmp/\\xff\xff\\a");
+        check(b"/tmp/\xff\\a", r"/tmp/\xff\\a");
         check(b"\xe2\x82", r"\xe2\x82");
         check(b"\\\xf0\x9f\x98", r"\\\xf0\x9f\x98");
     }
@@ -63,7 +77,9 @@ mod tests {
     proptest! {
         #[test]
         fn the_original_can_be_had_back(raw: Vec<u8>) {
-            prop_assert_eq!(undo(&escaped(&raw)), raw);
+            let mut out = Vec::new();
+            push(&mut out, &raw);
+            prop_assert_eq!(undo(str::from_utf8(&out).unwrap()), raw);
         }
     }
 }

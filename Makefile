@@ -1,0 +1,37 @@
+# On Debian, as root. `make` alone prints the targets.
+
+# Where rustup and Go's own installer put programs; a shell that was open before does not know.
+export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/local/go/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup build lint deny tools test demo demo-stack
+
+help: ## print the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: setup ## watch a real container touch files, without a Collector
+	cargo build --workspace
+	cargo run -q -p e2e -- demo
+
+demo-stack: setup ## the same with a real Collector and Loki, and what LogQL finds
+	cargo build --workspace
+	cargo run -q -p e2e -- demo --stack
+
+test: setup lint deny tools ## set up, and run every test
+	cargo test --workspace
+
+build: setup ## build inotrail: target/release/inotrail
+	cargo build --release
+
+lint: setup ## check formatting and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: setup ## check licences and sources of all crates, and advisories where their database is reachable
+	e2e/deny.sh
+
+tools: setup ## build the servers that tests and the demo run, once
+	cargo build --workspace
+	cargo run -q -p e2e -- tools
+
+setup: ## install what is missing
+	@e2e/setup.sh

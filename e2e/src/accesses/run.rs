@@ -1,0 +1,66 @@
+//! Performing one case and comparing what is told of it.
+
+use std::{fs, io::Write as _, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use inotrail::{event::Backend, sensor::Record};
+
+use super::{
+    Case, Place, Seen, cases,
+    watch::{Watch, base, spawn},
+};
+
+/// The sensor's usual size of the ring.
+pub const RING_BYTES: u32 = 16 << 20;
+
+/// Runs the whole list on a backend.
+///
+/// # Errors
+/// Where the backend tells of a case anything but what is expected; the cases are in the error.
+pub fn prove(backend: Backend, guest: &Path) -> Result<()> {
+    let mut watch = Watch::start(backend, RING_BYTES)?;
+    let (mut ran, mut wrong) = (0, Vec::new());
+    for case in cases() {
+        ran += 1;
+        if let Err(error) = prove_case(&mut watch, case, guest) {
+            eprintln!("{}: {}: {error:#}", backend.as_str(), case.name);
+            wrong.push(case.name);
+        }
+    }
+    let (name, misses) = (backend.as_str(), watch.misses());
+    eprintln!("{name}: {ran} cases of accesses, {} wrong, missed calls {misses:?}", wrong.len());
+    if wrong.is_empty() { Ok(()) } else { bail!("{name} tells wrong of {}", wrong.join(", ")) }
+}
+
+fn prove_case(watch: &mut Watch, case: &Case, guest: &Path) -> Result<()> {
+    let backend = watch.backend();
+    let mut child = spawn(guest, &["access", case.name], &watch.procs())?;
+    let place = Place { folder: base().join(case.name), pid: child.id() };
+    let status = child.wait().context("wait for the guest")?;
+    let mut seen = Vec::new();
+    watch.settle(|record| {
+        if let Record::Access(access) | Record::Exec(access) = record {
+            seen.extend(Seen::of(backend, access));
+        }
+    })?;
+    let expected = case.seen_by(backend, &place);
+    if !status.success() || seen != expected {
+        bail!("{status}\n  expected {expected:#?}\n  and saw  {seen:#?}");
+    }
+    Ok(())
+}
+
+/// The part of the guest: prepares the case, enters the cgroup that is watched, and accesses.
+///
+/// # Errors
+/// Where there is no such case, or it does not work out as the case says.
+pub fn access(name: &str, base: &Path, procs: &Path) -> Result<()> {
+    let case = cases().find(|case| case.name == name).with_context(|| format!("no case {name}"))?;
+    let folder = base.join(name);
+    fs::create_dir(&folder)?;
+    // Opened now: the case may have another root afterwards.
+    let mut procs = fs::OpenOptions::new().write(true).open(procs).context("open the cgroup")?;
+    (case.setup)(&folder).with_context(|| format!("{name}: setup"))?;
+    procs.write_all(b"0").context("enter the cgroup")?;
+    (case.access)(&folder).with_context(|| format!("{name}: access"))
+}

@@ -1,0 +1,161 @@
+//! A sensor that watches one cgroup, and the proof that nothing it reported is still on its way.
+
+use std::{
+    path::{Path, PathBuf},
+    process, thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use inotrail::{
+    container::cgroup::Hierarchy,
+    event::Backend,
+    sensor::{Options, Record, Sensor, kernel::missing_capabilities},
+};
+use inotrail_ebpf::{Counters, program};
+
+use crate::cgroup::Cgroup;
+
+/// Records that a process has written before it ended are in the ring; what is waited for is other writers.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Programs whose records a process causes, and no one else.
+const PROGRAMS: [u32; 6] = [
+    program::INODE_PERMISSION,
+    program::SYS_EXIT,
+    program::PROCESS_EXEC,
+    program::PROCESS_FORK,
+    program::PROCESS_EXIT,
+    program::IO_URING,
+];
+
+/// A sensor for one cgroup of its own.
+pub struct Watch {
+    sensor: Sensor,
+    cgroup: Cgroup,
+    id: u64,
+    /// Counts when the watch started, of each program.
+    start: [Counters; program::COUNT as usize],
+    /// Records taken from the ring since, of each program.
+    taken: [u64; program::COUNT as usize],
+    /// Records that were none.
+    malformed: u64,
+}
+
+impl Watch {
+    /// Starts a backend on a new cgroup; all others are left out.
+    ///
+    /// # Errors
+    /// Where the backend does not run here.
+    pub fn start(backend: Backend, ring_bytes: u32) -> Result<Self> {
+        let missing = missing_capabilities();
+        ensure!(missing.is_empty(), "run as root: eBPF programs need {}", missing.join(" and "));
+        let hierarchy = Hierarchy::detect()?;
+        let cgroup = Cgroup::create_top(&format!("inotrail-{}", backend.as_str()))?;
+        let id = hierarchy.id_of(cgroup.path())?;
+        let options = Options {
+            backend: Some(backend),
+            btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
+            ring_bytes,
+            root: cgroup.path().to_owned(),
+            exclude: Vec::new(),
+            hierarchy,
+            include_self: false,
+        };
+        let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
+        // Records of the self-test: from now on, every record is of the cgroup.
+        sensor.drain(|_| {});
+        let counters = sensor.counters();
+        let start = std::array::from_fn(|program| counters.totals(program as u32));
+        Ok(Self { sensor, cgroup, id, start, taken: Default::default(), malformed: 0 })
+    }
+
+    /// The file by which a process enters the cgroup.
+    #[must_use]
+    pub fn procs(&self) -> PathBuf {
+        self.cgroup.procs()
+    }
+
+    /// The sensor's backend.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.sensor.backend()
+    }
+
+    /// Gives the records of the cgroup's accesses and processes that are in the ring.
+    pub fn drain(&mut self, mut each: impl FnMut(&Record<'_>)) {
+        let (taken, malformed, cgroup) = (&mut self.taken, &mut self.malformed, self.id);
+        self.sensor.drain(|record| match record {
+            Ok(record) => {
+                let header = record.header();
+                taken[header.program as usize] += 1;
+                // cgroup_mkdir and cgroup_release tell about every cgroup.
+                if header.cgroup_id == cgroup && !matches!(record, Record::CgroupMade(..) | Record::CgroupReleased(_)) {
+                    each(&record);
+                }
+            }
+            Err(_) => *malformed += 1,
+        });
+    }
+
+    /// Drains until every record that was written so far has been given. The cgroup must be quiet.
+    ///
+    /// # Errors
+    /// Where one does not come, or is malformed.
+    pub fn settle(&mut self, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            self.drain(&mut each);
+            ensure!(self.malformed == 0, "{} records are malformed", self.malformed);
+            let missing = |program: &&u32| self.taken[**program as usize] != self.emitted(**program);
+            let Some(program) = PROGRAMS.iter().find(missing) else { return Ok(()) };
+            if Instant::now() > deadline {
+                let (taken, name) = (self.taken[*program as usize], program::NAMES[*program as usize]);
+                bail!("{name} wrote {} records, and {taken} came", self.emitted(*program));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Records that a program has handed to the ring since the watch started.
+    #[must_use]
+    pub fn emitted(&self, program: u32) -> u64 {
+        self.sensor.counters().totals(program).emitted - self.start[program as usize].emitted
+    }
+
+    /// Records of a program that the ring had no room for since the watch started.
+    #[must_use]
+    pub fn ring_full(&self, program: u32) -> u64 {
+        self.sensor.counters().totals(program).ring_full - self.start[program as usize].ring_full
+    }
+
+    /// Calls of the access hook that the kernel skipped, where it counts them.
+    #[must_use]
+    pub fn misses(&self) -> Option<u64> {
+        self.sensor.misses().accesses()
+    }
+}
+
+/// The guest program, on files of its own, in the cgroup of `procs` once it is ready.
+///
+/// # Errors
+/// Where it cannot be started.
+pub fn spawn(guest: &Path, arguments: &[&str], procs: &Path) -> Result<process::Child> {
+    let base = base();
+    std::fs::create_dir_all(&base).with_context(|| format!("create {}", base.display()))?;
+    // unshare(1) becomes the guest: the process stays the same, and its mounts go with it.
+    process::Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(guest)
+        .arg("watched")
+        .args([&base, procs])
+        .args(arguments)
+        .spawn()
+        .context("start unshare")
+}
+
+/// Where such a program's file system is mounted; the folder below stays empty.
+#[must_use]
+pub fn base() -> PathBuf {
+    std::env::temp_dir().join("inotrail-accesses")
+}

@@ -1,0 +1,60 @@
+//! The first program of a test machine: mounts what the sensor and its tests need, runs the guest, and says on the
+//! console how that ended.
+
+use std::{
+    fs,
+    os::unix::ffi::OsStringExt as _,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::vm::{ARGUMENTS, MODULES, console_lines};
+use rustix::{
+    mount::{MountFlags, mount},
+    system::{RebootCommand, finit_module, reboot, uname},
+};
+
+const MOUNTS: [(&str, &str); 8] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("tmpfs", "/tmp"),
+    ("cgroup2", "/sys/fs/cgroup"),
+    ("bpf", "/sys/fs/bpf"),
+    ("debugfs", "/sys/kernel/debug"),
+    ("tracefs", "/sys/kernel/tracing"),
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => eprintln!("{}", console_lines::PASS),
+        Err(error) => eprintln!("{}{error:#}", console_lines::FAIL),
+    }
+    if let Err(error) = reboot(RebootCommand::PowerOff) {
+        eprintln!("the machine cannot be powered off: {error}");
+    }
+    // Process 1 must not end: the kernel would say so with a page of registers. Here it does only outside a machine.
+    ExitCode::FAILURE
+}
+
+fn run() -> Result<()> {
+    ensure!(std::process::id() == 1, "this program starts a test machine, and is not for any other");
+    for (kind, target) in MOUNTS {
+        mount(kind, target, kind, MountFlags::empty(), None).with_context(|| format!("mount {kind} on {target}"))?;
+    }
+    eprintln!("{}{}", console_lines::UP, uname().release().to_string_lossy());
+    let mut modules = fs::read_dir(MODULES)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    modules.sort();
+    for module in modules {
+        let file = fs::File::open(&module)?;
+        finit_module(&file, c"", 0).with_context(|| format!("load {}", module.display()))?;
+    }
+    let arguments = fs::read(ARGUMENTS).with_context(|| format!("read {ARGUMENTS}"))?;
+    let arguments = arguments.split(|byte| *byte == 0).filter(|argument| !argument.is_empty());
+    let mut guest = Command::new("/bin/guest");
+    guest.args(arguments.map(|argument| std::ffi::OsString::from_vec(argument.to_vec())));
+    guest.env("PATH", "/usr/bin:/bin").env("RUST_BACKTRACE", "1").env("RUST_LIB_BACKTRACE", "0");
+    let status = guest.status().context("run the guest")?;
+    ensure!(status.success(), "the guest ended with {status}");
+    Ok(())
+}

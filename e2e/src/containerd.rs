@@ -1,0 +1,167 @@
+//! A containerd of our own, with runc, on a private socket.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::cgroup::Cgroup;
+use crate::daemon::Daemon;
+use crate::folder::Folder;
+use crate::{image, interrupt, tools};
+
+mod container;
+
+pub use container::{Container, Spec};
+
+/// Where kubelet's containers are, so that ours look like those.
+pub const NAMESPACE: &str = "k8s.io";
+
+const READY: Duration = Duration::from_secs(30);
+
+/// Shims put their sockets here whatever the configuration says.
+const SHIMS: [&str; 2] = ["/run/containerd/s", "/run/containerd"];
+
+/// A running containerd; dropping this ends its containers, stops it and removes what it left.
+#[derive(Debug)]
+pub struct Containerd {
+    /// Its socket.
+    pub socket: PathBuf,
+    daemon: Daemon,
+    ctr: PathBuf,
+    /// Folders of [`SHIMS`] that were there before.
+    shims: usize,
+    cgroup: Cgroup,
+    folder: Folder,
+}
+
+impl Containerd {
+    /// Starts it with its state in `folder` (or in a temporary one) and imports [`image::NAME`].
+    ///
+    /// # Errors
+    /// A program cannot be built, containerd does not start, or refuses the image.
+    pub fn start(folder: Option<&Path>) -> Result<Self> {
+        interrupt::defer();
+        let (containerd, runc) = (tools::containerd()?, tools::runc()?);
+        let folder = Folder::new(folder)?;
+        let path: &Path = folder.as_ref();
+        let socket = path.join("containerd.sock");
+        let config = path.join("containerd.toml");
+        fs::write(&config, configuration(path)).with_context(|| format!("write {}", config.display()))?;
+        let shims = SHIMS.iter().filter(|folder| Path::new(folder).exists()).count();
+
+        let mut command = Command::new(containerd.join("containerd"));
+        // The shim, and runc by the shim, are looked up there.
+        let search = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{}:{search}", containerd.display(), runc.display()));
+        let daemon = Daemon::start("containerd", command.arg("--config").arg(&config), path, None)?;
+        let cgroup = Cgroup::for_containers("inotrail-demo")?;
+        let mut this = Self { socket, daemon, ctr: containerd.join("ctr"), shims, cgroup, folder };
+        let mut probe = this.command(&["version"]);
+        probe.stdout(Stdio::null()).stderr(Stdio::null());
+        this.daemon.wait_ready(READY, || probe.status().is_ok_and(|status| status.success()))?;
+
+        let archive = this.path().join("image.tar");
+        image::write(&archive)?;
+        this.ctr(&["images", "import", "--local", &archive.to_string_lossy()])?;
+        fs::remove_file(archive)?;
+        Ok(this)
+    }
+
+    /// The cgroup below which its containers are, as `--cgroup-root` takes it.
+    #[must_use]
+    pub fn cgroup(&self) -> &Path {
+        self.cgroup.path()
+    }
+
+    /// Starts a container; returns as soon as its process runs.
+    ///
+    /// # Errors
+    /// containerd or runc refuse.
+    pub fn run(&self, spec: &Spec) -> Result<Container<'_>> {
+        Container::start(self, spec)
+    }
+
+    /// Runs `ctr`, in the namespace of kubelet's containers.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn ctr(&self, arguments: &[&str]) -> Result<Output> {
+        let output = self.command(arguments).stdin(Stdio::null()).output().context("run ctr")?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "ctr {}: {}\n{error}", arguments.join(" "), output.status);
+        Ok(output)
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.as_ref()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.ctr);
+        command.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE]).args(arguments);
+        command
+    }
+
+    fn remove_containers(&self) -> Result<()> {
+        for id in list(&self.ctr(&["tasks", "list", "--quiet"])?) {
+            // It kills the process first, and fails where that had ended already.
+            if let Err(error) = self.ctr(&["tasks", "delete", "--force", &id]) {
+                eprintln!("{error:#}");
+            }
+        }
+        for id in list(&self.ctr(&["containers", "list", "--quiet"])?) {
+            self.ctr(&["containers", "delete", &id])?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove_containers() {
+            eprintln!("cannot remove containers: {error:#}");
+        }
+        self.daemon.stop();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new);
+        for point in points.filter(|point| point.starts_with(self.path())) {
+            if let Err(error) = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH) {
+                eprintln!("cannot unmount {}: {error}", point.display());
+            }
+        }
+        // Only where no containerd was here before, and only when empty.
+        for folder in &SHIMS[..SHIMS.len() - self.shims] {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+fn list(output: &Output) -> Vec<String> {
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Nothing outside of `folder`, no Kubernetes interface and no plugins that would listen at a fixed place.
+fn configuration(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"version = 3
+root = "{folder}/root"
+state = "{folder}/state"
+disabled_plugins = [
+  "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri",
+  "io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp",
+]
+[grpc]
+  address = "{folder}/containerd.sock"
+[ttrpc]
+  address = "{folder}/containerd.sock.ttrpc"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{folder}/opt"
+"#
+    )
+}

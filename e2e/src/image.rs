@@ -1,0 +1,111 @@
+//! A container image made of Debian's static busybox, without an engine: an OCI image layout in a tar archive.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tar::{Builder, EntryType, Header};
+
+use crate::kernels::cache;
+
+/// The image's name.
+pub const NAME: &str = "docker.io/inotrail/demo:1";
+
+/// User and group that is not root.
+pub const USER: u32 = 1000;
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000:web:/tmp:/bin/sh\n";
+
+/// A file or directory of the image, and its mode; a directory's path ends in `/`.
+const FILES: [(&str, u32, &str); 8] = [
+    ("bin/", 0o755, ""),
+    ("etc/", 0o755, ""),
+    ("etc/passwd", 0o644, PASSWD),
+    ("etc/group", 0o644, "root:x:0:\nweb:x:1000:\n"),
+    ("etc/shadow", 0o600, "root:*:20000:0:99999:7:::\nweb:*:20000:0:99999:7:::\n"),
+    ("root/", 0o700, ""),
+    ("srv/", 0o755, ""),
+    ("tmp/", 0o1777, ""),
+];
+
+/// Writes the image to `path`.
+///
+/// # Errors
+/// There is no static busybox, or the archive cannot be written.
+pub fn write(path: &Path) -> Result<()> {
+    let layer = layer(&busybox()?)?;
+    let config = json!({
+        "architecture": architecture(), "os": "linux",
+        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
+    });
+    let config = serde_json::to_vec(&config)?;
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
+    });
+    let manifest = serde_json::to_vec(&manifest)?;
+    let mut reference = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
+    reference["annotations"] = json!({"io.containerd.image.name": NAME, "org.opencontainers.image.ref.name": "1"});
+    let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": [reference]}))?;
+
+    let mut archive = Builder::new(File::create(path).with_context(|| format!("create {}", path.display()))?);
+    append(&mut archive, "oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    append(&mut archive, "index.json", 0o644, &index)?;
+    for blob in [&config, &manifest, &layer] {
+        append(&mut archive, &format!("blobs/{}", digest(blob).replace(':', "/")), 0o644, blob)?;
+    }
+    Ok(archive.into_inner()?.sync_all()?)
+}
+
+fn layer(busybox: &Path) -> Result<Vec<u8>> {
+    let mut archive = Builder::new(Vec::new());
+    for (name, mode, content) in FILES {
+        append(&mut archive, name, mode, content.as_bytes())?;
+    }
+    let program = fs::read(busybox).with_context(|| format!("read {}", busybox.display()))?;
+    append(&mut archive, "bin/busybox", 0o755, &program)?;
+    let applets = Command::new(busybox).arg("--list").output().context("list the applets of busybox")?;
+    for applet in String::from_utf8(applets.stdout)?.lines().filter(|applet| *applet != "busybox") {
+        // Hard links: the kernel names the executable by the link it was found by, so a program is `/bin/cat`.
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Link);
+        header.set_size(0);
+        header.set_mode(0o755);
+        archive.append_link(&mut header, format!("bin/{applet}"), "bin/busybox")?;
+    }
+    Ok(archive.into_inner()?)
+}
+
+fn append(archive: &mut Builder<impl Write>, name: &str, mode: u32, content: &[u8]) -> Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(if name.ends_with('/') { EntryType::Directory } else { EntryType::Regular });
+    header.set_mode(mode);
+    header.set_size(content.len() as u64);
+    Ok(archive.append_data(&mut header, name, content)?)
+}
+
+fn descriptor(media_type: &str, blob: &[u8]) -> Value {
+    json!({"mediaType": media_type, "digest": digest(blob), "size": blob.len()})
+}
+
+fn digest(blob: &[u8]) -> String {
+    Sha256::digest(blob).iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// As the image specification, and Go, name it.
+fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
+}
+
+/// Debian's static busybox: the installed one, or where that would have replaced another one, `make setup`'s own copy.
+fn busybox() -> Result<PathBuf> {
+    let copy = cache()?.join("busybox-static/bin/busybox");
+    let installed = PathBuf::from("/bin/busybox");
+    [copy, installed].into_iter().find(|path| path.exists()).context("no static busybox: run `make setup`")
+}

@@ -1,0 +1,18 @@
+//! The test bench: real kernels, a real containerd, a real Collector and Loki, and the demo that runs them.
+
+pub mod accesses;
+pub mod cgroup;
+pub mod containerd;
+pub mod daemon;
+pub mod demo;
+pub mod exporter;
+pub mod folder;
+pub mod image;
+pub mod initramfs;
+pub mod interrupt;
+pub mod kernels;
+pub mod load;
+pub mod loki;
+pub mod stack;
+pub mod tools;
+pub mod vm;

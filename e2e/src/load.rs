@@ -1,0 +1,98 @@
+//! Many accesses at once: the books must close, and no path may hold a byte that is not its own.
+
+mod opens;
+mod renames;
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use inotrail::{event::Backend, sensor::Record};
+use inotrail_ebpf::{Header, program};
+
+use crate::accesses::{Watch, spawn};
+
+pub use opens::{Opens, open_unique};
+pub use renames::{Renames, open_renamed};
+
+/// How the reader drains.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// Size of the ring.
+    pub ring_bytes: u32,
+    /// Time between two drains.
+    pub pause: Duration,
+}
+
+/// What a run of the guest left.
+#[derive(Debug, Default)]
+struct Books {
+    /// Records of the access hook.
+    events: u64,
+    /// Records for which the ring had no room.
+    ring_full: u64,
+    /// Sequence numbers that did not come.
+    gaps: u64,
+    /// Numbers that came twice, or late.
+    backwards: u64,
+    /// Calls that the kernel skipped, where it counts them.
+    misses: Option<u64>,
+    /// Last number of each (program, CPU).
+    last: HashMap<(u32, u32), u64>,
+    took: Duration,
+}
+
+impl Books {
+    fn see(&mut self, header: &Header) {
+        self.events += 1;
+        let sequence = header.sequence;
+        if let Some(last) = self.last.insert((header.program, header.cpu), sequence) {
+            self.backwards += u64::from(sequence <= last);
+            self.gaps += sequence.saturating_sub(last + 1);
+        }
+    }
+}
+
+/// Runs the guest under a backend and gives every access record to `each`.
+fn run(
+    backend: Backend,
+    guest: &Path,
+    reader: Reader,
+    arguments: &[&str],
+    mut each: impl FnMut(&Record<'_>) -> Result<()>,
+) -> Result<Books> {
+    let mut watch = Watch::start(backend, reader.ring_bytes)?;
+    let mut books = Books::default();
+    let mut wrong = None;
+    let mut take = |record: &Record<'_>| {
+        if let Record::Access(access) = record {
+            books.see(access.header);
+            if let Err(error) = each(record) {
+                wrong.get_or_insert(error);
+            }
+        }
+    };
+    let start = Instant::now();
+    let mut child = spawn(guest, arguments, &watch.procs())?;
+    let status = loop {
+        watch.drain(&mut take);
+        if let Some(status) = child.try_wait().context("wait for the guest")? {
+            break status;
+        }
+        thread::sleep(reader.pause);
+    };
+    watch.settle(&mut take)?;
+    ensure!(status.success(), "the guest ended with {status}");
+    if let Some(error) = wrong {
+        return Err(error);
+    }
+    let hook = if backend == Backend::RawTracepoint { program::SYS_EXIT } else { program::INODE_PERMISSION };
+    books.ring_full = watch.ring_full(hook);
+    books.misses = watch.misses();
+    books.took = start.elapsed();
+    Ok(books)
+}

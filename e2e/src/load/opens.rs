@@ -1,0 +1,147 @@
+//! Threads that each open files that no other opens: every record names one of them, and every file is accounted for.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Barrier,
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use inotrail::{event::Backend, sensor::Record};
+use rustix::fs::{Mode, OFlags};
+
+use super::{Reader, run};
+use crate::accesses::base;
+
+/// How much is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opens {
+    /// At once.
+    pub threads: usize,
+    /// By each thread.
+    pub each: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    /// Opens that were reported.
+    pub events: u64,
+    /// Opens that the ring had no room for.
+    pub ring_full: u64,
+}
+
+impl Opens {
+    /// Lets the guest open the files and closes the books: reported + dropped = opened, each file at most once, and no gap
+    /// in the sequence but what was dropped.
+    ///
+    /// # Errors
+    /// Where the books do not close.
+    pub fn prove(self, backend: Backend, guest: &Path, reader: Reader) -> Result<Account> {
+        let total = (self.threads * self.each) as u64;
+        let mut seen = vec![0u8; self.threads * self.each];
+        let folder = base();
+        let arguments = ["opens", &self.threads.to_string(), &self.each.to_string()];
+        let books = run(backend, guest, reader, &arguments, |record| {
+            let Record::Access(access) = record else { return Ok(()) };
+            let place = self.place(&folder, access.path);
+            let place = place.with_context(|| format!("an event of {}", access.path.escape_ascii()))?;
+            ensure!(access.requested == access.path, "requested {}", access.requested.escape_ascii());
+            seen[place] = seen[place].saturating_add(1);
+            Ok(())
+        })?;
+        let name = backend.as_str();
+        eprintln!(
+            "{name}: {total} opens by {} threads in {:.1?}: {} events, {} without room in a ring of {} KiB, {} numbers missing, missed calls {:?}",
+            self.threads,
+            books.took,
+            books.events,
+            books.ring_full,
+            reader.ring_bytes >> 10,
+            books.gaps,
+            books.misses
+        );
+        let twice = seen.iter().filter(|count| **count > 1).count();
+        ensure!(twice == 0, "{name}: {twice} files were reported more than once");
+        ensure!(books.events + books.ring_full == total, "{name}: the books do not close");
+        ensure!(books.backwards == 0, "{name}: {} sequence numbers went back", books.backwards);
+        // What the ring has no room for at the end leaves no number behind it.
+        ensure!(
+            books.gaps <= books.ring_full,
+            "{name}: {} numbers are missing, and {} were dropped",
+            books.gaps,
+            books.ring_full
+        );
+        Ok(Account { events: books.events, ring_full: books.ring_full })
+    }
+
+    /// Where a path stands in the list of all.
+    fn place(self, folder: &Path, path: &[u8]) -> Option<usize> {
+        let path = std::str::from_utf8(path).ok()?;
+        let (thread, number) = Path::new(path).strip_prefix(folder).ok()?.to_str()?.split_once('-')?;
+        let (thread, number): (usize, usize) = (thread.parse().ok()?, number.parse().ok()?);
+        // The name must be the very one, and not one that reads the same.
+        let exact = file(folder, thread, number).to_str() == Some(path);
+        (exact && thread < self.threads && number < self.each).then_some(thread * self.each + number)
+    }
+}
+
+fn file(folder: &Path, thread: usize, number: usize) -> PathBuf {
+    folder.join(format!("{thread}-{number}"))
+}
+
+/// The guest's part.
+///
+/// # Errors
+/// Where the cgroup cannot be entered or a file cannot be created.
+pub fn open_unique(opens: Opens, folder: &Path, procs: &Path) -> Result<()> {
+    let barrier = Barrier::new(opens.threads + 1);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..opens.threads)
+            .map(|thread| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    barrier.wait();
+                    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+                    // One name at a time: the C library opens a file of /proc when it gives much memory back.
+                    (0..opens.each)
+                        .map(|number| file(folder, thread, number))
+                        .try_for_each(|file| rustix::fs::open(&file, flags, Mode::from_raw_mode(0o600)).map(drop))
+                })
+            })
+            .collect();
+        // All threads exist before the cgroup is entered, and open nothing before.
+        barrier.wait();
+        let entered = fs::write(procs, "0").with_context(|| format!("enter {}", procs.display()));
+        barrier.wait();
+        for thread in threads {
+            match thread.join() {
+                Ok(opened) => opened.context("create a file")?,
+                Err(_) => bail!("a thread panicked"),
+            }
+        }
+        entered
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_were_opened_have_a_place() {
+        let opens = Opens { threads: 2, each: 10 };
+        let check =
+            |path: &str, expected| assert_eq!(opens.place(Path::new("/f"), path.as_bytes()), expected, "{path}");
+        check("/f/0-0", Some(0));
+        check("/f/1-9", Some(19));
+        check("/f/2-0", None);
+        check("/f/0-10", None);
+        check("/f/00-1", None);
+        check("/f//0-1", None);
+        check("f/0-1", None);
+        check("/f/0-1x", None);
+    }
+}

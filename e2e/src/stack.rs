@@ -1,0 +1,163 @@
+//! A real Collector and a real Loki on loopback.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::cgroup::Cgroup;
+use crate::daemon::Daemon;
+use crate::folder::Folder;
+use crate::loki::Loki;
+use crate::{interrupt, tools};
+
+/// Loki replays its log first; the Collector is ready at once.
+const READY: Duration = Duration::from_secs(60);
+
+/// Run a Collector and a Loki on loopback until Ctrl-C.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder for their state and logs, which stays [default: a temporary one, which goes]
+    #[arg(long, value_name = "PATH")]
+    dir: Option<PathBuf>,
+    /// Listen on the programs' own ports (4317, 4318, 3100, ...) instead of free ones
+    #[arg(long)]
+    standard_ports: bool,
+}
+
+impl Args {
+    /// Starts both, prints their addresses and waits for a signal.
+    ///
+    /// # Errors
+    /// See [`Stack::start`].
+    #[expect(clippy::print_stdout, reason = "the answer of this subcommand")]
+    pub fn run(self) -> Result<()> {
+        let ports = if self.standard_ports { Ports::Standard } else { Ports::Free };
+        let stack = Stack::start(self.dir.as_deref(), ports)?;
+        println!("OTLP/gRPC  {}", stack.otlp_endpoint);
+        println!("OTLP/HTTP  {}", stack.otlp_http_endpoint);
+        println!("Loki       {}", stack.loki.url);
+        let mut exporter = format!("inotrail run --endpoint {}", stack.otlp_endpoint);
+        if let Some(cgroup) = stack.cgroup() {
+            println!("cgroup     {}", cgroup.display());
+            exporter += &format!(" --exclude-cgroup {}", cgroup.display());
+        }
+        println!("\nTo send to it: {exporter}\nCtrl-C stops both.");
+        interrupt::wait();
+        Ok(())
+    }
+}
+
+/// A running Collector and the Loki behind it; dropping this stops both.
+#[derive(Debug)]
+pub struct Stack {
+    /// Where the Collector takes OTLP over gRPC: `http://127.0.0.1:PORT`.
+    pub otlp_endpoint: String,
+    /// Where it takes OTLP over HTTP: `http://127.0.0.1:PORT`, without `/v1/logs`.
+    pub otlp_http_endpoint: String,
+    /// Loki.
+    pub loki: Loki,
+    // In this order they go: who writes before who is written to, and their cgroup when it is empty.
+    collector: Daemon,
+    loki_daemon: Daemon,
+    cgroup: Option<Cgroup>,
+    _folder: Folder,
+}
+
+/// Which ports the stack listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// Whichever are free.
+    Free,
+    /// The programs' own: 4317, 4318, 13133, 8888, 3100, 9095.
+    Standard,
+}
+
+impl Stack {
+    /// Starts both with their state in `folder` (or in a temporary one), and waits until they are ready.
+    ///
+    /// # Errors
+    /// A program cannot be built, does not start, or is not ready in time.
+    pub fn start(folder: Option<&Path>, ports: Ports) -> Result<Self> {
+        interrupt::defer();
+        let (collector_program, loki_program) =
+            (tools::collector()?.join("otelcol-inotrail"), tools::loki()?.join("loki"));
+        let folder = Folder::new(folder)?;
+        let cgroup = Cgroup::create("inotrail-stack");
+        let cgroup =
+            cgroup.inspect_err(|error| eprintln!("the stack runs without a cgroup of its own: {error:#}")).ok();
+        let [grpc, http, health, metrics, loki_http, loki_grpc] = ports.choose()?;
+
+        let loki = Loki { url: local(loki_http) };
+        let mut command = Command::new(loki_program);
+        command.arg(format!("-config.file={}", file("helm/files/loki.yaml").display())).arg("-config.expand-env=true");
+        command.env("LOKI_DIR", state(&folder, "loki")?);
+        command.env("LOKI_HTTP_PORT", loki_http.to_string()).env("LOKI_GRPC_PORT", loki_grpc.to_string());
+        let mut loki_daemon = start("loki", &mut command, &folder, cgroup.as_ref())?;
+
+        let mut command = Command::new(collector_program);
+        command.arg("--config").arg(file("otel-collector/config.yaml"));
+        command.env("COLLECTOR_STATE", state(&folder, "collector")?);
+        command.env("COLLECTOR_OTLP_GRPC", format!("127.0.0.1:{grpc}"));
+        command.env("COLLECTOR_OTLP_HTTP", format!("127.0.0.1:{http}"));
+        command.env("COLLECTOR_HEALTH", format!("127.0.0.1:{health}"));
+        command.env("COLLECTOR_METRICS_PORT", metrics.to_string());
+        command.env("LOKI_ENDPOINT", format!("{}/otlp", loki.url));
+        let mut collector = start("collector", &mut command, &folder, cgroup.as_ref())?;
+
+        collector.wait_ready(READY, || ureq::get(local(health)).call().is_ok())?;
+        loki_daemon.wait_ready(READY, || loki.is_ready())?;
+        let (otlp_endpoint, otlp_http_endpoint) = (local(grpc), local(http));
+        Ok(Self { otlp_endpoint, otlp_http_endpoint, loki, collector, loki_daemon, cgroup, _folder: folder })
+    }
+
+    /// The cgroup that holds both, as `--exclude-cgroup` takes it; nothing where none could be created.
+    #[must_use]
+    pub fn cgroup(&self) -> Option<&Path> {
+        self.cgroup.as_ref().map(Cgroup::path)
+    }
+
+    /// Process ids of the Collector and of Loki.
+    #[must_use]
+    pub fn pids(&self) -> [u32; 2] {
+        [self.collector.pid(), self.loki_daemon.pid()]
+    }
+}
+
+impl Ports {
+    fn choose(self) -> Result<[u16; 6]> {
+        if self == Self::Standard {
+            return Ok([4317, 4318, 13133, 8888, 3100, 9095]);
+        }
+        // All are held until the last one is known, so they differ.
+        let listeners = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0"));
+        let mut ports = [0; 6];
+        for (port, listener) in ports.iter_mut().zip(&listeners) {
+            let listener = listener.as_ref().map_err(|error| anyhow::anyhow!("listen on loopback: {error}"))?;
+            *port = listener.local_addr()?.port();
+        }
+        Ok(ports)
+    }
+}
+
+fn start(name: &str, command: &mut Command, folder: &Folder, cgroup: Option<&Cgroup>) -> Result<Daemon> {
+    let cgroup = cgroup.map(|cgroup| cgroup.add(name)).transpose()?;
+    Daemon::start(name, command, folder.as_ref(), cgroup.as_deref())
+}
+
+fn state(folder: &Folder, name: &str) -> Result<PathBuf> {
+    let path = folder.as_ref().join(name);
+    fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+    Ok(path)
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+fn local(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}

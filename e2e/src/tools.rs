@@ -1,0 +1,228 @@
+//! Programs that tests and the demo run for real, built from their Go modules once and kept in the cache.
+//!
+//! A *tool module* (`e2e/tools/<name>/go.mod`) pins a program and everything it is made of; `go.sum` holds the hashes.
+
+mod collector;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::ValueEnum as _;
+use sha2::{Digest as _, Sha256};
+
+pub use collector::{collector, lock_collector};
+
+use crate::kernels::cache;
+
+/// Build the servers that tests and the demo run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Programs to build [default: all]
+    #[arg(value_enum)]
+    programs: Vec<Program>,
+    /// Write otel-collector/go.mod and go.sum anew, after a change of its manifest
+    #[arg(long)]
+    lock_collector: bool,
+}
+
+/// Something to build.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Program {
+    Containerd,
+    Runc,
+    Collector,
+    Loki,
+}
+
+/// A program, or several of one module.
+struct Tool {
+    /// Folder of the tool module, and the name in the cache.
+    name: &'static str,
+    /// The module that has the programs.
+    module: &'static str,
+    /// Their packages, below the module.
+    packages: &'static [&'static str],
+    /// Build tags.
+    tags: &'static str,
+    /// Whether C is part of it.
+    cgo: bool,
+    /// How long a build takes on two cores with nothing cached.
+    takes: &'static str,
+}
+
+const LOKI: Tool = Tool {
+    name: "loki",
+    module: "github.com/grafana/loki/v3",
+    packages: &["cmd/loki"],
+    tags: "",
+    cgo: false,
+    takes: "5 minutes",
+};
+
+const CONTAINERD: Tool = Tool {
+    name: "containerd",
+    module: "github.com/containerd/containerd/v2",
+    packages: &["cmd/containerd", "cmd/ctr", "cmd/containerd-shim-runc-v2"],
+    // Snapshotters that need C libraries or kernel parts, and that nothing here uses.
+    tags: "no_btrfs,no_devmapper,no_zfs",
+    cgo: false,
+    takes: "2 minutes",
+};
+
+const RUNC: Tool = Tool {
+    name: "runc",
+    module: "github.com/opencontainers/runc",
+    packages: &[""],
+    tags: "seccomp",
+    cgo: true,
+    takes: "20 seconds",
+};
+
+/// `loki`: the folder that holds it.
+///
+/// # Errors
+/// Where it is not in the cache and cannot be built; so do the others here.
+pub fn loki() -> Result<PathBuf> {
+    LOKI.folder()
+}
+
+/// `containerd`, `ctr` and `containerd-shim-runc-v2`: the folder that holds them.
+///
+/// # Errors
+/// See [`loki`].
+pub fn containerd() -> Result<PathBuf> {
+    CONTAINERD.folder()
+}
+
+/// `runc`: the folder that holds it.
+///
+/// # Errors
+/// See [`loki`].
+pub fn runc() -> Result<PathBuf> {
+    RUNC.folder()
+}
+
+impl Args {
+    /// Builds what is missing and prints the folders.
+    ///
+    /// # Errors
+    /// See [`loki`].
+    #[expect(clippy::print_stdout, reason = "the answer of this subcommand")]
+    pub fn run(self) -> Result<()> {
+        if self.lock_collector {
+            lock_collector()?;
+        }
+        let all = Program::value_variants();
+        for program in if self.programs.is_empty() { all } else { &self.programs } {
+            let folder = match program {
+                Program::Containerd => containerd(),
+                Program::Runc => runc(),
+                Program::Collector => collector(),
+                Program::Loki => loki(),
+            };
+            println!("{}", folder?.display());
+        }
+        Ok(())
+    }
+}
+
+impl Tool {
+    fn source(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(self.name)
+    }
+
+    /// Where the programs are; builds them first where they are not there yet.
+    fn folder(&self) -> Result<PathBuf> {
+        let source = self.source();
+        let modules = fs::read_to_string(source.join("go.mod"))
+            .with_context(|| format!("read go.mod in {}", source.display()))?;
+        let version = version(&modules, self.module)?;
+        let inputs = [self.tags, &modules, &fs::read_to_string(source.join("go.sum"))?].concat();
+        cached(self.name, version, &inputs, self.takes, |scratch| {
+            let packages = self.packages.iter().map(|package| format!("{}/{package}", self.module));
+            let mut go = go(self.cgo);
+            go.args(["build", "-trimpath", "-ldflags=-s -w"]).arg(format!("-tags={}", self.tags));
+            go.arg("-o").arg(bin(scratch)).args(packages.map(|package| package.trim_end_matches('/').to_owned()));
+            run(go.current_dir(&source))
+        })
+    }
+}
+
+/// The `bin` folder of `name` in the cache; where there is none, `build` makes one in a scratch folder, and it appears
+/// in the cache whole or not at all. Whoever else wants it meanwhile waits.
+fn cached(
+    name: &str,
+    version: &str,
+    inputs: &str,
+    takes: &str,
+    build: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let cache = cache()?;
+    let digest: String = Sha256::digest(inputs).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let folder = cache.join(format!("{name}-{version}-{digest}"));
+    if folder.exists() {
+        return Ok(folder.join("bin"));
+    }
+    fs::create_dir_all(&cache).with_context(|| format!("create {}", cache.display()))?;
+    let lock = File::create(cache.join(format!(".{name}.lock"))).context("create a lock file in the cache")?;
+    lock.lock().with_context(|| format!("wait for another build of {name}"))?;
+    if !folder.exists() {
+        eprintln!("building {name} {version} from its Go modules (about {takes} the first time) ...");
+        let started = Instant::now();
+        let scratch = tempfile::Builder::new().prefix(".build-").tempdir_in(&cache)?;
+        fs::create_dir(bin(scratch.path()))?;
+        build(scratch.path()).with_context(|| format!("build {name} {version}"))?;
+        fs::rename(scratch.keep(), &folder)?;
+        eprintln!("built {name} {version} in {} s", started.elapsed().as_secs());
+    }
+    Ok(folder.join("bin"))
+}
+
+fn bin(folder: &Path) -> PathBuf {
+    folder.join("bin")
+}
+
+/// `go`, with nothing of the user's settings that would change what is built.
+fn go(cgo: bool) -> Command {
+    let mut go = Command::new("go");
+    go.env("CGO_ENABLED", if cgo { "1" } else { "0" }).env("GOFLAGS", "-mod=readonly -buildvcs=false");
+    go.env("GOWORK", "off").env_remove("GOOS").env_remove("GOARCH");
+    go
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_owned();
+    let output =
+        command.output().with_context(|| format!("run {}: `make setup` says what is missing", program.display()))?;
+    ensure!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// The version that a `go.mod` requires of a module.
+fn version<'a>(modules: &'a str, module: &str) -> Result<&'a str> {
+    for line in modules.lines() {
+        let mut words = line.trim().trim_start_matches("require ").split_whitespace();
+        if words.next() == Some(module)
+            && let Some(version) = words.next()
+        {
+            return Ok(version);
+        }
+    }
+    bail!("go.mod does not require {module}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn version_in_go_mod() {
+        let check = |text: &str, expected: Option<&str>| assert_eq!(version(text, "a.b/c").ok(), expected, "{text}");
+        check("require a.b/c v1.2.3\n", Some("v1.2.3"));
+        check("require (\n\ta.b/cd v9.9.9\n\ta.b/c v1.2.3 // indirect\n)\n", Some("v1.2.3"));
+        check("require a.b/cd v1.2.3\n", None);
+    }
+}

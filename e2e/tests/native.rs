@@ -1,0 +1,52 @@
+//! The raw tracepoint backend on this machine's own kernel. Needs root.
+
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use e2e::{
+    accesses::{self, RING_BYTES},
+    load::{Opens, Reader, Renames},
+};
+use inotrail::event::Backend::RawTracepoint;
+
+const READER: Reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
+
+fn guest() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_guest"))
+}
+
+/// One sensor at a time: each is to have the machine for itself.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn tells_every_access_of_the_list() {
+    let _alone = alone();
+    accesses::prove(RawTracepoint, guest()).unwrap();
+}
+
+#[test]
+fn reports_every_open_under_load() {
+    let _alone = alone();
+    let account = Opens { threads: 4, each: 25_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+    assert_eq!((account.events, account.ring_full), (100_000, 0));
+}
+
+#[test]
+fn counts_what_a_full_ring_drops() {
+    let _alone = alone();
+    let slow = Reader { ring_bytes: 64 << 10, pause: Duration::from_millis(20) };
+    let account = Opens { threads: 4, each: 25_000 }.prove(RawTracepoint, guest(), slow).unwrap();
+    assert!(account.events > 0 && account.ring_full > 0, "{account:?}");
+}
+
+#[test]
+fn no_rename_tears_a_path() {
+    let _alone = alone();
+    Renames { opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}

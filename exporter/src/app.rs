@@ -1,0 +1,228 @@
+//! Configuration -> running stages. The only place that knows them all; `run` and `trace` read as the boot order.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::admin::{self, Shown};
+use crate::batch::{Batch, Limits};
+use crate::config;
+use crate::container::cgroup::{self, Hierarchy};
+use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
+use crate::event::Event;
+use crate::metrics::{Metrics, registry};
+use crate::pipeline::{Output, Pipeline};
+use crate::process::ProcessScan;
+use crate::sensor::report::Report;
+use crate::sensor::{self, Options, Sensor};
+use crate::ship;
+use crate::sink::Printer;
+
+mod export;
+mod losses;
+mod reader;
+
+use export::Export;
+use losses::Losses;
+use reader::Reader;
+
+/// What a shutdown may take to send what waits: Kubernetes kills after 30 s.
+const SHUTDOWN: Duration = Duration::from_secs(20);
+/// How often the kernel's losses are brought into the metrics.
+const LOSSES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why it cannot start.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No cgroup hierarchy.
+    #[error(transparent)]
+    Hierarchy(#[from] cgroup::Error),
+    /// Containers cannot be told apart.
+    #[error(transparent)]
+    Container(#[from] container::Error),
+    /// The programs do not run.
+    #[error(transparent)]
+    Sensor(#[from] sensor::Error),
+    /// The administration server has no address.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// Nothing can be sent.
+    #[error(transparent)]
+    Ship(#[from] ship::Error),
+    /// A thread or a signal handler could not be made.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// A bug: the message went to stderr.
+    #[error("the sensor thread panicked; please report it with the message above")]
+    Panicked,
+}
+
+/// Runs the exporter until SIGTERM or SIGINT; returns when everything is sent or counted as dropped.
+///
+/// # Errors
+/// It cannot start.
+pub fn run(config: &config::Run) -> Result<(), Error> {
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let metrics = Arc::new(Metrics::default());
+    // What can be wrong outside the kernel is found first.
+    let listener = runtime.block_on(admin::bind(config.listen))?;
+    let queue = ship::spawn(&config.export, Arc::clone(&metrics))?;
+    let parts = Parts::start(&runtime, &config.sensor, &config.scope, config.containerd.as_ref(), &metrics)?;
+    let backend = parts.sensor.backend();
+    let kernel = parts.losses.kernel();
+    let registry = registry(&metrics, backend, move || kernel.read());
+    runtime.spawn(admin::serve(listener, Arc::new(Shown { registry, metrics: Arc::clone(&metrics) })));
+    tracing::info!(backend = backend.as_str(), endpoint = %config.export.endpoint, "running");
+    let batch = Batch::new(limits(&config.export), config.node.clone());
+    let export = Export::new(batch, queue.clone(), Arc::clone(&metrics));
+    let export = parts.read(&runtime, config.sensor.drain_interval, export)?;
+    metrics.health.sensor.set(false);
+    export.finish();
+    runtime.block_on(queue.drain(tokio::time::Instant::now() + SHUTDOWN));
+    let (events, delivered) = (metrics.emitted.get(), metrics.delivered.get());
+    tracing::info!(events, delivered, "stopped: {}", metrics.drops());
+    Ok(())
+}
+
+/// Shows events until the printer has enough, or SIGTERM or SIGINT comes. `metrics` has the final counts on return.
+///
+/// # Errors
+/// It cannot start.
+pub fn trace<W>(config: &config::Trace, metrics: &Arc<Metrics>, printer: Printer<W>) -> Result<Printer<W>, Error>
+where
+    W: Write + Send + 'static,
+{
+    let runtime = runtime()?;
+    let parts = Parts::start(&runtime, &config.sensor, &config.scope, config.containerd.as_ref(), metrics)?;
+    parts.read(&runtime, config.sensor.drain_interval, printer)
+}
+
+/// Loads and attaches each backend, detaches it again, and says what happened. Not being able to is no error.
+///
+/// # Errors
+/// This machine cannot be asked at all.
+pub fn check(config: &config::Check) -> Result<Report, Error> {
+    let hierarchy = Hierarchy::detect()?;
+    let version = hierarchy.controller.map_or_else(|| "version 2".to_owned(), |name| format!("version 1, {name}"));
+    let cgroups = format!("{version}, at {}", hierarchy.root.display());
+    Ok(sensor::check(&options(&config.sensor, &config.scope, hierarchy), cgroups))
+}
+
+/// The stages up to the output, attached and not read yet.
+struct Parts {
+    sensor: Sensor,
+    tables: (Containers, CgroupEvents),
+    losses: Losses,
+    scans: Receiver<ProcessScan>,
+    metrics: Arc<Metrics>,
+    host: bool,
+}
+
+impl Parts {
+    fn start(
+        runtime: &Runtime,
+        sensor: &config::Sensor,
+        scope: &config::Scope,
+        containerd: Option<&config::Containerd>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let hierarchy = Hierarchy::detect()?;
+        let source = ContainerConfig {
+            hierarchy: hierarchy.clone(),
+            socket: containerd.map(|containerd| containerd.socket.clone()),
+            explicit: containerd.is_some_and(|containerd| containerd.required),
+        };
+        let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
+        let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
+        metrics.health.sensor.set(true);
+        // The tree was read before the programs were attached: what came between is found now.
+        tables.1.rescan();
+        let (losses, scans) = Losses::of(&sensor, metrics, &tables.1);
+        let metrics = Arc::clone(metrics);
+        Ok(Self { sensor, tables, losses, scans, metrics, host: scope.host })
+    }
+
+    /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
+    fn read<O>(self, runtime: &Runtime, interval: Duration, output: O) -> Result<O, Error>
+    where
+        O: Output + Send + 'static,
+    {
+        let Self { sensor, tables, mut losses, scans, metrics, host } = self;
+        let pipeline = Pipeline::new(sensor.backend(), host, tables, scans, metrics, output);
+        // Before the first event is shown: whoever sees one may send a signal.
+        let signals = Signals::new(runtime)?;
+        let mut reader = Reader::start(sensor, pipeline, interval)?;
+        runtime.block_on(signals.wait(&mut reader, &mut losses));
+        let output = reader.stop().ok_or(Error::Panicked);
+        losses.update();
+        output
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new(runtime: &Runtime) -> io::Result<Self> {
+        let _entered = runtime.enter();
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Until one comes or the thread ends by itself; meanwhile the kernel's losses are kept up with.
+    async fn wait<O: Output + Send + 'static>(mut self, reader: &mut Reader<O>, losses: &mut Losses) {
+        let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = &mut reader.done => return,
+                _ = ticks.tick() => losses.update(),
+            }
+        }
+    }
+}
+
+fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy) -> Options {
+    Options {
+        backend: sensor.backend,
+        btf: sensor.btf.clone(),
+        ring_bytes: sensor.ring_bytes,
+        hierarchy,
+        root: scope.root.clone(),
+        exclude: scope.exclude.clone(),
+        include_self: scope.include_self,
+    }
+}
+
+fn limits(export: &config::Export) -> Limits {
+    Limits { records: export.batch_records, bytes: export.batch_bytes, age: export.batch_age }
+}
+
+/// Two workers: exporting and asking the runtime are all they do.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(2).thread_name("worker").enable_all().build()
+}
+
+impl<W: Write> Output for Printer<W> {
+    fn wants(&self, event: &Event<'_>) -> bool {
+        Self::wants(self, event)
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        self.show(event).map_break(|_| ())
+    }
+
+    fn drained(&mut self, _now_ns: u64) -> ControlFlow<()> {
+        Self::drained(self, Instant::now()).map_break(|_| ())
+    }
+}

@@ -1,0 +1,77 @@
+//! Subcommands: from checked arguments to calls of [`crate::app`], and back to text and exit codes.
+
+mod check;
+mod generate;
+mod run;
+mod trace;
+
+use std::io;
+use std::process::ExitCode;
+
+use thiserror::Error;
+
+use crate::config::args::Command;
+use crate::{app, config};
+
+/// A command line that cannot be used (`EX_USAGE`, sysexits.h).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Why a subcommand did not do its work.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// It cannot start.
+    #[error(transparent)]
+    App(#[from] app::Error),
+    /// The globs of `--path` are too many.
+    #[error("--path: {0}; give fewer or simpler globs")]
+    Globs(globset::Error),
+    /// The page that `man` was asked for does not exist.
+    #[error("there is no page '{0}': leave it out, or name a subcommand")]
+    NoPage(String),
+    /// stdout failed.
+    #[error("cannot write to stdout: {0}")]
+    Output(io::Error),
+}
+
+impl Error {
+    /// 64 where the command line is at fault, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(config::Error::Usage(_)) | Self::Globs(_) | Self::NoPage(_) => EXIT_USAGE.into(),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// It was not done; nothing was printed about it yet.
+pub fn execute(command: Command) -> Result<ExitCode, Error> {
+    match command {
+        Command::Run(args) => run::run(*args),
+        Command::Trace(args) => trace::trace(*args),
+        Command::Check(args) => check::check(*args),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { page } => generate::man(page.as_deref()),
+    }
+}
+
+/// Width of the terminal that stdout is; nothing where it is none, or does not say.
+fn columns() -> Option<u16> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+}
+
+/// Writes a text to stdout. That nobody reads to its end (`inotrail man | head`) is no error.
+fn print(text: &[u8]) -> Result<(), Error> {
+    use io::Write;
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,148 @@
+//! `inotrail check`: the sensor's report as text or JSON.
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::{Error, print};
+use crate::config::args::CheckArgs;
+use crate::config::choice::CheckOutput;
+use crate::sensor::report::Report;
+use crate::{app, config};
+
+/// Width where stdout is no terminal.
+const COLUMNS: u16 = 100;
+
+pub(super) fn check(args: CheckArgs) -> Result<ExitCode, Error> {
+    let output = args.output;
+    let report = app::check(&config::Check::try_from(args)?)?;
+    let text = match output {
+        CheckOutput::Table => text(&report, super::columns().unwrap_or(COLUMNS)),
+        CheckOutput::Json => {
+            let json = serde_json::to_string_pretty(&report).map_err(io::Error::other).map_err(Error::Output)?;
+            json + "\n"
+        }
+    };
+    print(text.as_bytes())?;
+    Ok(if report.chosen.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Facts, the table of backends, then what was chosen and what it cannot see.
+fn text(report: &Report, columns: u16) -> String {
+    let missing = match report.missing_capabilities.as_slice() {
+        [] => "none missing".to_owned(),
+        missing => format!("missing {}", missing.join(", ")),
+    };
+    let kernel = format!("{} {}", report.kernel, report.arch);
+    let facts = [
+        ("kernel", kernel.as_str()),
+        ("BTF", &report.btf),
+        ("preemption", &report.preemption),
+        ("cgroups", &report.cgroups),
+        ("capabilities", &missing),
+    ];
+    let facts = table(columns, facts.map(|(name, value)| [name, value]).to_vec());
+    let mut rows = vec![["BACKEND", "LOADS", "ATTACHES", "REASON"]];
+    rows.extend(
+        report.backends.iter().map(|row| [row.backend.as_str(), yes(row.loads), yes(row.attaches), &row.reason]),
+    );
+    let backends = table(columns, rows);
+    let chosen = report.chosen.map_or("none", crate::event::Backend::as_str);
+    let mut text = String::new();
+    let _infallible = write!(text, "{facts}\n\n{backends}\n\nchosen: {chosen}: {}\n", report.why);
+    if !report.not_seen.is_empty() {
+        text.push_str("\nThis node cannot see:\n");
+        for sentence in &report.not_seen {
+            let _infallible = writeln!(text, "- {sentence}");
+        }
+    }
+    text
+}
+
+fn table<const N: usize>(columns: u16, rows: Vec<[&str; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
+    table.add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index + 1 < N { 2 } else { 0 }));
+    }
+    table.trim_fmt()
+}
+
+fn yes(truth: bool) -> &'static str {
+    if truth { "yes" } else { "no" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Backend;
+    use crate::sensor::report::BackendReport;
+
+    fn report() -> Report {
+        let backend = |backend, works: bool, reason: &str| BackendReport {
+            backend,
+            loads: works,
+            attaches: works,
+            reason: reason.into(),
+        };
+        Report {
+            kernel: "6.18.44".into(),
+            arch: "x86_64".into(),
+            btf: "/sys/kernel/btf/vmlinux".into(),
+            preemption: "none".into(),
+            cgroups: "v1 memory at /sys/fs/cgroup/memory".into(),
+            backends: vec![
+                backend(Backend::Fexit, false, "this kernel has no BPF trampolines (CONFIG_FUNCTION_TRACER is off)"),
+                backend(Backend::RawTracepoint, true, ""),
+            ],
+            chosen: Some(Backend::RawTracepoint),
+            why: "the only one that works".into(),
+            not_seen: vec!["opens by services of the kernel".into()],
+            missing_capabilities: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn text_of_a_report() {
+        let expected = "\
+kernel        6.18.44 x86_64
+BTF           /sys/kernel/btf/vmlinux
+preemption    none
+cgroups       v1 memory at /sys/fs/cgroup/memory
+capabilities  none missing
+
+BACKEND         LOADS  ATTACHES  REASON
+fexit           no     no        this kernel has no BPF trampolines (CONFIG_FUNCTION_TRACER is off)
+raw-tracepoint  yes    yes
+
+chosen: raw-tracepoint: the only one that works
+
+This node cannot see:
+- opens by services of the kernel
+";
+        assert_eq!(text(&report(), 100), expected);
+    }
+
+    #[test]
+    fn nothing_works_and_long_reasons_wrap_in_their_column() {
+        let mut report = report();
+        (report.chosen, report.why) = (None, "no backend works".into());
+        report.missing_capabilities = vec!["CAP_BPF".into(), "CAP_PERFMON".into()];
+        let text = text(&report, 60);
+        assert!(text.contains("capabilities  missing CAP_BPF, CAP_PERFMON\n"), "{text}");
+        assert!(text.contains("\nchosen: none: no backend works\n"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+    }
+
+    #[test]
+    fn json_names_backends_as_flags_do() {
+        let json = serde_json::to_value(report()).expect("json");
+        assert_eq!(json["chosen"], "raw-tracepoint");
+        assert_eq!(json["backends"][0]["backend"], "fexit");
+        assert_eq!(json["backends"][0]["loads"], false);
+        assert_eq!(json["missing_capabilities"], serde_json::json!([]));
+    }
+}

@@ -1,0 +1,139 @@
+use std::collections::HashMap;
+
+use inotrail_ebpf::{Header, kind, mask};
+use zerocopy::FromZeros as _;
+
+use super::*;
+use crate::event::Outcome;
+
+/// Collects what it is given; wants everything but paths that start with `/skip`.
+#[derive(Default)]
+struct Collected(Vec<(String, u64, String)>);
+
+impl Output for Collected {
+    fn wants(&self, event: &Event<'_>) -> bool {
+        !event.access.path.starts_with(b"/skip")
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        let Origin::Container { id, .. } = &event.container.origin else { panic!("{event:?}") };
+        assert_eq!(event.access.outcome(), Outcome::Success);
+        self.0.push((String::from_utf8_lossy(event.access.path).into_owned(), event.sequence, id.clone()));
+        ControlFlow::Continue(())
+    }
+
+    fn drained(&mut self, _: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+fn container(id: &str) -> Arc<Container> {
+    let origin = Origin::Container { id: id.to_owned(), name: id.to_owned(), runtime: "containerd", resolved: true };
+    Arc::new(Container::new(origin))
+}
+
+fn stages(host: bool, containers: &[(u64, Arc<Container>)]) -> Stages<Collected> {
+    Stages {
+        backend: Backend::RawTracepoint,
+        host,
+        clock: Clock::now(),
+        observed_ns: unix_now(),
+        containers: Containers::fixed(containers.iter().cloned().collect()),
+        cgroups: CgroupEvents::unheard(),
+        processes: ProcessTable::default(),
+        scans: std::sync::mpsc::sync_channel(1).1,
+        metrics: Arc::default(),
+        output: Collected::default(),
+        done: false,
+    }
+}
+
+fn header(cgroup_id: u64) -> Header {
+    let mut header = Header::new_zeroed();
+    (header.kind, header.mask, header.cgroup_id, header.tgid) = (kind::ACCESS, mask::OPEN | mask::READ, cgroup_id, 7);
+    header
+}
+
+fn feed(stages: &mut Stages<Collected>, held: &mut Held, cgroup_id: u64, path: &str) {
+    let header = header(cgroup_id);
+    let access = Access { header: &header, path: path.as_bytes(), requested: b"", arguments: b"" };
+    let snapshot = stages.containers.snapshot();
+    stages.record(Ok(Record::Access(access)), &snapshot, held);
+}
+
+fn seen(stages: &Stages<Collected>) -> Vec<(&str, u64, &str)> {
+    stages.output.0.iter().map(|(path, sequence, id)| (path.as_str(), *sequence, id.as_str())).collect()
+}
+
+#[test]
+fn numbers_each_container_on_its_own_and_only_what_is_wanted() {
+    let mut stages = stages(true, &[(1, container("a")), (2, container("b"))]);
+    let mut held = Held::default();
+    for (cgroup, path) in [(1, "/x"), (2, "/y"), (1, "/skip/this"), (1, "/z")] {
+        feed(&mut stages, &mut held, cgroup, path);
+    }
+    assert_eq!(seen(&stages), [("/x", 1, "a"), ("/y", 1, "b"), ("/z", 2, "a")]);
+    assert_eq!(stages.metrics.emitted.get(), 3);
+}
+
+#[test]
+fn leaves_the_host_out_unless_asked() {
+    let host = Arc::new(Container::new(Origin::Host));
+    let mut stages = stages(false, &[(1, host)]);
+    feed(&mut stages, &mut Held::default(), 1, "/x");
+    assert_eq!((seen(&stages).len(), stages.metrics.emitted.get()), (0, 0));
+}
+
+#[test]
+fn holds_events_until_their_container_is_known() {
+    let mut stages = stages(true, &[(1, container("a"))]);
+    let mut held = Held::default();
+    for (cgroup, path) in [(9, "/early"), (1, "/known"), (9, "/second")] {
+        feed(&mut stages, &mut held, cgroup, path);
+    }
+    assert!(held.waits_for(9));
+    let now = stages.observed_ns;
+    let unknown = Containers::fixed(HashMap::new()).snapshot();
+    held.release(now, &unknown, |event| stages.deliver(event));
+    assert_eq!(seen(&stages), [("/known", 1, "a")]);
+    let known = Containers::fixed([(9, container("new"))].into()).snapshot();
+    held.release(now, &known, |event| stages.deliver(event));
+    assert_eq!(seen(&stages), [("/known", 1, "a"), ("/early", 1, "new"), ("/second", 2, "new")]);
+    assert!(!held.waits_for(9));
+}
+
+#[test]
+fn waits_for_no_container_for_ever() {
+    let mut stages = stages(true, &[]);
+    let mut held = Held::default();
+    feed(&mut stages, &mut held, 9, "/x");
+    let unknown = Containers::fixed(HashMap::new()).snapshot();
+    held.release(stages.observed_ns + 11_000_000_000, &unknown, |event| stages.deliver(event));
+    let seen = seen(&stages);
+    assert_eq!((seen.len(), seen[0].0, seen[0].2), (1, "/x", ""));
+    assert_eq!(stages.metrics.unresolved.get(), 1);
+}
+
+#[test]
+fn counts_what_it_cannot_hold() {
+    let mut stages = stages(true, &[]);
+    let mut held = Held::default();
+    for _ in 0..16_384 + 10 {
+        feed(&mut stages, &mut held, 9, "/x");
+    }
+    let dropped = stages.metrics.dropped(Dropped::HeldFull).get();
+    held.release_all(|event| stages.deliver(event));
+    assert_eq!((dropped, stages.metrics.emitted.get()), (10, 16_384));
+}
+
+#[test]
+fn a_process_is_who_it_was_at_its_last_exec() {
+    let mut stages = stages(true, &[(1, container("a"))]);
+    let header = header(1);
+    let exec = Access { header: &header, path: b"/bin/cat", requested: b"cat", arguments: b"cat\0" };
+    let snapshot = stages.containers.snapshot();
+    stages.record(Ok(Record::Exec(exec)), &snapshot, &mut Held::default());
+    assert_eq!(&*stages.processes.get(7, 0).unwrap().executable, b"/bin/cat");
+    // Without a hook on inode_permission the exec is also the access.
+    assert_eq!(seen(&stages), [("/bin/cat", 1, "a")]);
+}

@@ -1,0 +1,112 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::sink::sample::{self, Sample};
+
+fn written(output: TraceOutput, sample: &Sample) -> String {
+    let mut out = Vec::new();
+    let mut sink = Sink::new(&mut out, output, sample::node(), false, None);
+    sample.with(|event| sink.write(event)).expect("write");
+    String::from_utf8(out).expect("UTF-8")
+}
+
+fn object(output: TraceOutput, sample: &Sample) -> Value {
+    let text = written(output, sample);
+    assert_eq!(text.matches('\n').count(), 1, "one line: {text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn json_is_flat_and_named_as_otlp_names_it() {
+    let value = object(TraceOutput::Json, &Sample { result: -13, ..Sample::default() });
+    for (name, expected) in [
+        ("time", json!("2026-11-21T11:30:45.123456789Z")),
+        ("observed_time", json!("2026-11-21T11:30:45.128Z")),
+        ("severity_number", json!(10)),
+        ("body", json!("python3[1234] failed to open /etc/passwd for reading: EACCES")),
+        ("otel.event.name", json!("inotrail.file.access")),
+        ("file.path", json!("/etc/passwd")),
+        ("inotrail.file.operation", json!("open")),
+        ("error.type", json!("EACCES")),
+        ("process.pid", json!(1234)),
+        ("inotrail.stream.sequence", json!(7)),
+        ("k8s.namespace.name", json!("shop")),
+        ("k8s.node.name", json!("node-1")),
+        ("container.image.tags", json!(["3.14"])),
+    ] {
+        assert_eq!(value[name], expected, "{name} in {value}");
+    }
+    assert!(value.as_object().expect("object").values().all(|member| !member.is_object() && !member.is_null()));
+}
+
+#[test]
+fn otlp_json_follows_the_rules_of_its_encoding() {
+    let value = object(TraceOutput::OtlpJson, &Sample::default());
+    let logs = &value["resourceLogs"][0];
+    let record = &logs["scopeLogs"][0]["logRecords"][0];
+    assert_eq!(record["timeUnixNano"], "1795260645123456789");
+    assert_eq!(record["severityNumber"], 9);
+    assert_eq!(record["eventName"], "inotrail.file.access");
+    assert_eq!(record["body"]["stringValue"], "python3[1234] opened /etc/passwd for reading");
+    let find = |list: &Value, key| {
+        list.as_array().expect("list").iter().find(|pair| pair["key"] == key).map(|pair| pair["value"].clone())
+    };
+    assert_eq!(find(&record["attributes"], "process.pid"), Some(json!({ "intValue": "1234" })));
+    let tags = json!({ "arrayValue": { "values": [{ "stringValue": "3.14" }] } });
+    assert_eq!(find(&logs["resource"]["attributes"], "container.image.tags"), Some(tags));
+    assert_eq!(logs["scopeLogs"][0]["scope"]["name"], "inotrail");
+    // Read back by the crate's own reader of OTLP/JSON, it is the message that would be sent.
+    let read: ExportLogsServiceRequest = serde_json::from_value(value).expect("OTLP/JSON");
+    let one = batch::Limits { records: 1, bytes: batch::REQUEST_MAX, age: Duration::ZERO };
+    let sent = Sample::default().with(|event| Batch::new(one, sample::node()).push(event, 0)).expect("request");
+    assert_eq!(read.encode_to_vec(), sent.body);
+}
+
+#[test]
+fn vector_has_the_legacy_shape() {
+    let value = object(TraceOutput::Vector, &Sample::default());
+    let names: Vec<&str> = value.as_object().expect("object").keys().map(String::as_str).collect();
+    let expected = [
+        "attributes",
+        "message",
+        "observed_timestamp",
+        "resources",
+        "scope",
+        "severity_number",
+        "source_type",
+        "timestamp",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(value["message"], "python3[1234] opened /etc/passwd for reading");
+    assert_eq!(value["attributes"]["otel.event.name"], "inotrail.file.access");
+    assert_eq!(value["attributes"]["process.pid"], 1234);
+    assert_eq!(value["resources"]["k8s.pod.name"], "web-7d4b9");
+    assert_eq!(value["scope"], json!({ "name": "inotrail", "version": env!("CARGO_PKG_VERSION") }));
+    assert_eq!(value["timestamp"], "2026-11-21T11:30:45.123456789Z");
+    assert_eq!(value["observed_timestamp"], "2026-11-21T11:30:45.128Z");
+    assert_eq!(value["source_type"], "opentelemetry");
+}
+
+#[test]
+fn json_to_a_terminal_is_harmless() {
+    let sample = Sample { path: "/tmp/\u{1b}]0;x\u{7}\u{9b}\u{202e}\n".as_bytes().to_vec(), ..Sample::default() };
+    for output in [TraceOutput::Json, TraceOutput::OtlpJson, TraceOutput::Vector] {
+        let text = written(output, &sample);
+        assert!(!text.trim_end().chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
+    }
+    let value = object(TraceOutput::Json, &sample);
+    assert_eq!(value["file.path"], "/tmp/\u{1b}]0;x\u{7}\u{9b}\u{202e}\n");
+}
+
+#[test]
+fn events_do_not_mix() {
+    let mut out = Vec::new();
+    let mut sink = Sink::new(&mut out, TraceOutput::Json, sample::node(), false, None);
+    for sample in [Sample::default(), Sample::host(), Sample::default()] {
+        sample.with(|event| sink.write(event)).expect("write");
+    }
+    let lines: Vec<Value> =
+        out.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let pods: Vec<&Value> = lines.iter().map(|line| &line["k8s.pod.name"]).collect();
+    assert_eq!(pods, [&json!("web-7d4b9"), &Value::Null, &json!("web-7d4b9")]);
+}

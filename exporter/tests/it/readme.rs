@@ -1,0 +1,255 @@
+//! The README says what the code says: flags, attributes, metrics, drop reasons, commands. Both ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Command;
+use inotrail::batch::{Batch, Limits, REQUEST_MAX};
+use inotrail::config;
+use inotrail::container::{Container, Image, Origin, Pod};
+use inotrail::event::{Access, Backend, Event, Node};
+use inotrail::metrics::{Dropped, Metrics, registry};
+use inotrail_ebpf::{Header, flags, kind, mask};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use prost::Message;
+use zerocopy::FromZeros;
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("workspace")
+}
+
+fn readme() -> String {
+    fs::read_to_string(workspace().join("README.md")).expect("README.md")
+}
+
+/// Rows of the tables below each heading: heading -> cells of each row, header rows left out.
+fn tables() -> BTreeMap<String, Vec<Vec<String>>> {
+    let mut tables = BTreeMap::<String, Vec<Vec<String>>>::new();
+    let mut heading = String::new();
+    let mut header = true;
+    for line in readme().lines() {
+        if line.starts_with('#') {
+            line.trim_start_matches('#').trim().clone_into(&mut heading);
+        }
+        match line.strip_prefix('|') {
+            Some(row) if row.starts_with("---") => header = false,
+            Some(row) if !header => {
+                // An escaped bar is part of a cell.
+                let row = row.trim_end_matches('|').replace("\\|", "\0");
+                let cells = row.split('|').map(|cell| cell.trim().replace('\0', "|")).collect();
+                tables.entry(heading.clone()).or_default().push(cells);
+            }
+            Some(_) => {}
+            None => header = true,
+        }
+    }
+    tables
+}
+
+fn code(cell: &str) -> &str {
+    cell.trim_matches('`')
+}
+
+fn first_column(heading: &str) -> BTreeSet<String> {
+    let tables = tables();
+    let rows = tables.get(heading).unwrap_or_else(|| panic!("no table below {heading:?}"));
+    rows.iter().map(|row| code(&row[0]).to_owned()).collect()
+}
+
+/// Every flag of every subcommand: (subcommand, flag as the README writes it) -> default.
+fn flags_by_clap(command: &Command) -> BTreeMap<(String, String), String> {
+    let mut flags = BTreeMap::new();
+    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+        for arg in subcommand.get_arguments() {
+            let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version")) else { continue };
+            let value =
+                arg.get_action().takes_values().then(|| arg.get_value_names().map(|names| names[0].to_string()));
+            let flag = value.flatten().map_or(format!("--{long}"), |value| format!("--{long} {value}"));
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let in_help = help.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']'));
+            let default = match arg.get_default_values().first() {
+                Some(default) => default.to_string_lossy().into_owned(),
+                None => in_help.map(|(default, _)| default.to_owned()).unwrap_or_default(),
+            };
+            let default = if arg.get_action().takes_values() { default } else { String::new() };
+            flags.insert((subcommand.get_name().to_owned(), flag), default);
+        }
+    }
+    flags
+}
+
+#[test]
+fn flags() {
+    let mut command = config::command();
+    command.build();
+    let expected = flags_by_clap(&command);
+    assert!(expected.len() > 40, "{expected:?}");
+    let all: BTreeSet<String> = expected.keys().map(|(subcommand, _)| subcommand.clone()).collect();
+    let mut found = BTreeMap::new();
+    for (heading, rows) in tables() {
+        let Some(names) = heading.strip_prefix("Flags of ") else { continue };
+        let subcommands: BTreeSet<String> = match names {
+            "every subcommand" => {
+                command.get_subcommands().map(|subcommand| subcommand.get_name().to_owned()).collect()
+            }
+            names => names.split(", ").map(|name| code(name).to_owned()).collect(),
+        };
+        for row in rows {
+            for subcommand in subcommands.iter().filter(|name| all.contains(*name)) {
+                let before = found.insert((subcommand.clone(), code(&row[0]).to_owned()), code(&row[1]).to_owned());
+                assert_eq!(before, None, "{subcommand} {row:?} twice");
+            }
+        }
+    }
+    let difference: Vec<_> = expected
+        .keys()
+        .chain(found.keys())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .filter(|key| expected.get(*key) != found.get(*key))
+        .map(|key| (key, expected.get(key), found.get(key)))
+        .collect();
+    assert!(difference.is_empty(), "(flag, by --help, by README): {difference:#?}");
+}
+
+/// Attributes of records and Resources of events that together have everything the encoder can say.
+fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>) {
+    let image = Image {
+        name: "docker.io/library/python".into(),
+        tags: vec!["3.14".into()],
+        repo_digests: vec!["docker.io/library/python@sha256:0".into()],
+    };
+    let origin = |name: &str, resolved| Origin::Container {
+        id: "0123".into(),
+        name: name.into(),
+        runtime: "containerd",
+        resolved,
+    };
+    let pod = Pod { namespace: "shop".into(), name: "web-1".into(), uid: "u".into() };
+    let containers = [
+        Container::default().update(origin("web", true), Some(pod), Some(image)),
+        Container::new(origin("nginx", true)),
+        Container::new(origin("", false)),
+        Container::new(Origin::Unit("sshd.service".into())),
+        Container::new(Origin::Host),
+    ];
+    let mut header = Header::new_zeroed();
+    (header.kind, header.mask, header.inode, header.flags) = (kind::ACCESS, mask::OPEN | mask::READ, 7, flags::RACED);
+    (header.result, header.comm) = (-13, *b"python3\0\0\0\0\0\0\0\0\0");
+    let node = Node { name: "node".into(), cluster: "prod".into(), host: "host".into(), stream_id: "run".into() };
+    let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
+    for container in containers.map(Arc::new) {
+        let access = Access { header: &header, path: b"/a", requested: b"/b", arguments: b"" };
+        let event = Event {
+            time_ns: 1,
+            observed_ns: 2,
+            access,
+            executable: b"/usr/bin/python3",
+            process_start_ns: 3,
+            container: &container,
+            backend: Backend::Fexit,
+            sequence: 1,
+            count: 1,
+        };
+        assert_eq!(batch.push(&event, 0), None);
+    }
+    let request = ExportLogsServiceRequest::decode(batch.take().expect("request").body).expect("decode");
+    let (mut records, mut resources) = (BTreeMap::new(), BTreeMap::new());
+    for logs in request.resource_logs {
+        collect(&mut resources, logs.resource.expect("resource").attributes);
+        for record in logs.scope_logs.into_iter().flat_map(|logs| logs.log_records) {
+            collect(&mut records, record.attributes);
+        }
+    }
+    (records, resources)
+}
+
+fn collect(types: &mut BTreeMap<String, &'static str>, attributes: Vec<KeyValue>) {
+    for attribute in attributes {
+        let kind = match attribute.value.and_then(|value| value.value) {
+            Some(Value::StringValue(_)) => "string",
+            Some(Value::IntValue(_)) => "int",
+            Some(Value::BoolValue(_)) => "bool",
+            Some(Value::ArrayValue(_)) => "string[]",
+            other => panic!("{}: {other:?}", attribute.key),
+        };
+        types.insert(attribute.key, kind);
+    }
+}
+
+#[test]
+fn attributes() {
+    let (records, resources) = encoded();
+    let tables = tables();
+    for (heading, expected) in [("Attributes of the record", records), ("Attributes of the Resource", resources)] {
+        let found: BTreeMap<String, &str> =
+            tables[heading].iter().map(|row| (code(&row[0]).to_owned(), row[1].as_str())).collect();
+        assert_eq!(found, expected, "{heading}: left by README, right by the encoder");
+    }
+    assert!(readme().contains(&format!("`{}`", inotrail::otlp::EVENT_NAME)));
+    assert!(readme().contains(inotrail::otlp::attribute::SCHEMA_URL.rsplit('/').next().expect("version")));
+}
+
+#[test]
+fn drop_reasons() {
+    let expected: BTreeSet<String> = Dropped::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
+    let metrics: BTreeSet<String> = metric_names().into_iter().collect();
+    assert_eq!(first_column("Metrics and health"), &expected | &metrics);
+}
+
+fn metric_names() -> Vec<String> {
+    let registry = registry(&Arc::new(Metrics::default()), Backend::Fexit, Vec::new);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("encode");
+    let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    kinds.map(|(name, kind)| format!("{name}_{}", if kind == "counter" { "total" } else { kind })).collect()
+}
+
+/// Lines of shell blocks, and what stands in backquotes, without comments.
+fn commands() -> Vec<String> {
+    let text = readme();
+    let mut commands = Vec::new();
+    let mut shell = false;
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            shell = language == "sh";
+        } else if shell {
+            commands.push(line.split(" #").next().unwrap_or_default().trim().to_owned());
+        } else {
+            commands.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    commands
+}
+
+#[test]
+fn make_targets_exist() {
+    let makefile = fs::read_to_string(workspace().join("Makefile")).expect("Makefile");
+    let commands = commands();
+    let targets: BTreeSet<&str> = commands.iter().filter_map(|command| command.strip_prefix("make ")).collect();
+    assert!(targets.contains("demo") && targets.contains("test"), "{targets:?}");
+    for target in targets {
+        let rule = format!("{target}:");
+        assert!(makefile.lines().any(|line| line.starts_with(&rule)), "no rule for `make {target}`");
+    }
+}
+
+#[test]
+fn inotrail_commands_parse() {
+    let mut parsed = 0;
+    for command in commands() {
+        let Some(rest) = command.strip_prefix("inotrail ") else { continue };
+        let end = rest.find(['|', '>']).unwrap_or(rest.len());
+        let words = rest[..end].split_whitespace().map(|word| word.trim_matches('\''));
+        let result = config::command().try_get_matches_from(std::iter::once("inotrail").chain(words));
+        let failure = result.err().filter(clap::Error::use_stderr);
+        assert!(failure.is_none(), "{command}: {}", failure.expect("error"));
+        parsed += 1;
+    }
+    assert!(parsed > 8, "{parsed}");
+}
