@@ -112,7 +112,8 @@ fn assert_sequence(loki: &Loki, container: &Container<'_>, started: SystemTime, 
         let entries = loki.query(&query, started)?;
         Ok((numbers(&entries) == (1..=entries.len() as u64).collect::<Vec<_>>()).then_some(entries))
     });
-    let entries = entries.unwrap_or_else(|error| panic!("{error}: {:?}", numbers(&loki.query(&query, started).unwrap())));
+    let entries =
+        entries.unwrap_or_else(|error| panic!("{error}: {:?}", numbers(&loki.query(&query, started).unwrap())));
     assert!(entries.len() > ROUNDS * 5, "{} events", entries.len());
     let nanos = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     for entry in &entries {
