@@ -1,6 +1,7 @@
 //! The test bench: real kernels, a real containerd, a real Collector and Loki, and the demo that runs them.
 
 pub mod accesses;
+pub mod bench;
 pub mod cgroup;
 pub mod containerd;
 pub mod daemon;
