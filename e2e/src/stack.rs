@@ -40,12 +40,9 @@ impl Args {
         println!("OTLP/gRPC  {}", stack.otlp_endpoint);
         println!("OTLP/HTTP  {}", stack.otlp_http_endpoint);
         println!("Loki       {}", stack.loki.url);
-        let mut exporter = format!("inotrail run --endpoint {}", stack.otlp_endpoint);
-        if let Some(cgroup) = stack.cgroup() {
-            println!("cgroup     {}", cgroup.display());
-            exporter += &format!(" --exclude-cgroup {}", cgroup.display());
-        }
-        println!("\nTo send to it: {exporter}\nCtrl-C stops both.");
+        let exclude = stack.cgroup().map(|cgroup| format!(" --exclude-cgroup {}", cgroup.display()));
+        let exclude = exclude.unwrap_or_default();
+        println!("\nTo send to it: inotrail run --endpoint {}{exclude}\nCtrl-C stops both.", stack.otlp_endpoint);
         interrupt::wait();
         Ok(())
     }

@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
-use sha2::{Digest as _, Sha256};
 
 pub use collector::{collector, lock_collector};
 
+use crate::image::sha256;
 use crate::kernels::cache;
 
 /// Build the servers that tests and the demo run.
@@ -161,8 +161,8 @@ fn cached(
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let cache = cache()?;
-    let digest: String = Sha256::digest(inputs).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let folder = cache.join(format!("{name}-{version}-{digest}"));
+    // Another recipe, another folder.
+    let folder = cache.join(format!("{name}-{version}-{}", &sha256(inputs)[..8]));
     if folder.exists() {
         return Ok(folder.join("bin"));
     }

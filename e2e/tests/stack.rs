@@ -1,4 +1,5 @@
 //! From a container of a real containerd, through a real Collector, into a real Loki. Needs root.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,16 +38,16 @@ fn accesses_are_found_by_path() {
     let stack = Stack::start(None, Ports::Free).unwrap();
     let containerd = Containerd::start(None).unwrap();
     // The second one claims to be ours, by every name that a pod can choose.
-    let containers = [spec("demo", "web-7d4b9", "web"), spec("inotrail", "inotrail-collector-0", "loki")];
-    let containers = containers.map(|spec| (containerd.run(&spec).unwrap(), spec));
+    let specs = [spec("demo", "web-7d4b9", "web"), spec("inotrail", "inotrail-collector-0", "loki")];
+    let pods = specs.map(|spec| (containerd.run(&spec).unwrap(), spec));
     let mut daemon = exporter::run(&containerd, &stack, folder.as_ref(), &["--host"]).unwrap();
 
     for round in 1..=ROUNDS {
-        for (container, _) in &containers {
+        for (container, _) in &pods {
             container.signal("SIGUSR1").unwrap();
         }
         let query = format!(r#"{CONTAINERS} | file_path="{LAST}" | inotrail_file_operation="open""#);
-        wait_for_entries(&stack.loki, &query, started, round * containers.len());
+        wait_for_entries(&stack.loki, &query, started, round * pods.len());
     }
     fs::read("/etc/hostname").unwrap();
     let own = format!(r#"{{service_name=~".+"}} | process_pid="{}" | file_path="/etc/hostname""#, process::id());
@@ -54,11 +55,13 @@ fn accesses_are_found_by_path() {
     daemon.stop();
     let ended = SystemTime::now();
 
-    for (container, spec) in &containers {
+    for (container, spec) in &pods {
         let query = format!(r#"{{k8s_namespace_name="{}"}} | file_path="/etc/passwd""#, spec.namespace);
         let entries = stack.loki.query(&query, started).unwrap();
         assert_eq!(entries.len(), ROUNDS, "{entries:#?}");
-        entries.iter().for_each(|entry| assert_passwd(entry, container, spec));
+        for entry in &entries {
+            assert_passwd(entry, container, spec);
+        }
         assert_sequence(&stack.loki, container, started, ended);
     }
     assert_nothing_of_ours(&stack, daemon.pid(), started);

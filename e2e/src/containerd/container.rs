@@ -4,7 +4,6 @@ use std::fs;
 use std::process::Output;
 
 use anyhow::{Context as _, Result};
-use sha2::{Digest as _, Sha256};
 
 use super::Containerd;
 use crate::image;
@@ -47,7 +46,7 @@ impl<'a> Container<'a> {
     pub(super) fn start(containerd: &'a Containerd, spec: &Spec) -> Result<Self> {
         let pod_uid =
             fs::read_to_string("/proc/sys/kernel/random/uuid").context("read a random uuid")?.trim().to_owned();
-        let id: String = Sha256::digest(&pod_uid).iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = image::sha256(&pod_uid);
         let labels = [
             ("io.cri-containerd.kind", "container"),
             ("io.kubernetes.pod.namespace", &spec.namespace),
