@@ -7,9 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use crate::digest::sha256;
 use crate::kernels::cache;
 
 /// The image's name.
@@ -96,11 +96,6 @@ fn descriptor(media_type: &str, blob: &[u8]) -> Value {
 
 fn digest(blob: &[u8]) -> String {
     format!("sha256:{}", sha256(blob))
-}
-
-/// 64 hexadecimal digits.
-pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// As the image specification, and Go, name it.

@@ -1,10 +1,12 @@
 //! The test bench: real kernels, a real containerd, a real Collector and Loki, and the demo that runs them.
 
 pub mod accesses;
+pub mod bench;
 pub mod cgroup;
 pub mod containerd;
 pub mod daemon;
 pub mod demo;
+pub mod digest;
 pub mod exporter;
 pub mod folder;
 pub mod image;

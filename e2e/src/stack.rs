@@ -40,9 +40,12 @@ impl Args {
         println!("OTLP/gRPC  {}", stack.otlp_endpoint);
         println!("OTLP/HTTP  {}", stack.otlp_http_endpoint);
         println!("Loki       {}", stack.loki.url);
-        let exclude = stack.cgroup().map(|cgroup| format!(" --exclude-cgroup {}", cgroup.display()));
-        let exclude = exclude.unwrap_or_default();
-        println!("\nTo send to it: inotrail run --endpoint {}{exclude}\nCtrl-C stops both.", stack.otlp_endpoint);
+        let exclude = stack.cgroup().map(|cgroup| {
+            println!("cgroup     {}", cgroup.display());
+            format!(" --exclude-cgroup {}", cgroup.display())
+        });
+        let (endpoint, exclude) = (&stack.otlp_endpoint, exclude.unwrap_or_default());
+        println!("\nTo send to it: inotrail run --endpoint {endpoint}{exclude}\nCtrl-C stops both.");
         interrupt::wait();
         Ok(())
     }

@@ -14,7 +14,7 @@ use clap::ValueEnum as _;
 
 pub use collector::{collector, lock_collector};
 
-use crate::image::sha256;
+use crate::digest::sha256;
 use crate::interrupt;
 use crate::kernels::cache;
 
@@ -162,8 +162,7 @@ fn cached(
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let cache = cache()?;
-    // Another recipe, another folder.
-    let folder = cache.join(format!("{name}-{version}-{}", &sha256(inputs)[..8]));
+    let folder = cache.join(format!("{name}-{version}-{:.8}", sha256(inputs.as_bytes())));
     if folder.exists() {
         return Ok(folder.join("bin"));
     }

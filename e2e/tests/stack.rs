@@ -1,5 +1,5 @@
 //! From a container of a real containerd, through a real Collector, into a real Loki. Needs root.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,16 +38,16 @@ fn accesses_are_found_by_path() {
     let stack = Stack::start(None, Ports::Free).unwrap();
     let containerd = Containerd::start(None).unwrap();
     // The second one claims to be ours, by every name that a pod can choose.
-    let specs = [spec("demo", "web-7d4b9", "web"), spec("inotrail", "inotrail-collector-0", "loki")];
-    let pods = specs.map(|spec| (containerd.run(&spec).unwrap(), spec));
+    let containers = [spec("demo", "web-7d4b9", "web"), spec("inotrail", "inotrail-collector-0", "loki")];
+    let containers = containers.map(|spec| (containerd.run(&spec).unwrap(), spec));
     let mut daemon = exporter::run(&containerd, &stack, folder.as_ref(), &["--host"]).unwrap();
 
     for round in 1..=ROUNDS {
-        for (container, _) in &pods {
+        for (container, _) in &containers {
             container.signal("SIGUSR1").unwrap();
         }
         let query = format!(r#"{CONTAINERS} | file_path="{LAST}" | inotrail_file_operation="open""#);
-        wait_for_entries(&stack.loki, &query, started, round * pods.len());
+        wait_for_entries(&stack.loki, &query, started, round * containers.len());
     }
     fs::read("/etc/hostname").unwrap();
     let own = format!(r#"{{service_name=~".+"}} | process_pid="{}" | file_path="/etc/hostname""#, process::id());
@@ -55,7 +55,7 @@ fn accesses_are_found_by_path() {
     daemon.stop();
     let ended = SystemTime::now();
 
-    for (container, spec) in &pods {
+    for (container, spec) in &containers {
         let query = format!(r#"{{k8s_namespace_name="{}"}} | file_path="/etc/passwd""#, spec.namespace);
         let entries = stack.loki.query(&query, started).unwrap();
         assert_eq!(entries.len(), ROUNDS, "{entries:#?}");

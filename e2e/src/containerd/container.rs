@@ -6,6 +6,7 @@ use std::process::Output;
 use anyhow::{Context as _, Result};
 
 use super::Containerd;
+use crate::digest::sha256;
 use crate::image;
 
 /// What to run.
@@ -46,7 +47,7 @@ impl<'a> Container<'a> {
     pub(super) fn start(containerd: &'a Containerd, spec: &Spec) -> Result<Self> {
         let pod_uid =
             fs::read_to_string("/proc/sys/kernel/random/uuid").context("read a random uuid")?.trim().to_owned();
-        let id = image::sha256(&pod_uid);
+        let id = sha256(pod_uid.as_bytes());
         let labels = [
             ("io.cri-containerd.kind", "container"),
             ("io.kubernetes.pod.namespace", &spec.namespace),

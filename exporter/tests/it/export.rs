@@ -12,7 +12,7 @@ use inotrail::metrics::{Dropped, Metrics};
 use inotrail::ship::{self, Queue};
 use inotrail_ebpf::{Header, kind, mask};
 use prost::Message;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::codec::CompressionEncoding::{self, Gzip, Zstd};
 use tonic::{Code, Status};
 use zerocopy::FromZeros;
@@ -85,9 +85,7 @@ impl Bench {
     }
 
     async fn settled(&self) {
-        while settled(&self.metrics) != self.offered {
-            sleep(Duration::from_millis(10)).await;
-        }
+        until("all are settled", || settled(&self.metrics) == self.offered).await;
     }
 
     /// Every record is in one account, and these are the accounts.
@@ -100,6 +98,16 @@ impl Bench {
         }
         assert_eq!(settled(&self.metrics), self.offered);
     }
+}
+
+/// Waits for a condition; where time is paused, that takes none. Fails where it does not come true within an hour.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(3600), met).await.is_ok(), "in vain: {what}");
 }
 
 pub(crate) fn settled(metrics: &Metrics) -> u64 {
@@ -134,9 +142,8 @@ async fn acknowledged() {
 async fn unavailable_for_a_while() {
     let mut bench = bench(|call| if call < 3 { Answer::Refuse(Status::unavailable("queue full")) } else { Answer::Ok });
     bench.offer_three();
-    while bench.collector.calls().is_empty() || bench.metrics.health.export.get() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    until("a first attempt", || bench.metrics.export_retries.get() == 1).await;
+    assert!(!bench.metrics.health.export.get());
     bench.settled().await;
     bench.check(3, &[]);
     assert!(bench.metrics.health.export.get());
@@ -314,9 +321,7 @@ async fn a_receiver_that_is_not_there_fills_the_queue_and_is_waited_for() {
     // Again, after it was there.
     bench.collector.set_up(false);
     bench.offer_three();
-    while bench.metrics.health.export.get() {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until("the failure is seen", || !bench.metrics.health.export.get()).await;
     bench.collector.set_up(true);
     bench.settled().await;
     bench.check(39, &[]);
@@ -370,9 +375,7 @@ async fn a_dropped_queue_is_counted() {
     sleep(Duration::from_secs(1)).await;
     let Bench { queue, metrics, .. } = bench;
     drop(queue);
-    while metrics.dropped(Dropped::Shutdown).get() != 24 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    until("what was left is counted", || metrics.dropped(Dropped::Shutdown).get() == 24).await;
 }
 
 /// Everything at once: whatever happens, the books close, and nothing is delivered that did not arrive.

@@ -1,0 +1,70 @@
+//! What one event costs, ours beside OpenTelemetry's SDK.
+
+pub mod direct;
+pub mod sample;
+pub mod sdk;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// Events of the shorter run: ten batches.
+const EVENTS: u64 = 20_000;
+
+/// Prints instructions per event, from the event to the bytes of a request (not compressed): of the exporter's encoder,
+/// and of the opentelemetry SDK with opentelemetry-proto, given the same events of 50 containers.
+///
+/// Each is run twice under callgrind, with N and with 2N events: the difference has no start-up in it.
+///
+/// # Errors
+/// `valgrind` is missing, or one of the programs cannot be built or run.
+#[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
+pub fn encode() -> Result<()> {
+    let folder = build()?;
+    let direct = per_event(&folder.join("bench-direct"))?;
+    let sdk = per_event(&folder.join("bench-sdk"))?;
+    println!("instructions per event, event to request bytes, {} containers", sample::CONTAINERS);
+    println!("  inotrail           {direct:>8.0}");
+    println!("  opentelemetry SDK  {sdk:>8.0}");
+    println!("  ratio              {:>8.1}", sdk / direct);
+    Ok(())
+}
+
+/// Builds the two programs as they would be released. Returns where they are.
+fn build() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--package", "e2e", "--bin", "bench-direct", "--bin", "bench-sdk"])
+        .current_dir(&root)
+        .status()
+        .context("run cargo")?;
+    ensure!(status.success(), "cargo build: {status}");
+    Ok(env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("release"))
+}
+
+fn per_event(program: &Path) -> Result<f64> {
+    let (once, twice) = (instructions(program, EVENTS)?, instructions(program, 2 * EVENTS)?);
+    Ok((twice.saturating_sub(once)) as f64 / EVENTS as f64)
+}
+
+/// Instructions of one run, by valgrind's `Collected : 123`.
+fn instructions(program: &Path, events: u64) -> Result<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .arg(events.to_string())
+        .output()
+        .context("run valgrind (apt-get install valgrind)")?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let collected = text.lines().filter_map(|line| line.split_once("Collected : ")).next_back();
+    match collected.and_then(|(_, count)| count.trim().parse().ok()) {
+        Some(count) if output.status.success() => Ok(count),
+        _ => bail!("{} under valgrind: {}\n{text}", program.display(), output.status),
+    }
+}
+
+#[cfg(test)]
+mod tests;
