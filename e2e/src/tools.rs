@@ -15,6 +15,7 @@ use clap::ValueEnum as _;
 pub use collector::{collector, lock_collector};
 
 use crate::digest::sha256;
+use crate::interrupt;
 use crate::kernels::cache;
 
 /// Build the servers that tests and the demo run.
@@ -169,6 +170,8 @@ fn cached(
     let lock = File::create(cache.join(format!(".{name}.lock"))).context("create a lock file in the cache")?;
     lock.lock().with_context(|| format!("wait for another build of {name}"))?;
     if !folder.exists() {
+        // So that Ctrl-C, which ends the build, does not leave the scratch folder.
+        interrupt::defer();
         eprintln!("building {name} {version} from its Go modules (about {takes} the first time) ...");
         let started = Instant::now();
         let scratch = tempfile::Builder::new().prefix(".build-").tempdir_in(&cache)?;
