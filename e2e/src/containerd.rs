@@ -43,6 +43,7 @@ impl Containerd {
     /// # Errors
     /// A program cannot be built, containerd does not start, or refuses the image.
     pub fn start(folder: Option<&Path>) -> Result<Self> {
+        ensure!(rustix::process::geteuid().is_root(), "containers need root: run this as root");
         interrupt::defer();
         let (containerd, runc) = (tools::containerd()?, tools::runc()?);
         let folder = Folder::new(folder)?;
