@@ -3,7 +3,7 @@
 # Where rustup and Go's own installer put programs; a shell that was open before does not know.
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint deny tools test demo demo-stack
+.PHONY: help setup build lint deny tools test bench demo demo-stack
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,6 +18,9 @@ demo-stack: setup ## the same with a real Collector and Loki, and what LogQL fin
 
 test: setup lint deny tools ## set up, and run every test
 	cargo test --workspace
+
+bench: setup ## measure: instructions per event, ours and the OpenTelemetry SDK's
+	cargo run -q -p e2e -- bench encode
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release

@@ -14,10 +14,10 @@ linker=0.13.0
 llvm=22
 go=1.26
 
-# The linker: llvm, zstd, zlib. runc: gcc, pkg-config, libseccomp. The containerd client: protoc. Kernels in machines: qemu, cpio.
+# The linker: llvm, zstd, zlib. runc: gcc, pkg-config, libseccomp. The containerd client: protoc. Kernels in machines: qemu, cpio. Benchmarks: valgrind.
 packages="ca-certificates gcc g++ libc6-dev make pkg-config git
   llvm-$llvm-dev libzstd-dev zlib1g-dev libseccomp-dev protobuf-compiler
-  qemu-system-x86 cpio zstd xz-utils util-linux"
+  qemu-system-x86 cpio zstd xz-utils util-linux valgrind"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {

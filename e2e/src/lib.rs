@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod containerd;
 pub mod daemon;
 pub mod demo;
+pub mod digest;
 pub mod exporter;
 pub mod folder;
 pub mod image;

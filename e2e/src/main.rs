@@ -11,6 +11,11 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure against the peers
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Show the accesses of a container as they happen
     Demo(e2e::demo::Args),
     /// Run a Collector and a Loki on loopback until Ctrl-C
@@ -21,8 +26,15 @@ enum Command {
     Vm(e2e::vm::Args),
 }
 
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Instructions per event, from the event to the bytes of a request
+    Encode,
+}
+
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
+        Command::Bench { what: Bench::Encode } => e2e::bench::encode(),
         Command::Demo(args) => args.run(),
         Command::Stack(args) => args.run(),
         Command::Tools(args) => args.run(),

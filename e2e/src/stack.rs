@@ -40,12 +40,12 @@ impl Args {
         println!("OTLP/gRPC  {}", stack.otlp_endpoint);
         println!("OTLP/HTTP  {}", stack.otlp_http_endpoint);
         println!("Loki       {}", stack.loki.url);
-        let mut exporter = format!("inotrail run --endpoint {}", stack.otlp_endpoint);
-        if let Some(cgroup) = stack.cgroup() {
+        let exclude = stack.cgroup().map(|cgroup| {
             println!("cgroup     {}", cgroup.display());
-            exporter += &format!(" --exclude-cgroup {}", cgroup.display());
-        }
-        println!("\nTo send to it: {exporter}\nCtrl-C stops both.");
+            format!(" --exclude-cgroup {}", cgroup.display())
+        });
+        let (endpoint, exclude) = (&stack.otlp_endpoint, exclude.unwrap_or_default());
+        println!("\nTo send to it: inotrail run --endpoint {endpoint}{exclude}\nCtrl-C stops both.");
         interrupt::wait();
         Ok(())
     }

@@ -11,10 +11,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
-use sha2::{Digest as _, Sha256};
 
 pub use collector::{collector, lock_collector};
 
+use crate::digest::sha256;
+use crate::interrupt;
 use crate::kernels::cache;
 
 /// Build the servers that tests and the demo run.
@@ -161,8 +162,7 @@ fn cached(
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let cache = cache()?;
-    let digest: String = Sha256::digest(inputs).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let folder = cache.join(format!("{name}-{version}-{digest}"));
+    let folder = cache.join(format!("{name}-{version}-{:.8}", sha256(inputs.as_bytes())));
     if folder.exists() {
         return Ok(folder.join("bin"));
     }
@@ -170,6 +170,8 @@ fn cached(
     let lock = File::create(cache.join(format!(".{name}.lock"))).context("create a lock file in the cache")?;
     lock.lock().with_context(|| format!("wait for another build of {name}"))?;
     if !folder.exists() {
+        // So that Ctrl-C, which ends the build, does not leave the scratch folder.
+        interrupt::defer();
         eprintln!("building {name} {version} from its Go modules (about {takes} the first time) ...");
         let started = Instant::now();
         let scratch = tempfile::Builder::new().prefix(".build-").tempdir_in(&cache)?;

@@ -21,7 +21,7 @@ use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
 use crate::sensor::report::Report;
 use crate::sensor::{self, Options, Sensor};
-use crate::ship;
+use crate::ship::{self, Queue};
 use crate::sink::Printer;
 
 mod export;
@@ -85,7 +85,7 @@ pub fn run(config: &config::Run) -> Result<(), Error> {
     let export = parts.read(&runtime, config.sensor.drain_interval, export)?;
     metrics.health.sensor.set(false);
     export.finish();
-    runtime.block_on(queue.drain(tokio::time::Instant::now() + SHUTDOWN));
+    runtime.block_on(drain(&queue))?;
     let (events, delivered) = (metrics.emitted.get(), metrics.delivered.get());
     tracing::info!(events, delivered, "stopped: {}", metrics.drops());
     Ok(())
@@ -100,6 +100,7 @@ where
     W: Write + Send + 'static,
 {
     let runtime = runtime()?;
+    let _entered = runtime.enter();
     let parts = Parts::start(&runtime, &config.sensor, &config.scope, config.containerd.as_ref(), metrics)?;
     parts.read(&runtime, config.sensor.drain_interval, printer)
 }
@@ -157,13 +158,24 @@ impl Parts {
         let Self { sensor, tables, mut losses, scans, metrics, host } = self;
         let pipeline = Pipeline::new(sensor.backend(), host, tables, scans, metrics, output);
         // Before the first event is shown: whoever sees one may send a signal.
-        let signals = Signals::new(runtime)?;
+        let signals = Signals::new()?;
         let mut reader = Reader::start(sensor, pipeline, interval)?;
         runtime.block_on(signals.wait(&mut reader, &mut losses));
         let output = reader.stop().ok_or(Error::Panicked);
         losses.update();
         output
     }
+}
+
+/// Sends what waits, or counts it as dropped: at the deadline, or at once when a second signal comes.
+async fn drain(queue: &Queue) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    let start = Instant::now();
+    tokio::select! {
+        () = queue.drain((start + SHUTDOWN).into()) => {}
+        () = signals.any() => queue.drain(start.into()).await,
+    }
+    Ok(())
 }
 
 /// SIGTERM and SIGINT.
@@ -173,9 +185,16 @@ struct Signals {
 }
 
 impl Signals {
-    fn new(runtime: &Runtime) -> io::Result<Self> {
-        let _entered = runtime.enter();
+    /// Must be called inside a tokio runtime.
+    fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     /// Until one comes or the thread ends by itself; meanwhile the kernel's losses are kept up with.
@@ -183,8 +202,7 @@ impl Signals {
         let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                () = self.any() => return,
                 _ = &mut reader.done => return,
                 _ = ticks.tick() => losses.update(),
             }

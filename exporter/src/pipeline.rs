@@ -9,7 +9,7 @@ use crate::container::{CgroupEvents, Container, Containers, Origin, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::{Dropped, Metrics};
 use crate::process::{ProcessScan, ProcessTable};
-use crate::sensor::{Malformed, Record, Sensor};
+use crate::sensor::{Drained, Malformed, Record, Sensor};
 
 mod held;
 
@@ -76,8 +76,8 @@ impl<O: Output> Pipeline<O> {
         Self { stages, held: Held::default() }
     }
 
-    /// Empties the ring into the output. Returns the bytes of the records, or breaks when the output wants no more.
-    pub fn drain(&mut self, sensor: &mut Sensor) -> ControlFlow<(), usize> {
+    /// Takes records from the ring to the output. Breaks when the output wants no more.
+    pub fn drain(&mut self, sensor: &mut Sensor) -> ControlFlow<(), Drained> {
         let Self { stages, held } = self;
         stages.clock.refresh();
         while let Ok(scan) = stages.scans.try_recv() {
@@ -87,11 +87,11 @@ impl<O: Output> Pipeline<O> {
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
         held.release(stages.observed_ns, &snapshot, |event| stages.deliver(event));
-        let bytes = sensor.drain(|record| stages.record(record, &snapshot, held));
+        let drained = sensor.drain(|record| stages.record(record, &snapshot, held));
         drop(snapshot);
         held.remind(stages.observed_ns, |id| stages.cgroups.unknown(id));
         match stages.output.drained(stages.observed_ns) {
-            ControlFlow::Continue(()) if !stages.done => ControlFlow::Continue(bytes),
+            ControlFlow::Continue(()) if !stages.done => ControlFlow::Continue(drained),
             _ => ControlFlow::Break(()),
         }
     }
@@ -132,9 +132,11 @@ impl<O: Output> Stages<O> {
     fn access(&mut self, access: Access<'_>, snapshot: &Snapshot, held: &mut Held) {
         let process = self.processes.get(access.header.tgid, access.header.process_start_ns);
         let executable = process.map_or(&[][..], |process| &process.executable);
+        let time_ns = self.clock.unix(access.header.time_ns);
         let event = |container| Event {
-            time_ns: self.clock.unix(access.header.time_ns),
-            observed_ns: self.observed_ns,
+            time_ns,
+            // The clock is read once per drain; what was written meanwhile is seen when it happens.
+            observed_ns: self.observed_ns.max(time_ns),
             access,
             executable,
             process_start_ns: self.clock.unix(access.header.process_start_ns),

@@ -57,6 +57,21 @@ pub struct Options {
     pub include_self: bool,
 }
 
+/// Records of one [`Sensor::drain`]: a node that writes them faster than they are read must not keep the thread from
+/// looking at anything else.
+pub const DRAIN_MAX: usize = 16_384;
+
+/// What one [`Sensor::drain`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// No record.
+    Nothing,
+    /// All there were.
+    All,
+    /// [`DRAIN_MAX`]: there may be more.
+    Part,
+}
+
 /// Why no sensor runs.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -123,6 +138,8 @@ pub struct Sensor {
     misses: Misses,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
+    /// The exporter's thread group, whose accesses are left out; 0: they are not.
+    own_tgid: u32,
     path: Vec<u8>,
     links: Option<Ebpf>,
 }
@@ -200,12 +217,14 @@ impl Sensor {
             counters: Arc::new(counters),
             misses,
             early: VecDeque::new(),
+            own_tgid: 0,
             path: Vec::with_capacity(STRINGS_LIMIT + 512),
             links: Some(ebpf),
         };
         let tgid = self_test::run(&mut sensor)?;
         scopes.end_self_test(options)?;
-        control.set(Control { self_tgid: if options.include_self { 0 } else { tgid }, default_scope });
+        sensor.own_tgid = if options.include_self { 0 } else { tgid };
+        control.set(Control { self_tgid: sensor.own_tgid, default_scope });
         Ok(sensor)
     }
 
@@ -238,20 +257,26 @@ impl Sensor {
         self.misses.clone()
     }
 
-    /// Gives every record in the ring to `each`, and returns how many bytes they took. Waits for nothing.
+    /// Gives the records in the ring to `each`, [`DRAIN_MAX`] at most. Waits for nothing.
     ///
     /// A record is released after `each` returned. Malformed ones are given as such: they are counted by whoever counts.
-    pub fn drain(&mut self, mut each: impl FnMut(Result<Record<'_>, Malformed>)) -> usize {
-        let mut bytes = 0;
-        while let Some(early) = self.early.pop_front() {
-            bytes += early.len();
-            each(record::parse(&early, &mut self.path));
+    pub fn drain(&mut self, mut each: impl FnMut(Result<Record<'_>, Malformed>)) -> Drained {
+        let own = self.own_tgid;
+        let mut give = |item: &[u8], path: &mut Vec<u8>| match record::parse(item, path) {
+            // The kernel's filter knows us only since the self-test.
+            Ok(Record::Access(access) | Record::Exec(access)) if access.header.tgid == own => {}
+            record => each(record),
+        };
+        for taken in 0..DRAIN_MAX {
+            if let Some(early) = self.early.pop_front() {
+                give(&early, &mut self.path);
+            } else if let Some(item) = self.ring.next() {
+                give(&item, &mut self.path);
+            } else {
+                return if taken == 0 { Drained::Nothing } else { Drained::All };
+            }
         }
-        while let Some(item) = self.ring.next() {
-            bytes += item.len();
-            each(record::parse(&item, &mut self.path));
-        }
-        bytes
+        Drained::Part
     }
 }
 

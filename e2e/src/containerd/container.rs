@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Output;
 
 use anyhow::{Context as _, Result};
-use sha2::{Digest as _, Sha256};
 
 use super::Containerd;
+use crate::digest::sha256;
 use crate::image;
 
 /// What to run.
@@ -47,7 +47,7 @@ impl<'a> Container<'a> {
     pub(super) fn start(containerd: &'a Containerd, spec: &Spec) -> Result<Self> {
         let pod_uid =
             fs::read_to_string("/proc/sys/kernel/random/uuid").context("read a random uuid")?.trim().to_owned();
-        let id: String = Sha256::digest(&pod_uid).iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = sha256(pod_uid.as_bytes());
         let labels = [
             ("io.cri-containerd.kind", "container"),
             ("io.kubernetes.pod.namespace", &spec.namespace),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::pipeline::{Output, Pipeline};
-use crate::sensor::Sensor;
+use crate::sensor::{Drained, Sensor};
 
 /// An empty ring is looked at this much less often.
 const IDLE_FACTOR: u32 = 10;
@@ -52,12 +52,13 @@ fn read<O: Output>(sensor: &mut Sensor, pipeline: &mut Pipeline<O>, interval: Du
     while !stop.load(Ordering::Relaxed) {
         match pipeline.drain(sensor) {
             ControlFlow::Break(()) => return,
-            ControlFlow::Continue(0) => wait = (wait * 2).min(interval * IDLE_FACTOR),
-            ControlFlow::Continue(_) => wait = interval,
+            ControlFlow::Continue(Drained::Part) => continue,
+            ControlFlow::Continue(Drained::All) => wait = interval,
+            ControlFlow::Continue(Drained::Nothing) => wait = (wait * 2).min(interval * IDLE_FACTOR),
         }
         thread::park_timeout(wait);
     }
     sensor.detach();
-    // Whether the sink wants more does not matter here: this is the last of it.
-    let _last = pipeline.drain(sensor);
+    // Detached: what is there is all that will be.
+    while pipeline.drain(sensor) == ControlFlow::Continue(Drained::Part) {}
 }

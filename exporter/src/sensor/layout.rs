@@ -57,8 +57,12 @@ mod registers {
 /// A member that every backend needs is missing. What only one backend needs is left [`ABSENT`] and told in [`Features`].
 pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(Layout, Features), Missing> {
     let mut layout = Layout::ABSENT;
-    for (field, structure, member) in required(&mut layout) {
-        *field = offset(btf, structure, member).ok_or_else(|| Missing { structure, member: member.to_owned() })?;
+    let missing = |structure, member: &str| Missing { structure, member: member.to_owned() };
+    for (field, structure, member) in of_tasks(&mut layout) {
+        *field = offset(btf, structure, member).ok_or_else(|| missing(structure, member))?;
+    }
+    for (field, structure, member) in of_files(&mut layout) {
+        *field = offset(btf, structure, member).ok_or_else(|| missing(structure, member))?;
     }
     for (field, structure, member) in optional(&mut layout) {
         *field = offset(btf, structure, member).unwrap_or(ABSENT);
@@ -67,7 +71,7 @@ pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(L
     layout.kernfs_node_parent = ["parent", "__parent"]
         .iter()
         .find_map(|member| btf.offset("kernfs_node", member))
-        .ok_or_else(|| Missing { structure: "kernfs_node", member: "parent".to_owned() })?;
+        .ok_or_else(|| missing("kernfs_node", "parent"))?;
     layout.hierarchy_id = hierarchy;
     layout.css_set_subsys = subsystem(btf, controller)?;
     let features = features(btf, &layout);
@@ -112,7 +116,7 @@ fn offset(btf: &Btf, structure: &str, member: &str) -> Option<u32> {
 
 type Field<'a> = (&'a mut u32, &'static str, &'static str);
 
-fn required(layout: &mut Layout) -> [Field<'_>; 55] {
+fn of_tasks(layout: &mut Layout) -> [Field<'_>; 27] {
     [
         (&mut layout.task_files, "task_struct", "files"),
         (&mut layout.task_fs, "task_struct", "fs"),
@@ -128,6 +132,24 @@ fn required(layout: &mut Layout) -> [Field<'_>; 55] {
         (&mut layout.task_signal, "task_struct", "signal"),
         (&mut layout.signal_live, "signal_struct", "live"),
         (&mut layout.task_compat, "task_struct", registers::COMPAT),
+        (&mut layout.mm_exe_file, "mm_struct", "exe_file"),
+        (&mut layout.mm_arg_start, "mm_struct", "arg_start"),
+        (&mut layout.mm_arg_end, "mm_struct", "arg_end"),
+        (&mut layout.bprm_filename, "linux_binprm", "filename"),
+        (&mut layout.cred_uid, "cred", "uid"),
+        (&mut layout.cred_euid, "cred", "euid"),
+        (&mut layout.cred_gid, "cred", "gid"),
+        (&mut layout.css_cgroup, "cgroup_subsys_state", "cgroup"),
+        (&mut layout.cgroup_kn, "cgroup", "kn"),
+        (&mut layout.cgroup_root, "cgroup", "root"),
+        (&mut layout.cgroup_level, "cgroup", "level"),
+        (&mut layout.kernfs_node_id, "kernfs_node", "id"),
+        (&mut layout.cgroup_root_hierarchy_id, "cgroup_root", "hierarchy_id"),
+    ]
+}
+
+fn of_files(layout: &mut Layout) -> [Field<'_>; 28] {
+    [
         (&mut layout.path_mnt, "path", "mnt"),
         (&mut layout.path_dentry, "path", "dentry"),
         (&mut layout.dentry_inode, "dentry", "d_inode"),
@@ -156,19 +178,6 @@ fn required(layout: &mut Layout) -> [Field<'_>; 55] {
         (&mut layout.file_mode, "file", "f_mode"),
         (&mut layout.fs_pwd, "fs_struct", "pwd"),
         (&mut layout.fs_root, "fs_struct", "root"),
-        (&mut layout.mm_exe_file, "mm_struct", "exe_file"),
-        (&mut layout.mm_arg_start, "mm_struct", "arg_start"),
-        (&mut layout.mm_arg_end, "mm_struct", "arg_end"),
-        (&mut layout.bprm_filename, "linux_binprm", "filename"),
-        (&mut layout.cred_uid, "cred", "uid"),
-        (&mut layout.cred_euid, "cred", "euid"),
-        (&mut layout.cred_gid, "cred", "gid"),
-        (&mut layout.css_cgroup, "cgroup_subsys_state", "cgroup"),
-        (&mut layout.cgroup_kn, "cgroup", "kn"),
-        (&mut layout.cgroup_root, "cgroup", "root"),
-        (&mut layout.cgroup_level, "cgroup", "level"),
-        (&mut layout.kernfs_node_id, "kernfs_node", "id"),
-        (&mut layout.cgroup_root_hierarchy_id, "cgroup_root", "hierarchy_id"),
     ]
 }
 

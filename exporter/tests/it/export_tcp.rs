@@ -15,8 +15,8 @@ use tonic::codec::CompressionEncoding::Zstd;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-use super::export::{config, request, settled};
 use super::fakes::collector::{Answer, Collector};
+use super::requests::{config, request, settled};
 
 /// Waits for a condition, and fails where it does not come true.
 async fn wait(what: &str, condition: impl Fn() -> bool) {

@@ -8,4 +8,5 @@ mod export_tcp;
 mod fakes;
 mod oracle;
 mod readme;
+mod requests;
 mod trace;
