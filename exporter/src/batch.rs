@@ -97,7 +97,7 @@ impl Batch {
         }
     }
 
-    /// Adds an event, and returns the request if that made it full. `now_ns` is of any clock that does not go back.
+    /// Adds an event, and returns the request if that made it full. `now_ns` is of any one clock.
     #[must_use = "a full batch is a request to be sent"]
     pub fn push(&mut self, event: &Event<'_>, now_ns: u64) -> Option<Request> {
         if self.records.is_empty() {
@@ -110,11 +110,12 @@ impl Batch {
         if full { self.take() } else { None }
     }
 
-    /// Whether the first event has waited for long enough: time to [`Self::take`].
+    /// Whether the first event has waited for long enough, or for nobody knows how long because the clock went back: time
+    /// to [`Self::take`].
     #[must_use]
     pub fn due(&self, now_ns: u64) -> bool {
         let age = u64::try_from(self.limits.age.as_nanos()).unwrap_or(u64::MAX);
-        !self.records.is_empty() && now_ns.saturating_sub(self.since_ns) >= age
+        !self.records.is_empty() && now_ns.checked_sub(self.since_ns).is_none_or(|waited| waited >= age)
     }
 
     /// The request of all events since the last one; nothing if there were none.
