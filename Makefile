@@ -16,7 +16,9 @@ demo-stack: setup ## the same with a real Collector and Loki, and what LogQL fin
 	cargo build --workspace
 	cargo run -q -p e2e -- demo --stack
 
-test: setup lint deny tools ## set up, and run every test
+test: setup lint deny ## set up, and run every test
+	cargo test --workspace --no-run
+	$(or $(CARGO_TARGET_DIR),target)/debug/e2e tools
 	cargo test --workspace
 
 bench: setup ## measure: instructions per event, ours and the OpenTelemetry SDK's
