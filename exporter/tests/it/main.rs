@@ -6,6 +6,7 @@ mod encode;
 mod export;
 mod export_tcp;
 mod fakes;
+mod layers;
 mod oracle;
 mod readme;
 mod requests;
