@@ -8,6 +8,8 @@ use rustix::time::{ClockId, clock_gettime};
 pub struct Clock {
     /// Unix time of boot, nanoseconds.
     boot_ns: u64,
+    /// The same as first measured.
+    first_boot_ns: u64,
     measured_ns: u64,
 }
 
@@ -19,13 +21,14 @@ impl Clock {
     #[must_use]
     pub fn now() -> Self {
         let boottime = nanoseconds(ClockId::Boottime);
-        Self { boot_ns: unix_now().saturating_sub(boottime), measured_ns: boottime }
+        let boot_ns = unix_now().saturating_sub(boottime);
+        Self { boot_ns, first_boot_ns: boot_ns, measured_ns: boottime }
     }
 
     /// Measures again if the last time is long ago.
     pub fn refresh(&mut self) {
         if nanoseconds(ClockId::Boottime).saturating_sub(self.measured_ns) >= REFRESH_NS {
-            *self = Self::now();
+            *self = Self { first_boot_ns: self.first_boot_ns, ..Self::now() };
         }
     }
 
@@ -33,6 +36,13 @@ impl Clock {
     #[must_use]
     pub const fn unix(&self, boottime_ns: u64) -> u64 {
         if boottime_ns == 0 { 0 } else { self.boot_ns + boottime_ns }
+    }
+
+    /// When a process started, as [`Self::unix`] of the first measurement: with its id it names the process, so it must
+    /// read the same in every event, whatever the calendar does meanwhile.
+    #[must_use]
+    pub const fn process_start(&self, boottime_ns: u64) -> u64 {
+        if boottime_ns == 0 { 0 } else { self.first_boot_ns + boottime_ns }
     }
 }
 
@@ -56,6 +66,15 @@ mod tests {
         let clock = Clock::now();
         let unix = clock.unix(nanoseconds(ClockId::Boottime));
         assert!(unix.abs_diff(unix_now()) < 1_000_000_000, "{unix}");
-        assert_eq!(clock.unix(0), 0);
+        assert_eq!((clock.unix(0), clock.process_start(0)), (0, 0));
+    }
+
+    #[test]
+    fn a_process_start_never_moves() {
+        let first = Clock::now();
+        let mut clock = Clock { boot_ns: 5, measured_ns: 0, ..first };
+        clock.refresh();
+        assert_ne!(clock.boot_ns, 5, "measured again");
+        assert_eq!(clock.process_start(7), first.process_start(7));
     }
 }

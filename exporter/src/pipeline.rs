@@ -139,7 +139,7 @@ impl<O: Output> Stages<O> {
             observed_ns: self.observed_ns.max(time_ns),
             access,
             executable,
-            process_start_ns: self.clock.unix(access.header.process_start_ns),
+            process_start_ns: self.clock.process_start(access.header.process_start_ns),
             container,
             backend: self.backend,
             sequence: 0,
