@@ -10,7 +10,8 @@ pub struct Clock {
     boot_ns: u64,
     /// The same as first measured.
     first_boot_ns: u64,
-    measured_ns: u64,
+    /// `CLOCK_BOOTTIME` of the last measurement, nanoseconds.
+    measured_at: u64,
 }
 
 /// A step of the calendar shows in events after this time at most.
@@ -22,12 +23,12 @@ impl Clock {
     pub fn now() -> Self {
         let boottime = nanoseconds(ClockId::Boottime);
         let boot_ns = unix_now().saturating_sub(boottime);
-        Self { boot_ns, first_boot_ns: boot_ns, measured_ns: boottime }
+        Self { boot_ns, first_boot_ns: boot_ns, measured_at: boottime }
     }
 
     /// Measures again if the last time is long ago.
     pub fn refresh(&mut self) {
-        if nanoseconds(ClockId::Boottime).saturating_sub(self.measured_ns) >= REFRESH_NS {
+        if nanoseconds(ClockId::Boottime).saturating_sub(self.measured_at) >= REFRESH_NS {
             *self = Self { first_boot_ns: self.first_boot_ns, ..Self::now() };
         }
     }
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_process_start_never_moves() {
         let first = Clock::now();
-        let mut clock = Clock { boot_ns: 5, measured_ns: 0, ..first };
+        let mut clock = Clock { boot_ns: 5, measured_at: 0, ..first };
         clock.refresh();
         assert_ne!(clock.boot_ns, 5, "measured again");
         assert_eq!(clock.process_start(7), first.process_start(7));
