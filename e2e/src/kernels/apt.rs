@@ -13,7 +13,6 @@ use super::numbers;
 /// Keyrings that Debian's own packages install, one of which signs the archive.
 const KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
-const FALLBACK: &str = "http://deb.debian.org/debian";
 
 /// One suite of the archive for one architecture.
 pub(super) struct Archive {
@@ -28,7 +27,8 @@ impl Archive {
         }
         let keyring = KEYRINGS.into_iter().find(|path| Path::new(path).is_file());
         let keyring = keyring.context("no key of Debian's archive: install debian-archive-keyring")?;
-        fs::write(root.join("sources.list"), format!("deb [signed-by={keyring}] {} {suite} main\n", mirror()))?;
+        let mirror = mirror().context("apt's sources name no mirror of Debian: add one to /etc/apt/sources.list")?;
+        fs::write(root.join("sources.list"), format!("deb [signed-by={keyring}] {mirror} {suite} main\n"))?;
         fs::write(root.join("status"), "")?;
         let root = root.display();
         let options = [
@@ -90,11 +90,11 @@ impl Archive {
 }
 
 /// The mirror of Debian that this machine's own sources name.
-fn mirror() -> String {
+fn mirror() -> Option<String> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     files.extend(fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path()));
     let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
-    texts.into_iter().find_map(|text| mirror_in(&text)).unwrap_or_else(|| FALLBACK.to_owned())
+    texts.into_iter().find_map(|text| mirror_in(&text))
 }
 
 /// The first address in a list of sources (either format) whose path is `debian`.
