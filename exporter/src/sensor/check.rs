@@ -57,8 +57,10 @@ fn try_one(backend: Backend, options: &Options, kernel: &Kernel) -> (bool, Backe
     let row = |loads, attaches, reason| BackendReport { backend, loads, attaches, reason };
     let failure = match Sensor::attach(backend, options) {
         Ok(Ok(_)) => {
-            let reason = degraded(backend, kernel).map(|why| format!("degraded: {why}"));
-            return (true, row(true, true, reason.unwrap_or_default()));
+            let degraded = degraded(backend, kernel).map(|why| format!("degraded: {why}"));
+            let cost =
+                (backend == Backend::RawTracepoint).then(|| "every system call on the node pays for it".to_owned());
+            return (true, row(true, true, [degraded, cost].into_iter().flatten().collect::<Vec<_>>().join("; ")));
         }
         Ok(Err(failure)) => failure,
         Err(error) => return (false, row(false, false, error.to_string())),

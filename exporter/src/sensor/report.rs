@@ -40,7 +40,7 @@ pub struct BackendReport {
     pub loads: bool,
     /// Its programs could be attached.
     pub attaches: bool,
-    /// Why not, or what is degraded; empty when all is well.
+    /// Why not, or what is degraded or costly; empty when there is nothing to say.
     pub reason: String,
 }
 
