@@ -102,6 +102,8 @@ where
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let parts = Parts::start(&runtime, &config.sensor, &config.scope, config.containerd.as_ref(), metrics)?;
+    // Loading takes a moment, and a quiet node shows nothing: say when it counts.
+    let _closed = writeln!(io::stderr(), "inotrail: watching by {}", parts.sensor.backend().as_str());
     parts.read(&runtime, config.sensor.drain_interval, printer)
 }
 

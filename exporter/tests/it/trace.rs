@@ -117,7 +117,7 @@ fn a_reader_that_goes_ends_it_without_an_error() {
     drop(out);
     let (status, errors) = end(child);
     assert_eq!(status.code(), Some(0), "{errors}");
-    assert!(shown(&errors) > 0 && errors.lines().count() == 1, "{errors}");
+    assert!(shown(&errors) > 0 && errors.lines().count() == 2, "{errors}");
 }
 
 #[test]
