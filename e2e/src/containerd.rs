@@ -77,6 +77,12 @@ impl Containerd {
         self.cgroup.path()
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.daemon.pid()
+    }
+
     /// Starts a container; returns as soon as its process runs.
     ///
     /// # Errors

@@ -24,12 +24,19 @@ pub fn binary() -> Result<PathBuf> {
     candidates.find(|path| path.is_file()).context("inotrail is not built: run `cargo build --workspace`")
 }
 
+/// A running `inotrail run`.
+pub struct Exporter {
+    /// Its process; the log is `folder/exporter.log`.
+    pub daemon: Daemon,
+    listen: String,
+}
+
 /// Starts `inotrail run` with names from one containerd and a stack's Collector, which it must not report, and with
-/// further `arguments`; returns when it is ready. Its log is `folder/exporter.log`.
+/// further `arguments`; returns when it is ready.
 ///
 /// # Errors
 /// It is not built, or not ready in time.
-pub fn run(containerd: &Containerd, stack: &Stack, folder: &Path, arguments: &[&str]) -> Result<Daemon> {
+pub fn run(containerd: &Containerd, stack: &Stack, folder: &Path, arguments: &[&str]) -> Result<Exporter> {
     // Free at least now.
     let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let mut command = Command::new(binary()?);
@@ -38,7 +45,30 @@ pub fn run(containerd: &Containerd, stack: &Stack, folder: &Path, arguments: &[&
     if let Some(cgroup) = stack.cgroup() {
         command.arg("--exclude-cgroup").arg(cgroup);
     }
-    let mut exporter = Daemon::start("exporter", &mut command, folder, None)?;
-    exporter.wait_ready(READY, || ureq::get(format!("http://{listen}/readyz")).call().is_ok())?;
+    let daemon = Daemon::start("exporter", &mut command, folder, None)?;
+    let mut exporter = Exporter { daemon, listen };
+    let url = format!("http://{}/readyz", exporter.listen);
+    exporter.daemon.wait_ready(READY, || ureq::get(&url).call().is_ok())?;
     Ok(exporter)
+}
+
+impl Exporter {
+    /// What a path of its administration server says, whatever the status.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn ask(&self, path: &str) -> Result<String> {
+        let request = ureq::get(format!("http://{}{path}", self.listen)).config().http_status_as_error(false).build();
+        Ok(request.call()?.body_mut().read_to_string()?)
+    }
+
+    /// The value of one of its metrics, all labels added up.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn metric(&self, name: &str) -> Result<u64> {
+        let text = self.ask("/metrics")?;
+        let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        Ok(values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+    }
 }

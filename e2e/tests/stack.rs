@@ -40,7 +40,7 @@ fn accesses_are_found_by_path() {
     // The second one claims to be ours, by every name that a pod can choose.
     let containers = [spec("demo", "web-7d4b9", "web"), spec("inotrail", "inotrail-collector-0", "loki")];
     let containers = containers.map(|spec| (containerd.run(&spec).unwrap(), spec));
-    let mut daemon = exporter::run(&containerd, &stack, folder.as_ref(), &["--host"]).unwrap();
+    let mut exporter = exporter::run(&containerd, &stack, folder.as_ref(), &["--host"]).unwrap();
 
     for round in 1..=ROUNDS {
         for (container, _) in &containers {
@@ -52,7 +52,7 @@ fn accesses_are_found_by_path() {
     fs::read("/etc/hostname").unwrap();
     let own = format!(r#"{{service_name=~".+"}} | process_pid="{}" | file_path="/etc/hostname""#, process::id());
     wait_for_entries(&stack.loki, &own, started, 1);
-    daemon.stop();
+    exporter.daemon.stop();
     let ended = SystemTime::now();
 
     for (container, spec) in &containers {
@@ -64,7 +64,7 @@ fn accesses_are_found_by_path() {
         }
         assert_sequence(&stack.loki, container, started, ended);
     }
-    assert_nothing_of_ours(&stack, daemon.pid(), started);
+    assert_nothing_of_ours(&stack, exporter.daemon.pid(), started);
 }
 
 fn wait_for_entries(loki: &Loki, query: &str, started: SystemTime, count: usize) {
