@@ -14,6 +14,7 @@ use zerocopy::IntoBytes as _;
 pub mod backend;
 pub mod btf;
 mod check;
+mod error;
 pub mod kernel;
 pub mod layout;
 mod memory;
@@ -24,6 +25,7 @@ mod scopes;
 mod self_test;
 
 pub use check::check;
+pub use error::{Attempt, AttemptError, Error};
 pub use memory::CounterMap;
 pub use misses::Misses;
 pub use record::{Malformed, Record};
@@ -70,63 +72,6 @@ pub enum Drained {
     All,
     /// [`DRAIN_MAX`]: there may be more.
     Part,
-}
-
-/// Why no sensor runs.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No usable type information.
-    #[error(transparent)]
-    Btf(#[from] btf::Error),
-    /// The kernel's layout is not known.
-    #[error(transparent)]
-    Layout(#[from] layout::Missing),
-    /// A configured cgroup does not exist.
-    #[error(transparent)]
-    Scope(#[from] scopes::Error),
-    /// This process may not load eBPF programs.
-    #[error("missing {}: run as root, or give the container these capabilities", .0.join(" and "))]
-    Capability(Vec<&'static str>),
-    /// No backend works here.
-    #[error("no backend works on this kernel ({}); `inotrail check` tells more", reasons(.0))]
-    NoBackend(Vec<Attempt>),
-}
-
-fn reasons(attempts: &[Attempt]) -> String {
-    let reason = |attempt: &Attempt| {
-        format!(
-            "{}: {}",
-            attempt.backend.as_str(),
-            attempt.failure.as_ref().map_or_else(String::new, ToString::to_string)
-        )
-    };
-    attempts.iter().map(reason).collect::<Vec<_>>().join("; ")
-}
-
-/// What came of trying one backend.
-#[derive(Debug)]
-pub struct Attempt {
-    /// The backend.
-    pub backend: Backend,
-    /// Why it does not run; nothing where it does.
-    pub failure: Option<AttemptError>,
-}
-
-/// Why a backend that was tried does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum AttemptError {
-    /// A program was refused.
-    #[error(transparent)]
-    Program(#[from] backend::Error),
-    /// The maps could not be made.
-    #[error("cannot make the maps: {0}")]
-    Maps(String),
-    /// The filter could not be set.
-    #[error(transparent)]
-    Scope(#[from] scopes::Error),
-    /// It attached and did not report the sentinel exactly once.
-    #[error(transparent)]
-    SelfTest(#[from] self_test::Failure),
 }
 
 /// Attached programs and the ring they write to. Dropping it detaches them.
@@ -297,3 +242,6 @@ fn get<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a aya::maps::Map, AttemptErro
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, AttemptError> {
     ebpf.take_map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
 }
+
+#[cfg(test)]
+mod tests;
