@@ -1,6 +1,7 @@
 //! The golden list: file accesses, and what the sensor must tell about each of them. One list for every backend, run
 //! natively and in test machines.
 
+mod calls;
 mod mounts;
 mod opens;
 mod paths;

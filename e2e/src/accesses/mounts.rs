@@ -11,7 +11,7 @@ use rustix::{
 
 use super::{
     Case, Expected,
-    opens::{one_file, open, refused},
+    calls::{one_file, open, refused},
 };
 
 /// `merged` of `lower`, which has `a/file`, and `upper`, which has `a/upper`.

@@ -1,8 +1,8 @@
 //! Every way to open a file, and every mode.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use inotrail::event::AccessMode::{Read, ReadWrite, Write};
 use inotrail_ebpf::flags;
 use rustix::{
@@ -10,28 +10,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Case, Expected, program};
-
-/// Opens and closes a file by its absolute path.
-pub(super) fn open(path: impl AsRef<Path>, flags: OFlags) -> Result<()> {
-    rustix::fs::open(path.as_ref(), flags, Mode::from_raw_mode(0o600))?;
-    Ok(())
-}
-
-/// Tries to, and must fail with this error.
-pub(super) fn refused(path: impl AsRef<Path>, flags: OFlags, errno: Errno) -> Result<()> {
-    match rustix::fs::open(path.as_ref(), flags, Mode::from_raw_mode(0o600)) {
-        Ok(_) => bail!("the open was not refused"),
-        Err(error) => ensure!(error == errno, "refused with {error}, and not {errno}"),
-    }
-    Ok(())
-}
-
-/// Makes the one file that most cases need.
-pub(super) fn one_file(folder: &Path) -> Result<()> {
-    fs::write(folder.join("file"), "content")?;
-    Ok(())
-}
+use super::{
+    Case, Expected,
+    calls::{execute, one_file, open, refused},
+    program,
+};
 
 /// A program that makes a system call of this number on the file.
 const fn call(
@@ -39,7 +22,7 @@ const fn call(
     setup: fn(&Path) -> Result<()>,
     expected: fn(&super::Place) -> Vec<Expected>,
 ) -> Case {
-    Case { name, setup, access: |folder| super::processes::execute(folder.join("program")), expected }
+    Case { name, setup, access: |folder| execute(folder.join("program")), expected }
 }
 
 pub(super) const CASES: &[Case] = &[

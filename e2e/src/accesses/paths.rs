@@ -21,7 +21,7 @@ use rustix::{
 
 use super::{
     Case, Expected, Place,
-    opens::{one_file, open, refused},
+    calls::{one_file, open, refused},
 };
 
 /// Longest path that a system call takes, NUL included (`PATH_MAX`).

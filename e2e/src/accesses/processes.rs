@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use inotrail::event::AccessMode::{Read, Write};
 use inotrail_ebpf::flags;
 use rustix::{
@@ -23,7 +23,7 @@ use rustix::{
 
 use super::{
     Case, Expected,
-    opens::{one_file, open, refused},
+    calls::{execute, one_file, open, refused},
     program,
 };
 
@@ -33,12 +33,6 @@ const ARGUMENTS: [&str; 3] = ["\u{e9}", "", "two\nlines"];
 const DESCRIPTOR: i32 = 100;
 /// Any user but root.
 const USER: u32 = 1000;
-
-/// Becomes the program.
-pub(super) fn execute(path: impl AsRef<Path>) -> Result<()> {
-    let error = Command::new(path.as_ref()).exec();
-    Err(error).with_context(|| format!("execute {}", path.as_ref().display()))
-}
 
 /// Tries to, and must fail with this error.
 fn not_executed(path: &Path, errno: Errno) -> Result<()> {
