@@ -39,6 +39,8 @@ struct Books {
     gaps: u64,
     /// Numbers that came twice, or late.
     backwards: u64,
+    /// Ends of processes: there is one process, and it has threads.
+    exits: u64,
     /// Calls that the kernel skipped, where it counts them.
     misses: Option<u64>,
     /// Last number of each (program, CPU).
@@ -68,13 +70,15 @@ fn run(
     let mut watch = Watch::start(backend, reader.ring_bytes)?;
     let mut books = Books::default();
     let mut wrong = None;
-    let mut take = |record: &Record<'_>| {
-        if let Record::Access(access) = record {
+    let mut take = |record: &Record<'_>| match record {
+        Record::Access(access) => {
             books.see(access.header);
             if let Err(error) = each(record) {
                 wrong.get_or_insert(error);
             }
         }
+        Record::Exit(_) => books.exits += 1,
+        _ => {}
     };
     let start = Instant::now();
     let mut child = spawn(guest, arguments, &watch.procs())?;
@@ -92,6 +96,8 @@ fn run(
     }
     let hook = if backend == Backend::RawTracepoint { program::SYS_EXIT } else { program::INODE_PERMISSION };
     books.ring_full = watch.ring_full(hook);
+    books.exits += watch.ring_full(program::PROCESS_EXIT);
+    ensure!(books.exits == 1, "the guest's end was reported {} times", books.exits);
     books.misses = watch.misses();
     books.took = start.elapsed();
     Ok(books)
