@@ -39,8 +39,9 @@ struct Books {
     gaps: u64,
     /// Numbers that came twice, or late.
     backwards: u64,
-    /// Ends of processes: there is one process, and it has threads.
-    exits: u64,
+    /// When the end of the guest, which has threads, was first reported.
+    exit_ns: Option<u64>,
+    last_access_ns: u64,
     /// Calls that the kernel skipped, where it counts them.
     misses: Option<u64>,
     /// Last number of each (program, CPU).
@@ -51,6 +52,7 @@ struct Books {
 impl Books {
     fn see(&mut self, header: &Header) {
         self.events += 1;
+        self.last_access_ns = self.last_access_ns.max(header.time_ns);
         let sequence = header.sequence;
         if let Some(last) = self.last.insert((header.program, header.cpu), sequence) {
             self.backwards += u64::from(sequence <= last);
@@ -77,7 +79,7 @@ fn run(
                 wrong.get_or_insert(error);
             }
         }
-        Record::Exit(_) => books.exits += 1,
+        Record::Exit(header) => books.exit_ns = books.exit_ns.or(Some(header.time_ns)),
         _ => {}
     };
     let start = Instant::now();
@@ -96,8 +98,10 @@ fn run(
     }
     let hook = if backend == Backend::RawTracepoint { program::SYS_EXIT } else { program::INODE_PERMISSION };
     books.ring_full = watch.ring_full(hook);
-    books.exits += watch.ring_full(program::PROCESS_EXIT);
-    ensure!(books.exits == 1, "the guest's end was reported {} times", books.exits);
+    match books.exit_ns {
+        Some(exit_ns) => ensure!(exit_ns > books.last_access_ns, "the guest's end was reported before its last access"),
+        None => ensure!(watch.ring_full(program::PROCESS_EXIT) > 0, "the guest's end was not reported"),
+    }
     books.misses = watch.misses();
     books.took = start.elapsed();
     Ok(books)

@@ -83,7 +83,8 @@ pub mod kind {
     pub const EXEC: u32 = 2;
     /// A new process (never a thread): `tgid`, `tid`, `process_start_ns` are the child's, `ppid` the parent's `tgid`.
     pub const FORK: u32 = 3;
-    /// The last thread of a process ended: `result` holds that thread's exit code as the kernel stores it.
+    /// All threads of a process have ended or are on their way out: it makes no access any more. Comes more than once
+    /// when its last threads end at the same moment. `result` holds a thread's exit code as the kernel stores it.
     pub const EXIT: u32 = 4;
     /// A cgroup was made: `cgroup_id`, `inode` (level), `device` (hierarchy), `requested` (path).
     pub const CGROUP_MKDIR: u32 = 5;

@@ -78,7 +78,7 @@ pub(crate) fn process_fork(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `(task)`; since 6.16 with a second argument that says what `live` says here: this was the group's last thread.
+/// `(task)`. `live` is counted down before this hook, so of two threads that end at once both may find it 0.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub(crate) fn process_exit(ctx: RawTracePointContext) -> i32 {
     let task: u64 = ctx.arg(0);
