@@ -30,6 +30,8 @@ layout! {
     task_mm,
     /// `task_struct.real_cred`
     task_real_cred,
+    /// `task_struct.cred`: what the task acts with, which a file system may override.
+    task_cred,
     /// `task_struct.real_parent`
     task_real_parent,
     /// `task_struct.group_leader`

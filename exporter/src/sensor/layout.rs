@@ -183,7 +183,7 @@ fn of_files(layout: &mut Layout) -> [Field<'_>; 28] {
     ]
 }
 
-fn optional(layout: &mut Layout) -> [Field<'_>; 20] {
+fn optional(layout: &mut Layout) -> [Field<'_>; 21] {
     let [number, argument0, argument1, argument2, compat0, compat1, compat2] = registers::NAMES;
     [
         (&mut layout.regs_number, "pt_regs", number),
@@ -201,6 +201,7 @@ fn optional(layout: &mut Layout) -> [Field<'_>; 20] {
         (&mut layout.mountpoint_dentry, "mountpoint", "m_dentry"),
         (&mut layout.namespace_root, "mnt_namespace", "root"),
         (&mut layout.namespace_inum, "mnt_namespace", "ns.inum"),
+        (&mut layout.task_cred, "task_struct", "cred"),
         (&mut layout.inode_dentries, "inode", "i_dentry"),
         (&mut layout.io_opcode, "io_kiocb", "opcode"),
         (&mut layout.io_cmd, "io_kiocb", "cmd"),
@@ -226,7 +227,7 @@ mod tests {
         assert_ne!(layout.regs_number, ABSENT);
         let walk = [layout.mount_point, layout.mountpoint_dentry, layout.namespace_root, layout.namespace_inum];
         assert!(!walk.contains(&ABSENT), "{layout:?}");
-        assert!(![layout.dentry_alias, layout.inode_dentries].contains(&ABSENT), "{layout:?}");
+        assert!(![layout.dentry_alias, layout.inode_dentries, layout.task_cred].contains(&ABSENT), "{layout:?}");
         assert_eq!(resolve(&btf, None, 0).unwrap().0.css_set_subsys, ABSENT);
     }
 }
