@@ -9,19 +9,20 @@ use aya_ebpf::programs::{FExitContext, ProbeContext};
 use inotrail_ebpf::{ABSENT, RESULT_UNKNOWN, flags, kind, mask, program};
 
 use super::kernel::{at, read};
-use super::record::{begin, count, current, emit, requested_from_kernel};
+use super::record::{begin, count, current, emit_access, requested_from_kernel};
 use super::scope::{cgroup_id, keeps};
+use super::turn::yields;
 use super::walk::walk;
 
 #[inline(always)]
-fn permission(inode: u64, asked: u32, result: i32) {
+fn permission(program: u32, inode: u64, asked: u32, result: i32) {
     if asked & mask::OPEN == 0 {
         return;
     }
     let task = current();
     let cgroup = cgroup_id(task);
     if !keeps(cgroup, read(task, at!(task_tgid))) {
-        count(program::INODE_PERMISSION, |counters| &mut counters.ignored);
+        count(program, |counters| &mut counters.ignored);
         return;
     }
     let nameidata: u64 = read(task, at!(task_nameidata));
@@ -30,10 +31,13 @@ fn permission(inode: u64, asked: u32, result: i32) {
     let is_found = read::<u64>(found, at!(dentry_inode)) == inode;
     let dentry = if is_found { found } else { nameless(task, asked, inode, found) };
     if nameidata == 0 || dentry == 0 {
-        count(program::INODE_PERMISSION, |counters| &mut counters.internal);
+        count(program, |counters| &mut counters.internal);
         return;
     }
-    let Some(scratch) = begin(program::INODE_PERMISSION, kind::ACCESS, task, cgroup) else { return };
+    if yields(program, program == program::KPROBE) {
+        return;
+    }
+    let Some(scratch) = begin(program, kind::ACCESS, task, cgroup) else { return };
     // SAFETY: this program's scratch.
     unsafe {
         let header = &mut (*scratch).header;
@@ -48,9 +52,9 @@ fn permission(inode: u64, asked: u32, result: i32) {
         }
         let filename: u64 = read(nameidata, at!(nameidata_name));
         requested_from_kernel(scratch, read(filename, at!(filename_name)));
-        walk(scratch, program::INODE_PERMISSION, read(path, at!(path_mnt)), dentry);
+        walk(scratch, program, read(path, at!(path_mnt)), dentry);
     }
-    emit(scratch, program::INODE_PERMISSION);
+    emit_access(scratch, program);
 }
 
 /// The dentry of a file that this lookup made without a name (`O_TMPFILE`); 0 where the inode is anything else.
@@ -74,27 +78,27 @@ fn nameless(task: u64, asked: u32, inode: u64, found: u64) -> u64 {
 /// `(inode, mask)`: before 5.12.
 #[fexit(function = "inode_permission")]
 pub(crate) fn fexit_2(ctx: FExitContext) -> u32 {
-    permission(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    permission(program::FEXIT, ctx.arg(0), ctx.arg(1), ctx.arg(2));
     0
 }
 
 /// `(user_namespace or idmap, inode, mask)`: since 5.12.
 #[fexit(function = "inode_permission")]
 pub(crate) fn fexit_3(ctx: FExitContext) -> u32 {
-    permission(ctx.arg(1), ctx.arg(2), ctx.arg(3));
+    permission(program::FEXIT, ctx.arg(1), ctx.arg(2), ctx.arg(3));
     0
 }
 
 /// As `fexit_2`, before the outcome is known.
 #[kprobe]
 pub(crate) fn kprobe_2(ctx: ProbeContext) -> u32 {
-    permission(ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0), RESULT_UNKNOWN);
+    permission(program::KPROBE, ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0), RESULT_UNKNOWN);
     0
 }
 
 /// As `fexit_3`, before the outcome is known.
 #[kprobe]
 pub(crate) fn kprobe_3(ctx: ProbeContext) -> u32 {
-    permission(ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0), RESULT_UNKNOWN);
+    permission(program::KPROBE, ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0), RESULT_UNKNOWN);
     0
 }
