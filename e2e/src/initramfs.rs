@@ -64,6 +64,15 @@ impl Initramfs {
         Ok(())
     }
 
+    /// Adds a program as it is: one that needs no libraries.
+    ///
+    /// # Errors
+    /// Where the program cannot be read.
+    pub fn static_program(&mut self, source: &Path, path: &str) -> Result<()> {
+        let content = fs::read(source).with_context(|| format!("read {}", source.display()))?;
+        self.entry(Path::new(path), PROGRAM, &content)
+    }
+
     /// Ends the archive.
     ///
     /// # Errors
