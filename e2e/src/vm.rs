@@ -106,8 +106,11 @@ impl Args {
     fn cells(&self) -> Result<Vec<Cell>> {
         let named = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
         let all = Cell::all()?;
-        let of: [(&[String], fn(&Cell) -> &str); 3] =
-            [(&self.kernel, |cell| &cell.line.line), (&self.arch, |cell| &cell.line.arch), (&self.preempt, Cell::model)];
+        let of: [(&[String], fn(&Cell) -> &str); 3] = [
+            (&self.kernel, |cell| &cell.line.line),
+            (&self.arch, |cell| &cell.line.arch),
+            (&self.preempt, Cell::model),
+        ];
         for (names, of) in of {
             let unknown = names.iter().find(|name| !all.iter().any(|cell| of(cell) == name.as_str()));
             ensure!(unknown.is_none(), "nothing in kernels.toml is {}: try --list", unknown.map_or("", |name| name));

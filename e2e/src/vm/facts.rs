@@ -67,7 +67,11 @@ impl Facts {
             release: kernel.release,
             arch: kernel.architecture,
             chosen: chosen.map(|backend| backend.as_str().to_owned()),
-            not_seen: chosen.map_or_else(Vec::new, |backend| not_seen(backend, &features)).into_iter().map(str::to_owned).collect(),
+            not_seen: chosen
+                .map_or_else(Vec::new, |backend| not_seen(backend, &features))
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             backends: backends.into(),
         })
     }

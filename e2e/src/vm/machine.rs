@@ -12,6 +12,7 @@ use inotrail::event::Backend;
 
 use super::{
     ARGUMENTS, Cell, Facts, MODULES, Outcome, Programs, Test, Verdict,
+    programs::tool,
     qemu::{self, Ended},
 };
 use crate::{
@@ -105,7 +106,7 @@ impl Machine {
             if self.kernel.arch == env::consts::ARCH {
                 archive.program(program, place)?;
             } else {
-                archive.static_program(program, place)?;
+                archive.static_program(program, place, &tool(&self.kernel.arch, "strip"))?;
             }
         }
         let backends = backends.iter().flat_map(|backend| ["--backend", backend.as_str()]);

@@ -39,11 +39,14 @@ impl Programs {
             let target = format!("{arch}-unknown-linux-gnu");
             let variable = format!("CARGO_TARGET_{}", target.to_uppercase().replace('-', "_"));
             cargo.args(["--target", &target]);
-            cargo.env(format!("{variable}_LINKER"), format!("{}-gcc", target.replace("-unknown", "")));
-            cargo.env(format!("{variable}_RUSTFLAGS"), "-Ctarget-feature=+crt-static -Cstrip=debuginfo");
+            cargo.env(format!("{variable}_LINKER"), tool(arch, "gcc"));
+            cargo.env(format!("{variable}_RUSTFLAGS"), "-Ctarget-feature=+crt-static");
         }
         let output = cargo.stderr(Stdio::inherit()).output().context("run cargo")?;
-        ensure!(output.status.success(), "the guest for {arch} does not build: run `make setup` where a tool is missing");
+        ensure!(
+            output.status.success(),
+            "the guest for {arch} does not build: run `make setup` where a tool is missing"
+        );
         let messages = output.stdout.split(|byte| *byte == b'\n');
         let messages = messages.filter_map(|line| serde_json::from_slice::<Message>(line).ok());
         let built: Vec<_> = messages.filter_map(|message| message.executable).collect();
@@ -53,4 +56,9 @@ impl Programs {
             guest: program("guest").context("cargo built no program guest")?,
         })
     }
+}
+
+/// A tool of GNU's compiler for an architecture: Debian names those for other systems so.
+pub(super) fn tool(arch: &str, name: &str) -> String {
+    if arch == env::consts::ARCH { name.to_owned() } else { format!("{arch}-linux-gnu-{name}") }
 }
