@@ -56,12 +56,20 @@ impl Initramfs {
     /// # Errors
     /// Where the program or a library cannot be read.
     pub fn program(&mut self, source: &Path, path: &str) -> Result<()> {
-        self.entry(Path::new(path), PROGRAM, &stripped(source, &self.path.with_extension("stripped"))?)?;
+        self.static_program(source, path, "strip")?;
         for library in libraries(source)? {
             let content = fs::read(&library).with_context(|| format!("read {}", library.display()))?;
             self.entry(&library, PROGRAM, &content)?;
         }
         Ok(())
+    }
+
+    /// Adds a program that needs no libraries as `path`, without its debug sections, which the tool `strip` removes.
+    ///
+    /// # Errors
+    /// Where the program cannot be read.
+    pub fn static_program(&mut self, source: &Path, path: &str, strip: &str) -> Result<()> {
+        self.entry(Path::new(path), PROGRAM, &stripped(strip, source, &self.path.with_extension("stripped"))?)
     }
 
     /// Ends the archive.
@@ -108,10 +116,15 @@ impl Initramfs {
 
 /// The program without what only a debugger reads: most of its size. `scratch` is overwritten and removed: `strip` replaces
 /// its output file, so that cannot be a pipe.
-fn stripped(program: &Path, scratch: &Path) -> Result<Vec<u8>> {
-    let output = Command::new("strip").arg("--strip-debug").arg("-o").args([scratch, program]).output();
-    let output = output.context("run strip")?;
-    ensure!(output.status.success(), "strip {}: {}", program.display(), String::from_utf8_lossy(&output.stderr).trim());
+fn stripped(strip: &str, program: &Path, scratch: &Path) -> Result<Vec<u8>> {
+    let output = Command::new(strip).arg("--strip-debug").arg("-o").args([scratch, program]).output();
+    let output = output.with_context(|| format!("run {strip}"))?;
+    ensure!(
+        output.status.success(),
+        "{strip} {}: {}",
+        program.display(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
     let content = fs::read(scratch).with_context(|| format!("read {}", scratch.display()))?;
     fs::remove_file(scratch).with_context(|| format!("remove {}", scratch.display()))?;
     Ok(content)

@@ -1,0 +1,146 @@
+//! Every chosen test in every chosen machine.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+use inotrail::event::Backend;
+
+use super::{BACKENDS, Cell, Facts, Machine, Outcome, Programs, Test, Verdict, results::Results, table::Row};
+use crate::kernels::Kernel;
+
+/// What is to run, and how.
+#[derive(Debug)]
+pub struct Plan {
+    machines: Vec<Machine>,
+    tests: Vec<&'static Test>,
+    /// The backends to test.
+    pub backends: Vec<Backend>,
+    /// Machines at a time.
+    pub jobs: usize,
+    /// Keep the logs of tests that pass.
+    pub keep: bool,
+}
+
+/// Machines that this system runs at a time: each has two CPUs.
+pub(super) fn jobs() -> usize {
+    thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(2))
+}
+
+impl Plan {
+    /// Fetches the kernels and builds the guests.
+    ///
+    /// # Errors
+    /// Where either fails.
+    pub fn new(cells: &[Cell], tests: &[&'static Test], update: bool) -> Result<Self> {
+        let mut programs = BTreeMap::<&str, Programs>::new();
+        let mut kernels = BTreeMap::<(&str, &str), Kernel>::new();
+        for Cell { line, .. } in cells {
+            if !kernels.contains_key(&(line.arch.as_str(), line.line.as_str())) {
+                kernels.insert((&line.arch, &line.line), line.fetch(update)?);
+            }
+            if !programs.contains_key(line.arch.as_str()) {
+                programs.insert(&line.arch, Programs::build(&line.arch)?);
+            }
+        }
+        let machine = |cell: &Cell| Machine {
+            cell: cell.clone(),
+            kernel: kernels[&(cell.line.arch.as_str(), cell.line.line.as_str())].clone(),
+            programs: programs[cell.line.arch.as_str()].clone(),
+            keep: false,
+        };
+        let machines = cells.iter().map(machine).collect();
+        Ok(Self { machines, tests: tests.to_vec(), backends: BACKENDS.to_vec(), jobs: jobs(), keep: false })
+    }
+
+    /// Runs it all, and says each outcome as it comes. What is in `kept` does not run again.
+    ///
+    /// # Errors
+    /// Where a machine cannot be made.
+    pub(super) fn run(&self, kept: Option<&Results>) -> Result<Vec<Row>> {
+        let pairs = self.machines.iter().flat_map(|machine| self.tests.iter().map(move |test| (machine, *test)));
+        let pairs: Vec<_> = pairs.filter(|(machine, test)| test.runs_on(&machine.cell.line.line)).collect();
+        let queue = Mutex::new(pairs.iter().enumerate().collect::<VecDeque<_>>());
+        let total = pairs.len();
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let work = || -> Result<Vec<(usize, Vec<Row>)>> {
+            let mut done = Vec::new();
+            while let Some((number, (machine, test))) = next() {
+                eprintln!("[{}/{total}] {} {}", number + 1, machine.cell, test.name);
+                done.push((number, self.pair(machine, test, kept)?));
+            }
+            Ok(done)
+        };
+        let mut rows = thread::scope(|scope| -> Result<Vec<_>> {
+            let workers: Vec<_> = (0..self.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+            let mut rows = Vec::new();
+            for worker in workers {
+                rows.extend(worker.join().ok().context("a thread of the matrix panicked")??);
+            }
+            Ok(rows)
+        })?;
+        rows.sort_by_key(|(number, _)| *number);
+        Ok(rows.into_iter().flat_map(|(_, rows)| rows).collect())
+    }
+
+    /// One test in one machine, on every backend.
+    fn pair(&self, machine: &Machine, test: &'static Test, kept: Option<&Results>) -> Result<Vec<Row>> {
+        if let Some(rows) = kept.and_then(|kept| kept.get(machine, test)) {
+            rows.iter().for_each(|row| eprintln!("  {row} (kept)"));
+            return Ok(rows);
+        }
+        let start = Instant::now();
+        let machine = Machine { keep: self.keep, ..machine.clone() };
+        let asked: Vec<_> = self.backends.iter().copied().filter(|backend| test.backends.contains(backend)).collect();
+        // Only the first test is for backends that are refused: it must see them refused.
+        let asks = test.asks();
+        let refused = |backend: &Backend| machine.cell.line.refused.get(backend.as_str());
+        let (out, run): (Vec<_>, Vec<_>) = asked.iter().partition(|backend| !asks && refused(backend).is_some());
+        let told = machine.run(test, &run)?;
+        let skipped = out.iter().map(|backend| Verdict {
+            backend: backend.as_str().to_owned(),
+            outcome: Outcome::NotApplicable(refused(backend).cloned().unwrap_or_default()),
+        });
+        let mut verdicts: Vec<_> = told.verdicts.into_iter().chain(skipped).collect();
+        if asks {
+            for verdict in &mut verdicts {
+                judge(verdict, &machine, told.facts.as_ref());
+            }
+        }
+        let rows: Vec<_> = verdicts
+            .into_iter()
+            .map(|verdict| Row { cell: machine.cell.clone(), test, verdict, facts: told.facts.clone() })
+            .collect();
+        rows.iter().for_each(|row| eprintln!("  {row}"));
+        eprintln!("  took {:.1?}", start.elapsed());
+        if let Some(kept) = kept {
+            kept.put(&machine, test, &rows)?;
+        }
+        Ok(rows)
+    }
+}
+
+/// Holds what the machine says about a backend against what `kernels.toml` says.
+fn judge(verdict: &mut Verdict, machine: &Machine, facts: Option<&Facts>) {
+    let Some(facts) = facts else { return };
+    let Cell { line, preempt } = &machine.cell;
+    let wrong = match (&verdict.outcome, line.refused.get(&verdict.backend)) {
+        _ if facts.release != machine.kernel.release => Some(format!("the machine runs {}", facts.release)),
+        _ if preempt.as_ref().is_some_and(|model| *model != facts.preemption) => {
+            Some(format!("the preemption model is {}", facts.preemption))
+        }
+        (Outcome::NotApplicable(why), None) => Some(format!("must work and does not: {why}")),
+        (Outcome::NotApplicable(why), Some(known)) if !why.contains(known) => {
+            Some(format!("refused for another reason than {known}: {why}"))
+        }
+        (Outcome::Pass(_), Some(known)) => Some(format!("works, and kernels.toml says it is refused: {known}")),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        verdict.outcome = Outcome::Fail(wrong);
+    }
+}

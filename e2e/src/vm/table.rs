@@ -1,0 +1,47 @@
+//! The table of all outcomes.
+
+use std::fmt;
+
+use super::{Cell, Facts, Outcome, Test, Verdict};
+
+/// How one test ended in one machine on one backend.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What kind of machine.
+    pub cell: Cell,
+    /// The test.
+    pub test: &'static Test,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What the machine said about itself, where the test asked it.
+    pub facts: Option<Facts>,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (outcome, why) = match &self.verdict.outcome {
+            Outcome::Pass(why) => ("pass", why),
+            Outcome::Fail(why) => ("FAIL", why),
+            Outcome::NotApplicable(why) => ("n.a.", why),
+        };
+        let Cell { line, .. } = &self.cell;
+        let (kernel, model) = (format!("{} {}", line.line, line.arch), self.cell.model());
+        write!(f, "{kernel:13} {model:9} {:9} {:14} {outcome} {why}", self.test.name, self.verdict.backend)
+    }
+}
+
+/// All rows, and how many ended how.
+pub(super) fn table(rows: &[Row]) -> String {
+    let lines: String = rows.iter().flat_map(|row| [row.to_string(), "\n".to_owned()]).collect();
+    let count = |is: fn(&Outcome) -> bool| rows.iter().filter(|row| is(&row.verdict.outcome)).count();
+    let pass = count(|outcome| matches!(outcome, Outcome::Pass(_)));
+    let fail = count(|outcome| matches!(outcome, Outcome::Fail(_)));
+    let none = count(|outcome| matches!(outcome, Outcome::NotApplicable(_)));
+    format!("{lines}{} tests: {pass} passed, {fail} failed, {none} not applicable\n", rows.len())
+}
+
+/// Whether none failed, and there was one.
+#[must_use]
+pub fn passed(rows: &[Row]) -> bool {
+    !rows.is_empty() && !rows.iter().any(|row| matches!(row.verdict.outcome, Outcome::Fail(_)))
+}
