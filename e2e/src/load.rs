@@ -1,5 +1,6 @@
 //! Many accesses at once: the books must close, and no path may hold a byte that is not its own.
 
+mod hostile;
 mod opens;
 mod renames;
 
@@ -16,6 +17,7 @@ use inotrail_ebpf::{Header, program};
 
 use crate::accesses::{Watch, spawn};
 
+pub use hostile::{Attack, Hostile, attack};
 pub use opens::{Opens, open_unique};
 pub use renames::{Renames, open_renamed};
 
