@@ -66,5 +66,5 @@ fn a_rewritten_request_changes_no_path() {
 #[test]
 fn a_moved_mount_mixes_no_paths() {
     let _alone = alone();
-    Hostile { attack: Attack::Mounts, opens: 20_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+    Hostile { attack: Attack::Mounts, opens: 50_000 }.prove(RawTracepoint, guest(), READER).unwrap();
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum as _};
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique},
+    load::{self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique, prove_clock, prove_hotplug},
     vm::{Facts, Outcome, Verdict, backend},
 };
 use inotrail::event::Backend;
@@ -79,6 +79,10 @@ enum What {
         #[arg(long)]
         opens: usize,
     },
+    /// That the calendar may be set back meanwhile
+    Clock,
+    /// That the books close when a CPU goes and comes back
+    Hotplug,
     /// That no other thread makes it tell of another file
     Hostile {
         #[arg(long)]
@@ -149,6 +153,14 @@ impl What {
             Self::Opens { threads, each } => {
                 let account = Opens { threads, each }.prove(backend, guest, reader)?;
                 Ok(format!("{} of {}", account.events, threads * each))
+            }
+            Self::Clock => {
+                prove_clock(Opens { threads: 2, each: 2500 }, backend, guest, reader)?;
+                Ok("set back by an hour".to_owned())
+            }
+            Self::Hotplug => {
+                prove_hotplug(Opens { threads: 4, each: 5000 }, backend, guest, reader)?;
+                Ok("one of two CPUs, again and again".to_owned())
             }
             Self::Hostile { opens } => {
                 for attack in Attack::value_variants() {

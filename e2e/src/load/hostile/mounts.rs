@@ -11,7 +11,12 @@
 //!
 //! The moving mount holds `in/sub/file` too.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use inotrail::event::{Access, Backend, Outcome};
@@ -39,16 +44,22 @@ struct Found {
     raced: u64,
     retried: u64,
     /// Opens of the directory from which the lazily unmounted file is opened, if they are told.
-    directories: u64,
+    entered: u64,
+    /// Such that came too late or too early.
+    absent: u64,
 }
 
 pub(super) fn prove(hostile: Hostile, backend: Backend, guest: &Path, reader: Reader) -> Result<String> {
     let mut found = Found::default();
     let books = hostile.run(backend, guest, reader, |access| found.see(access))?;
-    let files = found.at.iter().sum::<u64>() + found.detached + found.raced;
-    ensure!(files == 2 * hostile.opens as u64, "{files} opens of the file: {found:?}");
-    ensure!(files + found.directories == books.events, "{} events: {found:?}", books.events);
-    ensure!(found.raced * 1000 <= files, "more than one in a thousand raced: {found:?}");
+    let opens = hostile.opens as u64;
+    let (moved, lazy) = (found.at[0] + found.at[1], found.at[2] + found.detached);
+    ensure!(moved <= opens && moved + found.raced >= opens, "{moved} opens on the moved mount: {found:?}");
+    let (tried, tell) = (found.entered + found.absent, backend == Backend::RawTracepoint);
+    ensure!(tried == if tell { opens } else { 0 }, "{tried} opens of the directory: {found:?}");
+    ensure!(!tell || moved + lazy + found.raced == opens + found.entered, "opens of the file: {found:?}");
+    ensure!(moved + lazy + found.raced + tried == books.events, "{} events: {found:?}", books.events);
+    ensure!(found.raced * 1000 <= books.events, "more than one in a thousand raced: {found:?}");
     ensure!(found.at.iter().all(|times| *times > 0) && found.detached > 0, "this proves nothing: {found:?}");
     Ok(format!("{found:?}"))
 }
@@ -59,7 +70,8 @@ impl Found {
         self.retried += u64::from(access.header.retries > 0);
         let bits = access.header.flags & PARTIAL;
         if access.header.flags & flags::O_PATH != 0 || matches!(access.outcome(), Outcome::Failure(_)) {
-            self.directories += 1;
+            let is_absent = matches!(access.outcome(), Outcome::Failure(_));
+            *if is_absent { &mut self.absent } else { &mut self.entered } += 1;
             let directory = whole("p1/lazy", "in");
             let legal = if bits == 0 { access.path == directory } else { is_part(&directory, access.path, bits) };
             ensure!(legal, "no place of the directory");
@@ -114,31 +126,38 @@ pub(super) fn attack(opens: usize, folder: &Path, enter: impl Fn() -> Result<()>
     let sub = directory(&at("p1/one/in/sub"))?;
     let lazy = at("p1/lazy/in");
     enter()?;
-    let from_the_moving =
-        || (0..opens).try_for_each(|_| openat(&sub, "file", OFlags::RDONLY, Mode::empty()).map(drop)).context("open");
-    let from_the_unmounted = || {
-        let mut left = opens;
-        while left > 0 {
-            match directory(&lazy) {
-                Ok(directory) => {
-                    openat(&directory, "sub/file", OFlags::RDONLY, Mode::empty()).context("open what is unmounted")?;
-                    left -= 1;
-                }
-                Err(Errno::NOENT) => {}
-                Err(error) => bail!("open the directory: {error}"),
-            }
+    let (is_entered, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let open_both = |number: usize| {
+        openat(&sub, "file", OFlags::RDONLY, Mode::empty()).context("open what moves")?;
+        let directory = match directory(&lazy) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => bail!("open the directory: {error}"),
+        };
+        is_entered.store(true, Ordering::Relaxed);
+        if number.is_multiple_of(2) {
+            thread::yield_now();
         }
-        Ok(())
+        openat(&directory, "sub/file", OFlags::RDONLY, Mode::empty()).map(drop).context("open what is unmounted")
+    };
+    let opening = || {
+        let opened = (0..opens).try_for_each(open_both);
+        is_over.store(true, Ordering::Relaxed);
+        opened
     };
     let moving = || {
         mount_move(at(PLACES[0]), at(PLACES[1])).context("move")?;
         mount_move(at(PLACES[1]), at(PLACES[0])).context("move back")
     };
     let unmounting = || {
+        is_entered.store(false, Ordering::Relaxed);
         mount_bind(at("source"), at(PLACES[2])).context("bind")?;
+        while !is_entered.load(Ordering::Relaxed) && !is_over.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
         unmount(at(PLACES[2]), UnmountFlags::DETACH).context("unmount")
     };
-    against(&[&from_the_moving, &from_the_unmounted], &[&moving, &unmounting])
+    against(&[&opening], &[&moving, &unmounting])
 }
 
 #[cfg(test)]
