@@ -1,7 +1,8 @@
 //! Every chosen test in every chosen machine.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    env,
     sync::{Mutex, PoisonError},
     thread,
     time::Instant,
@@ -11,13 +12,12 @@ use anyhow::{Context as _, Result};
 use inotrail::event::Backend;
 
 use super::{BACKENDS, Cell, Facts, Machine, Outcome, Programs, Test, Verdict, results::Results, table::Row};
-use crate::kernels::Kernel;
+use crate::kernels::Line;
 
 /// What is to run, and how.
 #[derive(Debug)]
 pub struct Plan {
-    machines: Vec<Machine>,
-    tests: Vec<&'static Test>,
+    pairs: Vec<(Machine, &'static Test)>,
     /// The backends to test.
     pub backends: Vec<Backend>,
     /// Machines at a time.
@@ -32,40 +32,40 @@ pub(super) fn jobs() -> usize {
 }
 
 impl Plan {
-    /// Fetches the kernels and builds the guests.
+    /// Every test in every machine. Fetches the kernels, and builds the guests but the one for this architecture where
+    /// `native` has it already.
     ///
     /// # Errors
     /// Where either fails.
-    pub fn new(cells: &[Cell], tests: &[&'static Test], update: bool) -> Result<Self> {
-        let mut programs = BTreeMap::<&str, Programs>::new();
-        let mut kernels = BTreeMap::<(&str, &str), Kernel>::new();
-        for Cell { line, .. } in cells {
-            if !kernels.contains_key(&(line.arch.as_str(), line.line.as_str())) {
-                kernels.insert((&line.arch, &line.line), line.fetch(update)?);
-            }
-            if !programs.contains_key(line.arch.as_str()) {
-                programs.insert(&line.arch, Programs::build(&line.arch)?);
-            }
+    pub fn new(cells: &[Cell], tests: &[&'static Test], native: Option<Programs>, update: bool) -> Result<Self> {
+        let mut programs: BTreeMap<_, _> =
+            native.map(|native| (env::consts::ARCH.to_owned(), native)).into_iter().collect();
+        let mut kernels = BTreeMap::new();
+        let mut pairs = Vec::new();
+        for cell in cells {
+            let Line { line, arch, .. } = &cell.line;
+            let kernel = match kernels.entry((line, arch)) {
+                Entry::Occupied(kernel) => kernel.into_mut(),
+                Entry::Vacant(place) => place.insert(cell.line.fetch(update)?),
+            };
+            let programs = match programs.entry(arch.clone()) {
+                Entry::Occupied(programs) => programs.into_mut(),
+                Entry::Vacant(place) => place.insert(Programs::build(arch)?),
+            };
+            let (kernel, programs) = (kernel.clone(), programs.clone());
+            let machine = Machine { cell: cell.clone(), kernel, programs, keep: false };
+            pairs.extend(tests.iter().filter(|test| test.runs_on(line)).map(|test| (machine.clone(), *test)));
         }
-        let machine = |cell: &Cell| Machine {
-            cell: cell.clone(),
-            kernel: kernels[&(cell.line.arch.as_str(), cell.line.line.as_str())].clone(),
-            programs: programs[cell.line.arch.as_str()].clone(),
-            keep: false,
-        };
-        let machines = cells.iter().map(machine).collect();
-        Ok(Self { machines, tests: tests.to_vec(), backends: BACKENDS.to_vec(), jobs: jobs(), keep: false })
+        Ok(Self { pairs, backends: BACKENDS.to_vec(), jobs: jobs(), keep: false })
     }
 
     /// Runs it all, and says each outcome as it comes. What is in `kept` does not run again.
     ///
     /// # Errors
     /// Where a machine cannot be made.
-    pub(super) fn run(&self, kept: Option<&Results>) -> Result<Vec<Row>> {
-        let pairs = self.machines.iter().flat_map(|machine| self.tests.iter().map(move |test| (machine, *test)));
-        let pairs: Vec<_> = pairs.filter(|(machine, test)| test.runs_on(&machine.cell.line.line)).collect();
-        let queue = Mutex::new(pairs.iter().enumerate().collect::<VecDeque<_>>());
-        let total = pairs.len();
+    pub fn run(&self, kept: Option<&Results>) -> Result<Vec<Row>> {
+        let queue = Mutex::new(self.pairs.iter().enumerate().collect::<VecDeque<_>>());
+        let total = self.pairs.len();
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let work = || -> Result<Vec<(usize, Vec<Row>)>> {
             let mut done = Vec::new();
@@ -90,7 +90,9 @@ impl Plan {
     /// One test in one machine, on every backend.
     fn pair(&self, machine: &Machine, test: &'static Test, kept: Option<&Results>) -> Result<Vec<Row>> {
         if let Some(rows) = kept.and_then(|kept| kept.get(machine, test)) {
-            rows.iter().for_each(|row| eprintln!("  {row} (kept)"));
+            for row in &rows {
+                eprintln!("  {row} (kept)");
+            }
             return Ok(rows);
         }
         let start = Instant::now();
@@ -115,7 +117,9 @@ impl Plan {
             .into_iter()
             .map(|verdict| Row { cell: machine.cell.clone(), test, verdict, facts: told.facts.clone() })
             .collect();
-        rows.iter().for_each(|row| eprintln!("  {row}"));
+        for row in &rows {
+            eprintln!("  {row}");
+        }
         eprintln!("  took {:.1?}", start.elapsed());
         if let Some(kept) = kept {
             kept.put(&machine, test, &rows)?;
