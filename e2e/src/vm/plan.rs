@@ -10,8 +10,13 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use inotrail::event::Backend;
+use tempfile::TempDir;
 
-use super::{BACKENDS, Cell, Facts, Machine, Outcome, Programs, Test, Verdict, results::Results, table::Row};
+use super::{
+    BACKENDS, Cell, Facts, Machine, Outcome, Programs, Test, Verdict,
+    results::Results,
+    table::{Row, list},
+};
 use crate::kernels::Line;
 
 /// What is to run, and how.
@@ -24,6 +29,8 @@ pub struct Plan {
     pub jobs: usize,
     /// Keep the logs of tests that pass.
     pub keep: bool,
+    /// Holds the guests.
+    _folder: TempDir,
 }
 
 /// Machines that this system runs at a time: each has two CPUs.
@@ -38,8 +45,9 @@ impl Plan {
     /// # Errors
     /// Where either fails.
     pub fn new(cells: &[Cell], tests: &[&'static Test], native: Option<Programs>, update: bool) -> Result<Self> {
-        let mut programs: BTreeMap<_, _> =
-            native.map(|native| (env::consts::ARCH.to_owned(), native)).into_iter().collect();
+        let folder = tempfile::tempdir().context("make a folder for the guests")?;
+        let mut native = native;
+        let mut programs = BTreeMap::new();
         let mut kernels = BTreeMap::new();
         let mut pairs = Vec::new();
         for cell in cells {
@@ -50,13 +58,17 @@ impl Plan {
             };
             let programs = match programs.entry(arch.clone()) {
                 Entry::Occupied(programs) => programs.into_mut(),
-                Entry::Vacant(place) => place.insert(Programs::build(arch)?),
+                Entry::Vacant(place) => {
+                    let built = native.take_if(|_| arch == env::consts::ARCH);
+                    let built = built.map_or_else(|| Programs::build(arch), Ok)?;
+                    place.insert(built.stripped(arch, &folder.path().join(arch))?)
+                }
             };
             let (kernel, programs) = (kernel.clone(), programs.clone());
             let machine = Machine { cell: cell.clone(), kernel, programs, keep: false };
             pairs.extend(tests.iter().filter(|test| test.runs_on(line)).map(|test| (machine.clone(), *test)));
         }
-        Ok(Self { pairs, backends: BACKENDS.to_vec(), jobs: jobs(), keep: false })
+        Ok(Self { pairs, backends: BACKENDS.to_vec(), jobs: jobs(), keep: false, _folder: folder })
     }
 
     /// Runs it all, and says each outcome as it comes. What is in `kept` does not run again.
@@ -70,8 +82,12 @@ impl Plan {
         let work = || -> Result<Vec<(usize, Vec<Row>)>> {
             let mut done = Vec::new();
             while let Some((number, (machine, test))) = next() {
-                eprintln!("[{}/{total}] {} {}", number + 1, machine.cell, test.name);
-                done.push((number, self.pair(machine, test, kept)?));
+                let (what, start) =
+                    (format!("[{}/{total}] {} {}", number + 1, machine.cell, test.name), Instant::now());
+                eprintln!("{what}");
+                let rows = self.pair(machine, test, kept)?;
+                eprintln!("{what}: {:.1?}\n{}", start.elapsed(), list(&rows));
+                done.push((number, rows));
             }
             Ok(done)
         };
@@ -90,12 +106,8 @@ impl Plan {
     /// One test in one machine, on every backend.
     fn pair(&self, machine: &Machine, test: &'static Test, kept: Option<&Results>) -> Result<Vec<Row>> {
         if let Some(rows) = kept.and_then(|kept| kept.get(machine, test)) {
-            for row in &rows {
-                eprintln!("  {row} (kept)");
-            }
             return Ok(rows);
         }
-        let start = Instant::now();
         let machine = Machine { keep: self.keep, ..machine.clone() };
         let asked: Vec<_> = self.backends.iter().copied().filter(|backend| test.backends.contains(backend)).collect();
         // Only the first test is for backends that are refused: it must see them refused.
@@ -117,10 +129,6 @@ impl Plan {
             .into_iter()
             .map(|verdict| Row { cell: machine.cell.clone(), test, verdict, facts: told.facts.clone() })
             .collect();
-        for row in &rows {
-            eprintln!("  {row}");
-        }
-        eprintln!("  took {:.1?}", start.elapsed());
         if let Some(kept) = kept {
             kept.put(&machine, test, &rows)?;
         }
@@ -130,8 +138,11 @@ impl Plan {
 
 /// Holds what the machine says about a backend against what `kernels.toml` says.
 fn judge(verdict: &mut Verdict, machine: &Machine, facts: Option<&Facts>) {
-    let Some(facts) = facts else { return };
     let Cell { line, preempt } = &machine.cell;
+    let Some(facts) = facts else {
+        verdict.outcome = Outcome::Fail("the guest told no facts".to_owned());
+        return;
+    };
     let wrong = match (&verdict.outcome, line.refused.get(&verdict.backend)) {
         _ if facts.release != machine.kernel.release => Some(format!("the machine runs {}", facts.release)),
         _ if preempt.as_ref().is_some_and(|model| *model != facts.preemption) => {

@@ -32,9 +32,13 @@ impl fmt::Display for Row {
 
 /// All rows, and how many ended how.
 pub(super) fn table(rows: &[Row]) -> String {
-    let lines: String = rows.iter().flat_map(|row| [row.to_string(), "\n".to_owned()]).collect();
     let (passed, failed, none) = counts(rows);
-    format!("{lines}{} outcomes: {passed} passed, {failed} failed, {none} not applicable\n", rows.len())
+    format!("{}\n{} outcomes: {passed} passed, {failed} failed, {none} not applicable\n", list(rows), rows.len())
+}
+
+/// A line for each.
+pub(super) fn list(rows: &[Row]) -> String {
+    rows.iter().map(Row::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// How many passed, failed and could not run.
