@@ -8,7 +8,7 @@ use std::{
 
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames},
+    load::{Attack, Hostile, Opens, Reader, Renames},
 };
 use inotrail::event::Backend::RawTracepoint;
 
@@ -49,4 +49,22 @@ fn counts_what_a_full_ring_drops() {
 fn no_rename_tears_a_path() {
     let _alone = alone();
     Renames { opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_swapped_descriptor_is_never_confirmed() {
+    let _alone = alone();
+    Hostile { attack: Attack::Descriptor, opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_rewritten_request_changes_no_path() {
+    let _alone = alone();
+    Hostile { attack: Attack::Request, opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_moved_mount_mixes_no_paths() {
+    let _alone = alone();
+    Hostile { attack: Attack::Mounts, opens: 50_000 }.prove(RawTracepoint, guest(), READER).unwrap();
 }

@@ -25,6 +25,8 @@ const HANDLE_BYTES: usize = 128;
 /// A program that asks for the file's handle, and opens it by that.
 fn by_handle(folder: &Path) -> Result<()> {
     one_file(folder)?;
+    // A handle is looked up in the file system of a directory: this one.
+    std::env::set_current_dir(folder)?;
     let mut handle = vec![0; 8 + HANDLE_BYTES];
     handle[0] = HANDLE_BYTES as u8;
     let native = |number, arguments| Call { entry: Entry::Native, number, arguments };

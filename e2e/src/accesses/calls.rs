@@ -35,7 +35,12 @@ pub(super) fn refused(path: impl AsRef<Path>, flags: OFlags, errno: Errno) -> Re
 /// Opens a file for reading, under the number [`DESCRIPTOR`].
 pub(super) fn numbered(path: impl AsRef<Path>) -> Result<OwnedFd> {
     let file = rustix::fs::open(path.as_ref(), OFlags::RDONLY, Mode::empty())?;
-    let file = rustix::io::fcntl_dupfd_cloexec(&file, DESCRIPTOR)?;
+    renumbered(&file)
+}
+
+/// The same file, under the number [`DESCRIPTOR`].
+pub(super) fn renumbered(file: &OwnedFd) -> Result<OwnedFd> {
+    let file = rustix::io::fcntl_dupfd_cloexec(file, DESCRIPTOR)?;
     ensure!(file.as_raw_fd() == DESCRIPTOR, "descriptor {DESCRIPTOR} is taken");
     Ok(file)
 }

@@ -7,13 +7,16 @@ use std::{
 };
 
 use anyhow::Result;
-use inotrail::event::AccessMode::{Read, Write};
+use inotrail::event::AccessMode::{Read, ReadWrite, Write};
 use inotrail_ebpf::flags;
-use rustix::{fs::OFlags, io::Errno};
+use rustix::{
+    fs::{MemfdFlags, OFlags, memfd_create},
+    io::Errno,
+};
 
 use super::{
     Case, Expected,
-    calls::{one_file, open, refused},
+    calls::{DESCRIPTOR, one_file, open, refused, renumbered},
 };
 
 /// A volume as the kubelet writes it (pkg/volume/util/atomic_writer.go): the key is a link through `..data`, which is a
@@ -98,6 +101,18 @@ pub(super) const CASES: &[Case] = &[
             let gone: PathBuf = place.folder.join("gone");
             let file = Expected::open(Write, gone.join("file")).requested("file").fails(Errno::NOENT);
             vec![Expected::open(Read, &gone).requested(".").flags(flags::UNLINKED), file.by(Expected::CALLS)]
+        },
+    },
+    Case {
+        name: "file-in-memory",
+        setup: |_| Ok(()),
+        access: |_| {
+            let _file = renumbered(&memfd_create("secret", MemfdFlags::empty())?)?;
+            open(format!("/proc/self/fd/{DESCRIPTOR}"), OFlags::RDWR)
+        },
+        expected: |_| {
+            let file = Expected::open(ReadWrite, "/memfd:secret").flags(flags::UNLINKED | flags::DETACHED);
+            vec![file.requested(format!("/proc/self/fd/{DESCRIPTOR}"))]
         },
     },
 ];

@@ -142,4 +142,20 @@ pub(super) const CASES: &[Case] = &[
         },
         expected: |_| vec![Expected::open(Read, "/b/file").requested("b/file").flags(flags::DETACHED)],
     },
+    Case {
+        // Its directory has been moved out of what is mounted.
+        name: "moved-out-of-its-mount",
+        setup: |folder| {
+            tmpfs(&folder.join("files"))?;
+            for name in ["files/mounted/a", "files/elsewhere", "bind"] {
+                fs::create_dir_all(folder.join(name))?;
+            }
+            fs::write(folder.join("files/mounted/a/file"), "content")?;
+            mount_bind(folder.join("files/mounted"), folder.join("bind"))?;
+            env::set_current_dir(folder.join("bind/a"))?;
+            Ok(fs::rename(folder.join("files/mounted/a"), folder.join("files/elsewhere/a"))?)
+        },
+        access: |_| open("file", OFlags::RDONLY),
+        expected: |_| vec![Expected::open(Read, "/elsewhere/a/file").requested("file").flags(flags::DETACHED)],
+    },
 ];

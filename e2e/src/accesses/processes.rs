@@ -14,11 +14,14 @@ use std::{
 use anyhow::{Result, ensure};
 use inotrail::event::AccessMode::{Read, Write};
 use inotrail_ebpf::flags;
-use rustix::{fs::OFlags, io::Errno};
+use rustix::{
+    fs::{MemfdFlags, OFlags, memfd_create},
+    io::Errno,
+};
 
 use super::{
     Case, Expected,
-    calls::{DESCRIPTOR, USER, become_user, execute, numbered, one_file, open, refused},
+    calls::{DESCRIPTOR, USER, become_user, execute, numbered, one_file, open, refused, renumbered},
     program,
 };
 
@@ -143,6 +146,28 @@ pub(super) const CASES: &[Case] = &[
                 Expected::open(Read, &program),
                 execute.clone().requested("").by(Expected::PERMISSION),
                 // What the kernel calls it where a script's interpreter is told (fs/exec.c).
+                execute.requested(format!("/dev/fd/{DESCRIPTOR}")).by(Expected::CALLS),
+            ]
+        },
+    },
+    Case {
+        // The program is in no file system that anyone can look at.
+        name: "execute-a-file-in-memory",
+        setup: |folder| program::exits(&folder.join("program")),
+        access: |folder| {
+            let program = memfd_create("program", MemfdFlags::empty())?;
+            rustix::io::write(&program, &fs::read(folder.join("program"))?)?;
+            let program = renumbered(&program)?;
+            match nix::unistd::fexecve(program.as_raw_fd(), &[c"name"], &[] as &[&CStr]) {
+                Err(error) => Err(error.into()),
+            }
+        },
+        expected: |place| {
+            let execute = Expected::execute("/memfd:program").arguments(&[OsStr::new("name")]);
+            let execute = execute.flags(flags::UNLINKED | flags::DETACHED);
+            vec![
+                Expected::open(Read, place.folder.join("program")),
+                execute.clone().requested("").by(Expected::PERMISSION),
                 execute.requested(format!("/dev/fd/{DESCRIPTOR}")).by(Expected::CALLS),
             ]
         },

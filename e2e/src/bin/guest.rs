@@ -7,10 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum as _};
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames, open_renamed, open_unique},
+    load::{self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique, prove_clock, prove_hotplug},
     vm::{Facts, Outcome, Verdict, backend},
 };
 use inotrail::event::Backend;
@@ -58,6 +58,8 @@ enum Deed {
     Opens { threads: usize, each: usize },
     /// Open files whose names change
     Renames { opens: usize },
+    /// Try to make the sensor tell of another file
+    Hostile { attack: Attack, opens: usize },
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -74,6 +76,15 @@ enum What {
     },
     /// That renames tear no path
     Renames {
+        #[arg(long)]
+        opens: usize,
+    },
+    /// That the calendar may be set back meanwhile
+    Clock,
+    /// That the books close when a CPU goes and comes back
+    Hotplug,
+    /// That no other thread makes it tell of another file
+    Hostile {
         #[arg(long)]
         opens: usize,
     },
@@ -126,6 +137,7 @@ fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
         Deed::Access { case } => accesses::access(case, base, procs),
         Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each: *each }, base, procs),
         Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
+        Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
     }
 }
 
@@ -141,6 +153,20 @@ impl What {
             Self::Opens { threads, each } => {
                 let account = Opens { threads, each }.prove(backend, guest, reader)?;
                 Ok(format!("{} of {}", account.events, threads * each))
+            }
+            Self::Clock => {
+                prove_clock(Opens { threads: 2, each: 2500 }, backend, guest, reader)?;
+                Ok("set back by an hour".to_owned())
+            }
+            Self::Hotplug => {
+                prove_hotplug(Opens { threads: 4, each: 5000 }, backend, guest, reader)?;
+                Ok("one of two CPUs, again and again".to_owned())
+            }
+            Self::Hostile { opens } => {
+                for attack in Attack::value_variants() {
+                    Hostile { attack: *attack, opens }.prove(backend, guest, reader)?;
+                }
+                Ok(format!("{opens} opens under each of {} attacks", Attack::value_variants().len()))
             }
             Self::Renames { opens } => {
                 Renames { opens }.prove(backend, guest, reader)?;
