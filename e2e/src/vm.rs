@@ -4,9 +4,11 @@ mod cell;
 mod console;
 mod facts;
 mod machine;
+mod matrix;
 mod plan;
 mod programs;
 mod qemu;
+mod readme;
 mod results;
 mod table;
 mod test;
@@ -21,9 +23,12 @@ use crate::kernels::Line;
 pub use cell::Cell;
 pub use facts::{BackendFacts, Facts};
 pub use machine::Machine;
+pub use matrix::Args as MatrixArgs;
 pub use plan::Plan;
 pub use programs::Programs;
 pub use qemu::Threads;
+pub use results::Results;
+pub use table::{Row, passed};
 pub use test::{TESTS, Test};
 pub use verdict::{BACKENDS, Outcome, Verdict, backend};
 
@@ -87,11 +92,15 @@ impl Args {
         let cells = self.cells()?;
         let tests = self.tests()?;
         if self.list {
-            cells.iter().for_each(|cell| eprintln!("{cell}"));
-            tests.iter().for_each(|test| eprintln!("{}: guest {}", test.name, test.guest.join(" ")));
+            for cell in &cells {
+                eprintln!("{cell}");
+            }
+            for test in &tests {
+                eprintln!("{}: guest {}", test.name, test.guest.join(" "));
+            }
             return Ok(());
         }
-        let mut plan = Plan::new(&cells, &tests, self.update)?;
+        let mut plan = Plan::new(&cells, &tests, None, self.update)?;
         plan.jobs = self.jobs;
         plan.keep = self.keep;
         if !self.backend.is_empty() {
@@ -106,15 +115,11 @@ impl Args {
     fn cells(&self) -> Result<Vec<Cell>> {
         let named = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
         let all = Cell::all()?;
-        let of: [(&[String], fn(&Cell) -> &str); 3] = [
-            (&self.kernel, |cell| &cell.line.line),
-            (&self.arch, |cell| &cell.line.arch),
-            (&self.preempt, Cell::model),
-        ];
-        for (names, of) in of {
-            let unknown = names.iter().find(|name| !all.iter().any(|cell| of(cell) == name.as_str()));
-            ensure!(unknown.is_none(), "nothing in kernels.toml is {}: try --list", unknown.map_or("", |name| name));
-        }
+        let absent = |name: &String, of: fn(&Cell) -> &str| !all.iter().any(|cell| of(cell) == name);
+        let unknown = (self.kernel.iter().find(|name| absent(name, |cell| &cell.line.line)))
+            .or_else(|| self.arch.iter().find(|name| absent(name, |cell| &cell.line.arch)))
+            .or_else(|| self.preempt.iter().find(|name| absent(name, Cell::model)));
+        ensure!(unknown.is_none(), "nothing in kernels.toml is {}: try --list", unknown.map_or("", |name| name));
         let wanted = |line: &Line| named(&self.kernel, &line.line) && named(&self.arch, &line.arch);
         let cells: Vec<_> =
             all.into_iter().filter(|cell| wanted(&cell.line) && named(&self.preempt, cell.model())).collect();

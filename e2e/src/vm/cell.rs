@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::kernels::Line;
 
 /// One kind of machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     /// The kernel line, which has the architecture.
     pub line: Line,

@@ -1,7 +1,7 @@
 //! One machine: what it boots with, and how its tests ended.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
@@ -12,7 +12,6 @@ use inotrail::event::Backend;
 
 use super::{
     ARGUMENTS, Cell, Facts, MODULES, Outcome, Programs, Test, Verdict,
-    programs::tool,
     qemu::{self, Ended},
 };
 use crate::{
@@ -102,13 +101,8 @@ impl Machine {
         for folder in ["/dev", "/proc", "/sys", "/tmp", MODULES] {
             archive.folder(folder)?;
         }
-        for (program, place) in [(&self.programs.init, "/init"), (&self.programs.guest, "/bin/guest")] {
-            if self.kernel.arch == env::consts::ARCH {
-                archive.program(program, place)?;
-            } else {
-                archive.static_program(program, place, &tool(&self.kernel.arch, "strip"))?;
-            }
-        }
+        archive.program(&self.programs.init, "/init")?;
+        archive.program(&self.programs.guest, "/bin/guest")?;
         let backends = backends.iter().flat_map(|backend| ["--backend", backend.as_str()]);
         let arguments: String =
             test.guest.iter().copied().chain(backends).flat_map(|argument| [argument, "\0"]).collect();

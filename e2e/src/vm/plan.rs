@@ -1,7 +1,8 @@
 //! Every chosen test in every chosen machine.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    env,
     sync::{Mutex, PoisonError},
     thread,
     time::Instant,
@@ -9,21 +10,27 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use inotrail::event::Backend;
+use tempfile::TempDir;
 
-use super::{BACKENDS, Cell, Facts, Machine, Outcome, Programs, Test, Verdict, results::Results, table::Row};
-use crate::kernels::Kernel;
+use super::{
+    BACKENDS, Cell, Facts, Machine, Outcome, Programs, Test, Verdict,
+    results::Results,
+    table::{Row, list},
+};
+use crate::kernels::Line;
 
 /// What is to run, and how.
 #[derive(Debug)]
 pub struct Plan {
-    machines: Vec<Machine>,
-    tests: Vec<&'static Test>,
+    pairs: Vec<(Machine, &'static Test)>,
     /// The backends to test.
     pub backends: Vec<Backend>,
     /// Machines at a time.
     pub jobs: usize,
     /// Keep the logs of tests that pass.
     pub keep: bool,
+    /// Holds the guests.
+    _folder: TempDir,
 }
 
 /// Machines that this system runs at a time: each has two CPUs.
@@ -32,46 +39,55 @@ pub(super) fn jobs() -> usize {
 }
 
 impl Plan {
-    /// Fetches the kernels and builds the guests.
+    /// Every test in every machine. Fetches the kernels, and builds the guests but the one for this architecture where
+    /// `native` has it already.
     ///
     /// # Errors
     /// Where either fails.
-    pub fn new(cells: &[Cell], tests: &[&'static Test], update: bool) -> Result<Self> {
-        let mut programs = BTreeMap::<&str, Programs>::new();
-        let mut kernels = BTreeMap::<(&str, &str), Kernel>::new();
-        for Cell { line, .. } in cells {
-            if !kernels.contains_key(&(line.arch.as_str(), line.line.as_str())) {
-                kernels.insert((&line.arch, &line.line), line.fetch(update)?);
-            }
-            if !programs.contains_key(line.arch.as_str()) {
-                programs.insert(&line.arch, Programs::build(&line.arch)?);
-            }
+    pub fn new(cells: &[Cell], tests: &[&'static Test], native: Option<Programs>, update: bool) -> Result<Self> {
+        let folder = tempfile::tempdir().context("make a folder for the guests")?;
+        let mut native = native;
+        let mut programs = BTreeMap::new();
+        let mut kernels = BTreeMap::new();
+        let mut pairs = Vec::new();
+        for cell in cells {
+            let Line { line, arch, .. } = &cell.line;
+            let kernel = match kernels.entry((line, arch)) {
+                Entry::Occupied(kernel) => kernel.into_mut(),
+                Entry::Vacant(place) => place.insert(cell.line.fetch(update)?),
+            };
+            let programs = match programs.entry(arch.clone()) {
+                Entry::Occupied(programs) => programs.into_mut(),
+                Entry::Vacant(place) => {
+                    let built = native.take_if(|_| arch == env::consts::ARCH);
+                    let built = built.map_or_else(|| Programs::build(arch), Ok)?;
+                    place.insert(built.stripped(arch, &folder.path().join(arch))?)
+                }
+            };
+            let (kernel, programs) = (kernel.clone(), programs.clone());
+            let machine = Machine { cell: cell.clone(), kernel, programs, keep: false };
+            pairs.extend(tests.iter().filter(|test| test.runs_on(line)).map(|test| (machine.clone(), *test)));
         }
-        let machine = |cell: &Cell| Machine {
-            cell: cell.clone(),
-            kernel: kernels[&(cell.line.arch.as_str(), cell.line.line.as_str())].clone(),
-            programs: programs[cell.line.arch.as_str()].clone(),
-            keep: false,
-        };
-        let machines = cells.iter().map(machine).collect();
-        Ok(Self { machines, tests: tests.to_vec(), backends: BACKENDS.to_vec(), jobs: jobs(), keep: false })
+        Ok(Self { pairs, backends: BACKENDS.to_vec(), jobs: jobs(), keep: false, _folder: folder })
     }
 
     /// Runs it all, and says each outcome as it comes. What is in `kept` does not run again.
     ///
     /// # Errors
     /// Where a machine cannot be made.
-    pub(super) fn run(&self, kept: Option<&Results>) -> Result<Vec<Row>> {
-        let pairs = self.machines.iter().flat_map(|machine| self.tests.iter().map(move |test| (machine, *test)));
-        let pairs: Vec<_> = pairs.filter(|(machine, test)| test.runs_on(&machine.cell.line.line)).collect();
-        let queue = Mutex::new(pairs.iter().enumerate().collect::<VecDeque<_>>());
-        let total = pairs.len();
+    pub fn run(&self, kept: Option<&Results>) -> Result<Vec<Row>> {
+        let queue = Mutex::new(self.pairs.iter().enumerate().collect::<VecDeque<_>>());
+        let total = self.pairs.len();
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let work = || -> Result<Vec<(usize, Vec<Row>)>> {
             let mut done = Vec::new();
             while let Some((number, (machine, test))) = next() {
-                eprintln!("[{}/{total}] {} {}", number + 1, machine.cell, test.name);
-                done.push((number, self.pair(machine, test, kept)?));
+                let (what, start) =
+                    (format!("[{}/{total}] {} {}", number + 1, machine.cell, test.name), Instant::now());
+                eprintln!("{what}");
+                let rows = self.pair(machine, test, kept)?;
+                eprintln!("{what}: {:.1?}\n{}", start.elapsed(), list(&rows));
+                done.push((number, rows));
             }
             Ok(done)
         };
@@ -90,10 +106,8 @@ impl Plan {
     /// One test in one machine, on every backend.
     fn pair(&self, machine: &Machine, test: &'static Test, kept: Option<&Results>) -> Result<Vec<Row>> {
         if let Some(rows) = kept.and_then(|kept| kept.get(machine, test)) {
-            rows.iter().for_each(|row| eprintln!("  {row} (kept)"));
             return Ok(rows);
         }
-        let start = Instant::now();
         let machine = Machine { keep: self.keep, ..machine.clone() };
         let asked: Vec<_> = self.backends.iter().copied().filter(|backend| test.backends.contains(backend)).collect();
         // Only the first test is for backends that are refused: it must see them refused.
@@ -115,8 +129,6 @@ impl Plan {
             .into_iter()
             .map(|verdict| Row { cell: machine.cell.clone(), test, verdict, facts: told.facts.clone() })
             .collect();
-        rows.iter().for_each(|row| eprintln!("  {row}"));
-        eprintln!("  took {:.1?}", start.elapsed());
         if let Some(kept) = kept {
             kept.put(&machine, test, &rows)?;
         }
@@ -126,8 +138,11 @@ impl Plan {
 
 /// Holds what the machine says about a backend against what `kernels.toml` says.
 fn judge(verdict: &mut Verdict, machine: &Machine, facts: Option<&Facts>) {
-    let Some(facts) = facts else { return };
     let Cell { line, preempt } = &machine.cell;
+    let Some(facts) = facts else {
+        verdict.outcome = Outcome::Fail("the guest told no facts".to_owned());
+        return;
+    };
     let wrong = match (&verdict.outcome, line.refused.get(&verdict.backend)) {
         _ if facts.release != machine.kernel.release => Some(format!("the machine runs {}", facts.release)),
         _ if preempt.as_ref().is_some_and(|model| *model != facts.preemption) => {

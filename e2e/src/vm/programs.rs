@@ -1,8 +1,8 @@
 //! The programs that run in a machine, for the machine's architecture.
 
 use std::{
-    env,
-    path::PathBuf,
+    env, fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -56,9 +56,27 @@ impl Programs {
             guest: program("guest").context("cargo built no program guest")?,
         })
     }
+
+    /// Copies without what only a debugger reads, most of their size, and which no build replaces while they are used.
+    ///
+    /// # Errors
+    /// Where they cannot be read or written.
+    pub(super) fn stripped(&self, arch: &str, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        let strip = tool(arch, "strip");
+        let copy = |program: &Path, name: &str| -> Result<PathBuf> {
+            let copy = folder.join(name);
+            let output = Command::new(&strip).arg("--strip-debug").arg("-o").args([copy.as_path(), program]).output();
+            let output = output.with_context(|| format!("run {strip}"))?;
+            let why = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{strip} {}: {}", program.display(), why.trim());
+            Ok(copy)
+        };
+        Ok(Self { init: copy(&self.init, "init")?, guest: copy(&self.guest, "guest")? })
+    }
 }
 
-/// A tool of GNU's compiler for an architecture: Debian names those for other systems so.
-pub(super) fn tool(arch: &str, name: &str) -> String {
+/// A tool of GNU's compiler for an architecture, as Debian names those for other systems.
+fn tool(arch: &str, name: &str) -> String {
     if arch == env::consts::ARCH { name.to_owned() } else { format!("{arch}-linux-gnu-{name}") }
 }

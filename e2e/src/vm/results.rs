@@ -10,7 +10,7 @@ use crate::{digest::sha256, kernels};
 
 /// A folder per build of the programs, a file per machine and test.
 #[derive(Debug)]
-pub(super) struct Results {
+pub struct Results {
     folder: PathBuf,
 }
 

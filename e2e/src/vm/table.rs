@@ -32,16 +32,27 @@ impl fmt::Display for Row {
 
 /// All rows, and how many ended how.
 pub(super) fn table(rows: &[Row]) -> String {
-    let lines: String = rows.iter().flat_map(|row| [row.to_string(), "\n".to_owned()]).collect();
-    let count = |is: fn(&Outcome) -> bool| rows.iter().filter(|row| is(&row.verdict.outcome)).count();
-    let pass = count(|outcome| matches!(outcome, Outcome::Pass(_)));
-    let fail = count(|outcome| matches!(outcome, Outcome::Fail(_)));
-    let none = count(|outcome| matches!(outcome, Outcome::NotApplicable(_)));
-    format!("{lines}{} tests: {pass} passed, {fail} failed, {none} not applicable\n", rows.len())
+    let (passed, failed, none) = counts(rows);
+    format!("{}\n{} outcomes: {passed} passed, {failed} failed, {none} not applicable\n", list(rows), rows.len())
+}
+
+/// A line for each.
+pub(super) fn list(rows: &[Row]) -> String {
+    rows.iter().map(Row::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// How many passed, failed and could not run.
+pub(super) fn counts(rows: &[Row]) -> (usize, usize, usize) {
+    rows.iter().fold((0, 0, 0), |(passed, failed, none), row| match row.verdict.outcome {
+        Outcome::Pass(_) => (passed + 1, failed, none),
+        Outcome::Fail(_) => (passed, failed + 1, none),
+        Outcome::NotApplicable(_) => (passed, failed, none + 1),
+    })
 }
 
 /// Whether none failed, and there was one.
 #[must_use]
 pub fn passed(rows: &[Row]) -> bool {
-    !rows.is_empty() && !rows.iter().any(|row| matches!(row.verdict.outcome, Outcome::Fail(_)))
+    let (passed, failed, _) = counts(rows);
+    passed > 0 && failed == 0
 }
