@@ -159,7 +159,7 @@ impl What {
                 Ok("set back by an hour".to_owned())
             }
             Self::Hotplug => {
-                prove_hotplug(Opens { threads: 4, each: 5000 }, backend, guest, reader)?;
+                prove_hotplug(Opens { threads: 4, each: 1000 }, backend, guest, reader)?;
                 Ok("one of two CPUs, again and again".to_owned())
             }
             Self::Hostile { opens } => {
