@@ -100,7 +100,7 @@ impl BackendFacts {
         };
         Self {
             backend: backend.as_str().to_owned(),
-            counts_misses: sensor.as_ref().is_ok_and(|sensor| sensor.misses().accesses().is_some()),
+            counts_misses: sensor.as_ref().is_ok_and(|sensor| sensor.hooks().missed_accesses().is_some()),
             refused: sensor.err(),
             degraded: degraded(backend, kernel).map(str::to_owned),
         }
@@ -116,5 +116,7 @@ fn options() -> Result<Options> {
         root: PathBuf::from("/"),
         exclude: Vec::new(),
         include_self: false,
+        pins: None,
+        swap: false,
     })
 }
