@@ -5,6 +5,7 @@ mod hostile;
 mod hotplug;
 mod opens;
 mod renames;
+mod restarts;
 
 use std::{
     collections::HashMap,
@@ -24,6 +25,7 @@ pub use hostile::{Attack, Hostile, attack};
 pub use hotplug::prove_hotplug;
 pub use opens::{Opens, open_unique};
 pub use renames::{Renames, open_renamed};
+pub use restarts::{prove_restarts, prove_swap};
 
 /// How the reader drains.
 #[derive(Clone, Copy, Debug)]

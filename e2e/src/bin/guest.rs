@@ -10,7 +10,10 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum as _};
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique, prove_clock, prove_hotplug},
+    load::{
+        self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique, prove_clock, prove_hotplug,
+        prove_restarts, prove_swap,
+    },
     vm::{Facts, Outcome, Verdict, backend},
 };
 use inotrail::event::Backend;
@@ -78,6 +81,16 @@ enum What {
     Renames {
         #[arg(long)]
         opens: usize,
+    },
+    /// That exporters may come and go
+    Restarts {
+        #[arg(long)]
+        each: usize,
+    },
+    /// That kprobe takes over from fexit
+    Swap {
+        #[arg(long)]
+        each: usize,
     },
     /// That the calendar may be set back meanwhile
     Clock,
@@ -151,6 +164,10 @@ impl What {
                 let account = Opens { threads, each }.prove(backend, guest, reader)?;
                 Ok(format!("{} of {}", account.events, threads * each))
             }
+            Self::Restarts { each } => {
+                prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each: *each })
+            }
+            Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each: *each }),
             Self::Clock => {
                 prove_clock(Opens { threads: 2, each: 2500 }, backend, guest, reader)?;
                 Ok("set back by an hour".to_owned())

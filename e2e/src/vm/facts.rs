@@ -117,6 +117,7 @@ fn options() -> Result<Options> {
         exclude: Vec::new(),
         include_self: false,
         pins: None,
+        replace: false,
         swap: false,
     })
 }

@@ -36,6 +36,8 @@ pub const TESTS: &[Test] = &[
     Test::new("accesses", &["prove", "accesses"], 300),
     Test::new("opens", &["prove", "opens", "--threads", "4", "--each", "5000"], 300),
     Test::new("renames", &["prove", "renames", "--opens", "20000"], 300),
+    Test::new("restarts", &["prove", "restarts", "--each", "25000"], 500).single_threaded(),
+    Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]),
     Test::new("clock", &["prove", "clock"], 300),
     Test::new("hotplug", &["prove", "hotplug"], 300),
     Test::new("hostile", &["prove", "hostile", "--opens", "5000"], 400),
