@@ -85,7 +85,9 @@ pub(super) fn run(
 }
 
 fn command(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path) -> Command {
-    let mut command = Command::new(format!("qemu-system-{}", kernel.arch));
+    // It ends with us, however we end.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", &format!("qemu-system-{}", kernel.arch)]);
     let threads = if test.threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
     command.args(["-accel", threads, "-m", &test.memory.to_string(), "-smp", "2"]);
     let console = if kernel.arch == "x86_64" {
