@@ -148,7 +148,7 @@ fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
     mount("tmpfs", base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
     match deed {
         Deed::Access { case } => accesses::access(case, base, procs),
-        Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each }, base, procs),
+        Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each: *each }, base, procs),
         Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
         Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
     }
