@@ -9,6 +9,7 @@ pub mod demo;
 pub mod digest;
 pub mod exporter;
 pub mod folder;
+pub mod fuzz;
 pub mod image;
 pub mod initramfs;
 pub mod interrupt;

@@ -19,7 +19,8 @@ pub mod kernel;
 pub mod layout;
 mod memory;
 mod misses;
-mod record;
+pub mod privileges;
+pub mod record;
 pub mod report;
 mod scopes;
 mod self_test;
@@ -118,9 +119,12 @@ impl Sensor {
     /// # Errors
     /// See [`Error`] and [`AttemptError`].
     pub fn attach(backend: Backend, options: &Options) -> Result<Result<Self, AttemptError>, Error> {
-        let missing = kernel::missing_capabilities();
+        let missing = privileges::missing(&Kernel::detect());
         if !missing.is_empty() {
             return Err(Error::Capability(missing));
+        }
+        if kernel::is_confidential() {
+            return Err(Error::Lockdown);
         }
         scopes::validate(options)?;
         let btf = Btf::load(&options.btf)?;

@@ -1,10 +1,13 @@
 //! Which backend runs: the order in which they are tried, and loading and attaching one.
 
+use std::io;
+
 use aya::programs::{BtfTracePoint, FExit, KProbe, Program, ProgramError, RawTracePoint};
 use aya::{Btf as KernelBtf, Ebpf};
 
 use super::kernel::Kernel;
 use super::layout::{Features, IoUring};
+use super::privileges;
 use crate::event::Backend;
 
 /// The function that fexit and kprobe hook.
@@ -183,10 +186,24 @@ fn load_hook(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<&
 fn attach_hook(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
     match ebpf.program_mut(name) {
         Some(Program::FExit(program)) => attached(name, program.attach().map(|_| ())),
-        Some(Program::KProbe(program)) => attached(name, program.attach(FUNCTION, 0).map(|_| ())),
+        Some(Program::KProbe(program)) => attach_kprobe(name, program),
         Some(Program::BtfTracePoint(program)) => attached(name, program.attach().map(|_| ())),
         Some(Program::RawTracePoint(program)) => attached(name, program.attach("sys_exit").map(|_| ())),
         _ => Err(absent(name)),
+    }
+}
+
+fn attach_kprobe(name: &'static str, program: &mut KProbe) -> Result<(), Error> {
+    let denied = |error: &ProgramError| {
+        matches!(error, ProgramError::SyscallError(error)
+            if error.call == "perf_event_open" && error.io_error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    match program.attach(FUNCTION, 0) {
+        Err(error) if denied(&error) => {
+            let reason = privileges::kprobe_refusal().unwrap_or_else(|| chain(&error));
+            Err(Error::Attach { program: name.to_owned(), reason })
+        }
+        result => attached(name, result.map(|_| ())),
     }
 }
 
