@@ -152,7 +152,9 @@ impl Sensor {
         let table = HashMap::try_from(take(&mut ebpf, map::CGROUPS)?).map_err(unfit)?;
         let mut scopes = Scopes::new(table, options);
         let default_scope = Scopes::others(options);
-        control.set(Control { self_tgid: 0, default_scope });
+        let exec_is_access = u32::from(backend == Backend::RawTracepoint);
+        let start = Control { default_scope, exec_is_access, ..Control::default() };
+        control.set(start);
         let programs = backend::load(&mut ebpf, backend, features)?;
         programs.attach_tables(&mut ebpf)?;
         scopes.fill(options)?;
@@ -173,7 +175,7 @@ impl Sensor {
         let tgid = self_test::run(&mut sensor)?;
         scopes.end_self_test(options)?;
         sensor.own_tgid = if options.include_self { 0 } else { tgid };
-        control.set(Control { self_tgid: sensor.own_tgid, default_scope });
+        control.set(Control { self_tgid: sensor.own_tgid, ..start });
         Ok(sensor)
     }
 

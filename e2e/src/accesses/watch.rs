@@ -20,8 +20,9 @@ use crate::cgroup::Cgroup;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Programs whose records a process causes, and no one else.
-const PROGRAMS: [u32; 6] = [
-    program::INODE_PERMISSION,
+const PROGRAMS: [u32; 7] = [
+    program::FEXIT,
+    program::KPROBE,
     program::SYS_EXIT,
     program::PROCESS_EXEC,
     program::PROCESS_FORK,

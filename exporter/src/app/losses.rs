@@ -92,7 +92,7 @@ impl Losses {
     /// The programs whose records are accesses: with the hook on `inode_permission`, an exec's record is none.
     fn accesses(&self) -> &'static [u32] {
         match self.backend {
-            Backend::Fexit | Backend::Kprobe => &[program::INODE_PERMISSION],
+            Backend::Fexit | Backend::Kprobe => &[program::FEXIT, program::KPROBE],
             Backend::RawTracepoint => &[program::SYS_EXIT, program::PROCESS_EXEC, program::IO_URING],
         }
     }

@@ -55,12 +55,9 @@ impl ControlMap {
     /// Changes take effect with the next access on each CPU.
     #[expect(clippy::cast_ptr_alignment, reason = "a mapping starts at a page")]
     pub(super) fn set(&self, control: Control) {
-        // SAFETY: the mapping holds one aligned Control; the two words are independent of each other.
-        unsafe {
-            let target = self.memory.as_mut_ptr().cast::<Control>();
-            (&raw mut (*target).default_scope).write_volatile(control.default_scope);
-            (&raw mut (*target).self_tgid).write_volatile(control.self_tgid);
-        }
+        // SAFETY: the mapping holds one aligned Control. No program reads two of its fields as if they were one, but for
+        // those of a handover, which `swap` changes one at a time.
+        unsafe { self.memory.as_mut_ptr().cast::<Control>().write_volatile(control) };
     }
 }
 
