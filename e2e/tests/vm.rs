@@ -39,3 +39,13 @@ fn fexit_and_kprobe_report_every_open_under_load() -> Result<()> {
 fn fexit_and_kprobe_tear_no_path() -> Result<()> {
     prove("renames")
 }
+
+#[test]
+fn exactly_the_named_capabilities_are_needed() -> Result<()> {
+    prove("privileges")
+}
+
+#[test]
+fn lockdown_for_confidentiality_is_named() -> Result<()> {
+    prove("lockdown")
+}

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use e2e::{
     accesses::{self, RING_BYTES},
+    privileges::{self, Limited},
     load::{Opens, Reader, Renames, open_renamed, open_unique},
 };
 use inotrail::event::Backend;
@@ -25,6 +26,8 @@ struct Args {
 enum Command {
     /// Prove that backends tell the truth
     Prove { what: What, backends: Vec<Hook> },
+    /// Start the sensor with a few capabilities only
+    Limited(Limited),
     /// Be watched
     Watched {
         /// Where to mount a file system for the files
@@ -54,6 +57,10 @@ enum What {
     Opens,
     /// That renames tear no path
     Renames,
+    /// That exactly what is needed is needed
+    Privileges,
+    /// That lockdown for confidentiality is named
+    Lockdown,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -67,8 +74,10 @@ fn main() -> Result<()> {
     match Args::parse().command {
         Command::Prove { what, backends } => {
             let guest = env::current_exe().context("find this program")?;
-            backends.into_iter().try_for_each(|backend| prove(what, backend, &guest))
+            let backends: Vec<_> = backends.into_iter().map(Backend::from).collect();
+            prove(what, &backends, &guest)
         }
+        Command::Limited(limited) => limited.run(),
         Command::Watched { base, procs, deed } => {
             mount("tmpfs", &base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
             match deed {
@@ -81,16 +90,24 @@ fn main() -> Result<()> {
 }
 
 /// With loads for an emulated machine.
-fn prove(what: What, hook: Hook, guest: &Path) -> Result<()> {
-    let backend = match hook {
-        Hook::Fexit => Backend::Fexit,
-        Hook::Kprobe => Backend::Kprobe,
-        Hook::RawTracepoint => Backend::RawTracepoint,
-    };
+fn prove(what: What, backends: &[Backend], guest: &Path) -> Result<()> {
     let reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
+    let each = |prove: &dyn Fn(Backend) -> Result<()>| backends.iter().copied().try_for_each(prove);
     match what {
-        What::Accesses => accesses::prove(backend, guest),
-        What::Opens => Opens { threads: 4, each: 5000 }.prove(backend, guest, reader).map(drop),
-        What::Renames => Renames { opens: 20_000 }.prove(backend, guest, reader),
+        What::Accesses => each(&|backend| accesses::prove(backend, guest)),
+        What::Opens => each(&|backend| Opens { threads: 4, each: 5000 }.prove(backend, guest, reader).map(drop)),
+        What::Renames => each(&|backend| Renames { opens: 20_000 }.prove(backend, guest, reader)),
+        What::Privileges => privileges::prove(backends, guest),
+        What::Lockdown => privileges::prove_lockdown(backends, guest),
+    }
+}
+
+impl From<Hook> for Backend {
+    fn from(hook: Hook) -> Self {
+        match hook {
+            Hook::Fexit => Self::Fexit,
+            Hook::Kprobe => Self::Kprobe,
+            Hook::RawTracepoint => Self::RawTracepoint,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Type information.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, sync::LazyLock};
 
 use anyhow::{Context as _, Result, ensure};
 use inotrail::sensor::{btf::Btf, layout};
@@ -70,7 +70,8 @@ fn hostile() -> Vec<Vec<u8>> {
         writer.structure(b"path", 16, &[(b"", 1, 0)]);
     });
     of(&|writer| {
-        writer.structure(b"path", 16, &[(b"", 1, 0); 500]);
+        let member: (&[u8], _, _) = (b"", 1, 0);
+        writer.structure(b"path", 16, &[member; 500]);
     });
     // Two that are each other's, and offsets that sum up to more than 32 bits hold.
     of(&|writer| {
@@ -90,12 +91,18 @@ fn hostile() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// What the sensor looks up, without the bytes behind a `+`.
+static NAMES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let plain = |member: &'static str| member.split('+').next().unwrap_or(member);
+    layout::names().into_iter().map(|(structure, member)| (structure, plain(member))).collect()
+});
+
 /// Whether the reader takes it. What it does not tell, it names.
 pub(super) fn feed(bytes: &[u8]) -> bool {
     let Ok(btf) = Btf::parse(bytes.to_vec()) else { return false };
-    for (structure, member) in layout::names() {
+    for (structure, member) in &*NAMES {
         // Not its answer is of interest: that there is one.
-        let _answer = btf.offset(structure, member.split('+').next().unwrap_or(member));
+        let _answer = btf.offset(structure, member);
     }
     for function in FUNCTIONS {
         let _answer = btf.parameters(function);

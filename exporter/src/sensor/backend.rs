@@ -228,6 +228,10 @@ fn kernel_btf() -> Result<KernelBtf, Error> {
 
 fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Result<&'static str, Error> {
     result.map(|()| name).map_err(|error| match error {
+        ProgramError::LoadError { verifier_log, .. } if may_not_read(&verifier_log.to_string()) => Error::Unsupported(
+            "the kernel lets no program read its memory: it is locked down for confidentiality, boot with lockdown=integrity"
+                .to_owned(),
+        ),
         ProgramError::LoadError { io_error, verifier_log } => Error::Load {
             program: name.to_owned(),
             reason: io_error.to_string(),
@@ -235,6 +239,11 @@ fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Result<&'stat
         },
         other => Error::Load { program: name.to_owned(), reason: chain(&other), verifier_log: String::new() },
     })
+}
+
+/// Lockdown takes the helpers away; a container cannot ask for it otherwise.
+fn may_not_read(verifier_log: &str) -> bool {
+    ["unknown func bpf_probe_read", "cannot use helper bpf_probe_read"].iter().any(|line| verifier_log.contains(line))
 }
 
 fn attached(name: &str, result: Result<(), ProgramError>) -> Result<(), Error> {

@@ -1,0 +1,182 @@
+//! What the kernel asks of the sensor, proven with a process that holds exactly that, and with processes that lack it.
+
+mod limited;
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use inotrail::{event::Backend, sensor::kernel::Kernel};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
+
+pub use limited::{Limited, names};
+
+const BTF: &str = "/sys/kernel/btf";
+const SECURITY: &str = "/sys/kernel/security";
+const NEEDS_ADMIN: &str = "it needs CAP_SYS_ADMIN because kernel.perf_event_paranoid is 3";
+
+/// Proves the capabilities that are needed, one by one, under the usual sysctls and lockdown for integrity. Changes
+/// settings of the machine: for test machines only.
+///
+/// # Errors
+/// Where a backend works that should not, or the other way round; all of them are in the error.
+pub fn prove(backends: &[Backend], guest: &Path) -> Result<()> {
+    let mut proof = Proof { guest, wrong: String::new(), ran: 0 };
+    sysctl("kptr_restrict", "2")?;
+    // 1 cannot be taken back.
+    for unprivileged in ["2", "1"] {
+        sysctl("unprivileged_bpf_disabled", unprivileged)?;
+        backends.iter().try_for_each(|backend| proof.capabilities(*backend, unprivileged))?;
+    }
+    lock_down("integrity")?;
+    for backend in backends {
+        proof.works("lockdown=integrity", *backend, &base(), None)?;
+    }
+    proof.without_btf()?;
+    proof.end()
+}
+
+/// Proves that lockdown for confidentiality is named. Locks the machine down.
+///
+/// # Errors
+/// Where a backend works, or the reason is not named.
+pub fn prove_lockdown(backends: &[Backend], guest: &Path) -> Result<()> {
+    let mut proof = Proof { guest, wrong: String::new(), ran: 0 };
+    lock_down("confidentiality")?;
+    for backend in backends {
+        let reason = "the kernel is locked down for confidentiality";
+        proof.refused("lockdown=confidentiality", *backend, &base(), None, reason)?;
+    }
+    // A container does not see the file that tells.
+    unmount(SECURITY, UnmountFlags::empty()).context("unmount securityfs")?;
+    for backend in backends {
+        let reason = "lockdown";
+        proof.refused("lockdown=confidentiality, unseen", *backend, &base(), None, reason)?;
+    }
+    proof.end()
+}
+
+/// What is needed on this kernel.
+fn base() -> Vec<&'static str> {
+    let locked: &[_] = if Kernel::detect().version < (5, 11) { &["CAP_SYS_RESOURCE"] } else { &[] };
+    [&["CAP_BPF", "CAP_PERFMON"], locked].concat()
+}
+
+/// Attempts, and those that came out otherwise than they should.
+struct Proof<'a> {
+    guest: &'a Path,
+    wrong: String,
+    ran: usize,
+}
+
+impl Proof<'_> {
+    /// Exactly what is needed, and each capability removed.
+    fn capabilities(&mut self, backend: Backend, unprivileged: &str) -> Result<()> {
+        let held = base();
+        for paranoid in ["2", "3"] {
+            sysctl("perf_event_paranoid", paranoid)?;
+            let what = format!("unprivileged_bpf_disabled={unprivileged} perf_event_paranoid={paranoid}");
+            if backend == Backend::Kprobe && paranoid == "3" {
+                self.refused(&what, backend, &held, None, NEEDS_ADMIN)?;
+                self.works(&what, backend, &[&held[..], &["CAP_SYS_ADMIN"]].concat(), None)?;
+                self.checks(&what, &held)?;
+            } else {
+                self.works(&what, backend, &held, None)?;
+            }
+            for removed in &held {
+                let rest: Vec<_> = held.iter().copied().filter(|name| name != removed).collect();
+                self.refused(&what, backend, &rest, None, &format!("missing {removed} ("))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `check` says why kprobe does not run, and takes another.
+    fn checks(&mut self, what: &str, held: &[&str]) -> Result<()> {
+        let output = self.run(&["check"], held, None)?;
+        let right = output.1.contains(NEEDS_ADMIN) && output.1.contains("chosen: fexit");
+        self.say(&format!("{what}: check"), right, &output.1);
+        Ok(())
+    }
+
+    /// Without `/sys/kernel/btf`, with and without a file in its stead.
+    fn without_btf(&mut self) -> Result<()> {
+        let (file, empty) = (PathBuf::from("/tmp/vmlinux"), Path::new("/tmp/empty"));
+        fs::copy(format!("{BTF}/vmlinux"), &file).context("copy the type information")?;
+        fs::create_dir(empty)?;
+        mount_bind(empty, BTF).context("hide the type information")?;
+        let held = base();
+        sysctl("perf_event_paranoid", "2")?;
+        self.refused("no BTF", Backend::Kprobe, &held, None, "or name a file with --btf")?;
+        self.refused("--btf", Backend::Fexit, &held, Some(&file), "the kernel has no readable BTF")?;
+        self.works("--btf", Backend::Kprobe, &held, Some(&file))?;
+        self.works("--btf", Backend::RawTracepoint, &held, Some(&file))?;
+        fs::write(&file, &fs::read(&file)?[..1 << 20])?;
+        let reason = "/tmp/vmlinux is not valid BTF: the type section lies behind the end of the file";
+        self.refused("--btf, cut short", Backend::Kprobe, &held, Some(&file), reason)?;
+        unmount(BTF, UnmountFlags::empty()).context("show the type information")
+    }
+
+    fn works(&mut self, what: &str, backend: Backend, held: &[&str], btf: Option<&Path>) -> Result<()> {
+        let (success, text) = self.run(&["see", backend.as_str()], held, btf)?;
+        self.say(&format!("{what}: {} with {}", backend.as_str(), held.join(" ")), success, &text);
+        Ok(())
+    }
+
+    fn refused(
+        &mut self,
+        what: &str,
+        backend: Backend,
+        held: &[&str],
+        btf: Option<&Path>,
+        reason: &str,
+    ) -> Result<()> {
+        let (success, text) = self.run(&["see", backend.as_str()], held, btf)?;
+        let what = format!("{what}: {} with {}: refused", backend.as_str(), held.join(" "));
+        self.say(&what, !success && text.contains(reason), &format!("{text}(expected: {reason})"));
+        Ok(())
+    }
+
+    /// Runs [`Limited`] in a process of its own: whether it succeeded, and what it said.
+    fn run(&mut self, what: &[&str], held: &[&str], btf: Option<&Path>) -> Result<(bool, String)> {
+        let mut command = Command::new(self.guest);
+        command.arg("limited").args(what).args(["--hold", &held.join(",")]);
+        if let Some(file) = btf {
+            command.arg("--btf").arg(file);
+        }
+        self.ran += 1;
+        let output = command.output().context("run the guest")?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    fn say(&mut self, what: &str, right: bool, text: &str) {
+        eprintln!("{what}: {}", if right { "right" } else { "wrong" });
+        if !right {
+            eprintln!("{text}");
+            let _infallible = writeln!(self.wrong, "  {what}");
+        }
+    }
+
+    fn end(self) -> Result<()> {
+        eprintln!("privileges: {} attempts, {} wrong", self.ran, self.wrong.lines().count());
+        ensure!(self.wrong.is_empty(), "wrong:\n{}", self.wrong);
+        Ok(())
+    }
+}
+
+fn sysctl(name: &str, value: &str) -> Result<()> {
+    let path = format!("/proc/sys/kernel/{name}");
+    fs::write(&path, value).with_context(|| format!("write {value} to {path}"))
+}
+
+fn lock_down(level: &str) -> Result<()> {
+    if !Path::new(SECURITY).join("lockdown").exists() {
+        mount("securityfs", SECURITY, "securityfs", MountFlags::empty(), None).context("mount securityfs")?;
+    }
+    fs::write(Path::new(SECURITY).join("lockdown"), level).with_context(|| format!("lock the kernel down for {level}"))
+}
