@@ -107,8 +107,7 @@ pub fn fuzz(target: Target, inputs: u64, seed: u64, jobs: usize) -> Result<Repor
     });
     let findings = findings.into_iter().map(|index| run.save(index)).collect::<Result<Vec<_>>>()?;
     let count = |of: fn(&Worker) -> &AtomicU64| workers.iter().map(|worker| of(worker).load(Ordering::Relaxed)).sum();
-    let report =
-        Report { inputs: count(|w| &w.done), taken: count(|w| &w.taken), findings, elapsed: start.elapsed() };
+    let report = Report { inputs: count(|w| &w.done), taken: count(|w| &w.taken), findings, elapsed: start.elapsed() };
     eprintln!(
         "{name}: {} inputs ({} taken, the others refused), {} findings, {:.1} seconds",
         report.inputs,

@@ -28,13 +28,13 @@ pub fn prove(backends: &[Backend], guest: &Path) -> Result<()> {
     let mut proof = Proof { guest, wrong: String::new(), ran: 0 };
     sysctl("kptr_restrict", "2")?;
     // 1 cannot be taken back.
-    for unprivileged in ["2", "1"] {
-        sysctl("unprivileged_bpf_disabled", unprivileged)?;
-        backends.iter().try_for_each(|backend| proof.capabilities(*backend, unprivileged))?;
-    }
+    sysctl("unprivileged_bpf_disabled", "2")?;
+    backends.iter().try_for_each(|backend| proof.capabilities(*backend))?;
+    sysctl("unprivileged_bpf_disabled", "1")?;
     lock_down("integrity")?;
+    sysctl("perf_event_paranoid", "2")?;
     for backend in backends {
-        proof.works("lockdown=integrity", *backend, &base(), None)?;
+        proof.works("unprivileged_bpf_disabled=1 lockdown=integrity", *backend, &base(), None)?;
     }
     proof.without_btf()?;
     proof.end()
@@ -75,11 +75,11 @@ struct Proof<'a> {
 
 impl Proof<'_> {
     /// Exactly what is needed, and each capability removed.
-    fn capabilities(&mut self, backend: Backend, unprivileged: &str) -> Result<()> {
+    fn capabilities(&mut self, backend: Backend) -> Result<()> {
         let held = base();
         for paranoid in ["2", "3"] {
             sysctl("perf_event_paranoid", paranoid)?;
-            let what = format!("unprivileged_bpf_disabled={unprivileged} perf_event_paranoid={paranoid}");
+            let what = format!("perf_event_paranoid={paranoid}");
             if backend == Backend::Kprobe && paranoid == "3" {
                 self.refused(&what, backend, &held, None, NEEDS_ADMIN)?;
                 self.works(&what, backend, &[&held[..], &["CAP_SYS_ADMIN"]].concat(), None)?;
@@ -127,14 +127,7 @@ impl Proof<'_> {
         Ok(())
     }
 
-    fn refused(
-        &mut self,
-        what: &str,
-        backend: Backend,
-        held: &[&str],
-        btf: Option<&Path>,
-        reason: &str,
-    ) -> Result<()> {
+    fn refused(&mut self, what: &str, backend: Backend, held: &[&str], btf: Option<&Path>, reason: &str) -> Result<()> {
         let (success, text) = self.run(&["see", backend.as_str()], held, btf)?;
         let what = format!("{what}: {} with {}: refused", backend.as_str(), held.join(" "));
         self.say(&what, !success && text.contains(reason), &format!("{text}(expected: {reason})"));

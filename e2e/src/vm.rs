@@ -53,8 +53,8 @@ pub const TESTS: &[Test] = &[
     Test::new("accesses", &["prove", "accesses", "fexit", "kprobe"], 180),
     Test::new("opens", &["prove", "opens", "fexit", "kprobe"], 300),
     Test::new("renames", &["prove", "renames", "fexit", "kprobe"], 300),
-    Test::new("privileges", &["prove", "privileges", "fexit", "kprobe", "raw-tracepoint"], 300),
-    Test::new("lockdown", &["prove", "lockdown", "fexit", "kprobe", "raw-tracepoint"], 120),
+    Test::new("privileges", &["prove", "privileges", "fexit", "kprobe"], 600),
+    Test::new("lockdown", &["prove", "lockdown", "fexit", "kprobe"], 300),
 ];
 
 impl Test {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -16,14 +17,14 @@ use crate::batch::{Batch, Limits};
 use crate::config;
 use crate::container::cgroup::{self, Hierarchy};
 use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
-use crate::event::Event;
+use crate::event::{Backend, Event};
 use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
 use crate::sensor::kernel::Kernel;
 use crate::sensor::privileges::{self, Dropped};
 use crate::sensor::report::Report;
-use crate::sensor::{self, Options, Sensor};
+use crate::sensor::{self, Hooks, Options, Sensor, Swapped};
 use crate::ship::{self, Queue};
 use crate::sink::Printer;
 
@@ -150,11 +151,22 @@ impl Attached {
         };
         source.check()?;
         let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
-        let Dropped { dropped, kept } =
-            privileges::drop_all_but(privileges::to_change_maps(&Kernel::detect())).map_err(Error::Privileges)?;
+        let mut keep = privileges::to_change_maps(&Kernel::detect());
+        if sensor.hooks().has_standby() {
+            keep |= privileges::to_attach(Backend::Kprobe);
+        }
+        let Dropped { dropped, kept } = privileges::drop_all_but(keep).map_err(Error::Privileges)?;
         tracing::info!(dropped = dropped.join(" "), kept = kept.join(" "), "attached; dropped capabilities");
         Ok(Self { sensor, source, host: scope.host })
     }
+}
+
+/// Detaches what exporters left attached by pins; returns how many programs that were.
+///
+/// # Errors
+/// An exporter runs, or the folder cannot be used.
+pub fn detach(pin_dir: &Path) -> Result<usize, Error> {
+    Ok(sensor::unpin(pin_dir).map_err(sensor::Error::from)?)
 }
 
 /// The stages up to the output, attached and not read yet.
@@ -168,14 +180,11 @@ struct Parts {
 }
 
 impl Parts {
-    fn start(
-        runtime: &Runtime,
-        attached: Attached,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, Error> {
+    fn start(runtime: &Runtime, attached: Attached, metrics: &Arc<Metrics>) -> Result<Self, Error> {
         let Attached { sensor, source, host } = attached;
         metrics.health.sensor.set(true);
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
+        runtime.spawn(watch(sensor.hooks()));
         let (losses, scans) = Losses::of(&sensor, metrics, &tables.1);
         let metrics = Arc::clone(metrics);
         Ok(Self { sensor, tables, losses, scans, metrics, host })
@@ -250,11 +259,33 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
         root: scope.root.clone(),
         exclude: scope.exclude.clone(),
         include_self: scope.include_self,
+        pins: sensor.pin_dir.clone(),
+        // Who names a backend gets that one.
+        swap: sensor.backend.is_none(),
     }
 }
 
 fn limits(export: &config::Export) -> Limits {
     Limits { records: export.batch_records, bytes: export.batch_bytes, age: export.batch_age }
+}
+
+/// Lets kprobe take over when the kernel begins to skip fexit.
+async fn watch(hooks: Hooks) {
+    let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
+    while hooks.has_standby() {
+        ticks.tick().await;
+        let shared = hooks.clone();
+        match tokio::task::spawn_blocking(move || shared.swap_if_missed()).await {
+            Ok(Ok(Some(Swapped { missed, took_ms }))) => tracing::warn!(
+                missed,
+                took_ms,
+                "the kernel skipped calls of fexit, as preemptible ones do: kprobe has taken over"
+            ),
+            Ok(Err(error)) => tracing::error!(%error, "the kernel skips calls of fexit, and kprobe cannot take over"),
+            Ok(Ok(None)) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// Two workers: exporting and asking the runtime are all they do.

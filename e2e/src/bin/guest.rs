@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use e2e::{
     accesses::{self, RING_BYTES},
-    privileges::{self, Limited},
     load::{Opens, Reader, Renames, open_renamed, open_unique},
+    privileges::{self, Limited},
 };
 use inotrail::event::Backend;
 use rustix::mount::{MountFlags, mount};

@@ -84,8 +84,7 @@ impl<'a> Types<'a> {
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let header = word(4) as usize;
         let (mut at, end) = (header + word(8) as usize, header + (word(8) + word(12)) as usize);
-        let mut types =
-            Self { bytes, offsets: vec![0], strings: header + word(16) as usize, names: HashMap::new() };
+        let mut types = Self { bytes, offsets: vec![0], strings: header + word(16) as usize, names: HashMap::new() };
         while at < end {
             let (name, kind, entries) = (word(at), word(at + 4) >> 24 & 0x1f, (word(at + 4) & 0xffff) as usize);
             types.names.entry((kind, types.string(name))).or_insert(types.offsets.len() as u32);

@@ -72,6 +72,8 @@ impl Limited {
             root: PathBuf::from("/"),
             exclude: Vec::new(),
             include_self: true,
+            pins: None,
+            swap: false,
         };
         hold(names(&self.hold)?).context("give up capabilities")?;
         match self.what.as_str() {

@@ -13,6 +13,8 @@ pub struct Btf {
     bytes: Vec<u8>,
     /// Byte offset of each type; type 0 is `void` and lies nowhere.
     types: Vec<usize>,
+    /// Numbers of the structures: most of what is looked for, and one type in fifteen.
+    structures: Vec<usize>,
     strings: Range<usize>,
 }
 
@@ -106,7 +108,9 @@ impl Btf {
         let strings =
             section(strings_start, strings_length).ok_or("the string section lies behind the end of the file")?;
         let types = types(&bytes, section_of_types)?;
-        Ok(Self { bytes, types, strings })
+        let mut btf = Self { bytes, types, structures: Vec::new(), strings };
+        btf.structures = (1..btf.types.len()).filter(|index| btf.kind(*index) == Ok(STRUCT)).collect();
+        Ok(btf)
     }
 
     /// Byte offset of `member` (a path of names with dots) in `struct name`, through anonymous structs and unions.
@@ -114,7 +118,7 @@ impl Btf {
     /// # Errors
     /// There is none, or the file contradicts itself.
     pub fn offset(&self, name: &str, member: &str) -> Result<u32, Fault> {
-        let mut current = self.find(name, STRUCT)?;
+        let mut current = self.find(name, STRUCT, self.structures.iter().copied())?;
         let mut offset = 0;
         let mut budget = MEMBERS_MAX;
         for part in member.split('.') {
@@ -130,7 +134,7 @@ impl Btf {
     /// # Errors
     /// There is no such function, or the file contradicts itself.
     pub fn parameters(&self, function: &str) -> Result<Vec<&str>, Fault> {
-        let prototype = self.target(self.find(function, FUNC)?)?;
+        let prototype = self.target(self.find(function, FUNC, 1..self.types.len())?)?;
         if self.kind(prototype)? != FUNC_PROTO {
             return Err(Fault::Damaged("a function without a prototype"));
         }
@@ -144,7 +148,7 @@ impl Btf {
     /// # Errors
     /// There is none, or the file contradicts itself.
     pub fn enum_value(&self, name: &str, value: &str) -> Result<u32, Fault> {
-        let found = self.find(name, ENUM)?;
+        let found = self.find(name, ENUM, 1..self.types.len())?;
         let start = self.start(found)? + 12;
         for entry in (0..self.length(found)?).map(|index| start + 8 * index) {
             if self.is_named(self.word(entry)?, value) {
@@ -154,11 +158,10 @@ impl Btf {
         Err(Fault::NoMember)
     }
 
-    fn find(&self, name: &str, kind: u32) -> Result<usize, Fault> {
-        let found = (1..self.types.len()).find(|index| {
-            self.kind(*index) == Ok(kind) && self.word(self.types[*index]).is_ok_and(|at| self.is_named(at, name))
-        });
-        found.ok_or(Fault::NoType)
+    /// The first type of this kind and name among these.
+    fn find(&self, name: &str, kind: u32, mut among: impl Iterator<Item = usize>) -> Result<usize, Fault> {
+        let is_named = |index| self.start(index).and_then(|at| self.word(at)).is_ok_and(|at| self.is_named(at, name));
+        among.find(|index| self.kind(*index) == Ok(kind) && is_named(*index)).ok_or(Fault::NoType)
     }
 
     /// Offset and type of a member, also of one inside nameless members.

@@ -1,7 +1,7 @@
 //! Why no sensor runs, and what came of each backend.
 
 use super::privileges::Missing;
-use super::{backend, btf, layout, scopes, self_test};
+use super::{backend, btf, layout, pins, scopes, self_test};
 use crate::event::Backend;
 
 /// Why no sensor runs.
@@ -16,13 +16,14 @@ pub enum Error {
     /// A configured cgroup does not exist.
     #[error(transparent)]
     Scope(#[from] scopes::Error),
+    /// Nothing can be pinned.
+    #[error(transparent)]
+    Pins(#[from] pins::Error),
     /// This process may not load eBPF programs.
     #[error("missing {}: run as root, or give the container these capabilities", list(.0))]
     Capability(Vec<Missing>),
     /// This kernel lets no program read its memory.
-    #[error(
-        "the kernel is locked down for confidentiality, under which no program may read its memory: boot with lockdown=integrity"
-    )]
+    #[error("{}", backend::CONFIDENTIAL)]
     Lockdown,
     /// No backend works here.
     #[error("no backend works on this kernel ({}); `inotrail check` tells more", reasons(.0))]

@@ -70,8 +70,8 @@ pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(L
         *field = offset(btf, structure, member).unwrap_or(ABSENT);
     }
     // kernfs_node.parent became an RCU pointer with another name in 6.15.
-    layout.kernfs_node_parent =
-        required(btf, "kernfs_node", "parent").or_else(|error| btf.offset("kernfs_node", "__parent").map_err(|_| error))?;
+    layout.kernfs_node_parent = required(btf, "kernfs_node", "parent")
+        .or_else(|error| btf.offset("kernfs_node", "__parent").map_err(|_| error))?;
     layout.hierarchy_id = hierarchy;
     layout.css_set_subsys = subsystem(btf, controller)?;
     let features = features(btf, &layout);
