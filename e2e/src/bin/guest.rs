@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames, open_renamed, open_unique},
+    load::{Opens, Reader, Renames, open_renamed, open_unique, prove_restarts, prove_swap},
     privileges::{self, Limited},
 };
 use inotrail::event::Backend;
@@ -61,6 +61,10 @@ enum What {
     Privileges,
     /// That lockdown for confidentiality is named
     Lockdown,
+    /// That exporters may come and go
+    Restarts,
+    /// That kprobe takes over from fexit
+    Swap,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -99,6 +103,10 @@ fn prove(what: What, backends: &[Backend], guest: &Path) -> Result<()> {
         What::Renames => each(&|backend| Renames { opens: 20_000 }.prove(backend, guest, reader)),
         What::Privileges => privileges::prove(backends, guest),
         What::Lockdown => privileges::prove_lockdown(backends, guest),
+        What::Restarts => each(&|backend| {
+            prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each: 25_000 })
+        }),
+        What::Swap => prove_swap(guest, Opens { threads: 8, each: 25_000 }),
     }
 }
 

@@ -158,7 +158,7 @@ impl Cut<'_> {
             ARRAY => self.writer.push(b"", ARRAY, 0, 0, &[self.integer, self.integer, words[5]]),
             STRUCT | UNION => self.structure(id, &words, depth),
             ENUM => {
-                let entries = words[3..].chunks_exact(2);
+                let entries = words[3..].as_chunks::<2>().0.iter();
                 let body: Vec<u32> =
                     entries.flat_map(|entry| [self.writer.string(self.types.string(entry[0])), entry[1]]).collect();
                 self.writer.push(name, ENUM, meta & 0xffff, words[2], &body)
@@ -173,7 +173,7 @@ impl Cut<'_> {
         let new = self.writer.push(name, words[1] >> 24, words[1] & 0xffff, words[2], &[]);
         self.copied.insert(id, new);
         let mut body = Vec::new();
-        for member in words[3..].chunks_exact(3) {
+        for member in words[3..].as_chunks::<3>().0 {
             let inner = self.types.words(member[1].max(1));
             let nameless = self.types.string(inner[0]).is_empty();
             let holds = matches!(inner[1] >> 24 & 0x1f, STRUCT | UNION);
@@ -192,7 +192,7 @@ impl Cut<'_> {
     fn function(&mut self, id: u32) {
         let words = self.types.words(id);
         let prototype = self.types.words(words[2]);
-        let parameters = prototype[3..].chunks_exact(2);
+        let parameters = prototype[3..].as_chunks::<2>().0.iter();
         let body: Vec<u32> = parameters
             .flat_map(|parameter| [self.writer.string(self.types.string(parameter[0])), self.integer])
             .collect();

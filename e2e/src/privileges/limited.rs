@@ -74,6 +74,7 @@ impl Limited {
             include_self: true,
             pins: None,
             swap: false,
+            replace: false,
         };
         hold(names(&self.hold)?).context("give up capabilities")?;
         match self.what.as_str() {

@@ -42,7 +42,8 @@ fn refuses_what_is_no_btf() {
     assert_eq!(reason(&file([24, 0, 1000, 0, 0], b"")), "the type section lies behind the end of the file");
     assert_eq!(reason(&file([24, 0, 0, 0, 1], b"")), "the string section lies behind the end of the file");
     assert_eq!(reason(&file([u32::MAX; 5], b"")), "the type section lies behind the end of the file");
-    assert_eq!(reason(&file([24, 0, 8, 0, 0], &[0; 8])), "a type is cut short");
+    let short = [0, STRUCT << 24].map(u32::to_ne_bytes).concat();
+    assert_eq!(reason(&file([24, 0, 8, 0, 0], &short)), "a type is cut short");
     let unknown = [0, 31 << 24, 0].map(u32::to_ne_bytes).concat();
     assert_eq!(reason(&file([24, 0, 12, 0, 0], &unknown)), "a type is of unknown kind");
     let long = [0, STRUCT << 24 | 1, 0].map(u32::to_ne_bytes).concat();
