@@ -52,6 +52,8 @@ pub struct Batch {
     groups: Vec<Group>,
     /// Bytes of the request but for the records.
     overhead: usize,
+    /// Accesses that the records stand for.
+    accesses: u64,
     /// When the first event came.
     since_ns: u64,
 }
@@ -63,6 +65,8 @@ pub struct Request {
     pub body: Bytes,
     /// Its log records.
     pub records: u64,
+    /// Accesses that the records stand for.
+    pub accesses: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +97,7 @@ impl Batch {
             records: Vec::new(),
             groups: Vec::new(),
             overhead: 0,
+            accesses: 0,
             since_ns: 0,
         }
     }
@@ -105,6 +110,7 @@ impl Batch {
         }
         let start = self.buffer.len();
         self.encoder.record(&mut self.buffer, event);
+        self.accesses += event.count;
         self.link(event, self.buffer.len() - start);
         let full = self.records.len() >= self.limits.records || self.buffer.len() + self.overhead >= self.limits.bytes;
         if full { self.take() } else { None }
@@ -136,8 +142,9 @@ impl Batch {
             otlp::close_resource_logs(&mut body);
         }
         let records = self.records.len() as u64;
+        let accesses = self.accesses;
         self.clear();
-        Some(Request { body: Bytes::from(body), records })
+        Some(Request { body: Bytes::from(body), records, accesses })
     }
 
     fn clear(&mut self) {
@@ -146,6 +153,7 @@ impl Batch {
         self.records.clear();
         self.groups.clear();
         self.overhead = 0;
+        self.accesses = 0;
     }
 
     /// Appends the record that the buffer ends with to its container's.

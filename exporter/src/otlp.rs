@@ -24,4 +24,4 @@ mod wire;
 pub use envelope::{SCOPE_NAME, SCOPE_VERSION, close_resource_logs, open_resource_logs, resource_logs_len};
 pub use record::{EVENT_NAME, Encoder};
 pub use resource::resource;
-pub use split::split;
+pub use split::{Half, split};

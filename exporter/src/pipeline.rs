@@ -11,8 +11,10 @@ use crate::metrics::{Dropped, Metrics};
 use crate::process::{ProcessScan, ProcessTable};
 use crate::sensor::{Drained, Malformed, Record, Sensor};
 
+mod counted;
 mod held;
 
+use counted::Counted;
 use held::Held;
 
 /// Where events end: `run`'s batches, or what `trace` prints.
@@ -36,13 +38,19 @@ pub struct Pipeline<O> {
 /// Everything but the events that wait, so that both can be borrowed at once.
 struct Stages<O> {
     backend: Backend,
-    host: bool,
     clock: Clock,
     observed_ns: u64,
+    counted: Counted,
     containers: Containers,
-    cgroups: CgroupEvents,
     processes: ProcessTable,
     scans: Receiver<ProcessScan>,
+    outlet: Outlet<O>,
+}
+
+/// The way of an event to the output. It borrows from the rest.
+struct Outlet<O> {
+    host: bool,
+    cgroups: CgroupEvents,
     metrics: Arc<Metrics>,
     output: O,
     done: bool,
@@ -59,19 +67,16 @@ impl<O: Output> Pipeline<O> {
         metrics: Arc<Metrics>,
         output: O,
     ) -> Self {
-        let clock = Clock::now();
+        let (clock, now_ns) = (Clock::now(), unix_now());
         let stages = Stages {
             backend,
-            host,
             clock,
-            observed_ns: unix_now(),
+            observed_ns: now_ns,
+            counted: Counted::new(now_ns),
             containers,
-            cgroups,
             processes: ProcessTable::default(),
             scans,
-            metrics,
-            output,
-            done: false,
+            outlet: Outlet { host, cgroups, metrics, output, done: false },
         };
         Self { stages, held: Held::default() }
     }
@@ -86,21 +91,28 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
-        held.release(stages.observed_ns, &snapshot, |event| stages.deliver(event));
+        held.release(stages.observed_ns, &snapshot, |event| stages.outlet.deliver(event));
         let drained = sensor.drain(|record| stages.record(record, &snapshot, held));
+        if stages.counted.is_due(stages.observed_ns) {
+            stages.take_counted((&sensor.ledger(), &sensor.counters()), &snapshot, held, false);
+        }
         drop(snapshot);
-        held.remind(stages.observed_ns, |id| stages.cgroups.unknown(id));
-        match stages.output.drained(stages.observed_ns) {
-            ControlFlow::Continue(()) if !stages.done => ControlFlow::Continue(drained),
+        held.remind(stages.observed_ns, |id| stages.outlet.cgroups.unknown(id));
+        match stages.outlet.output.drained(stages.observed_ns) {
+            ControlFlow::Continue(()) if !stages.outlet.done => ControlFlow::Continue(drained),
             _ => ControlFlow::Break(()),
         }
     }
 
-    /// Lets go of what still waits for a container's name, and gives the output back.
-    pub fn finish(mut self) -> O {
+    /// Takes what is only counted, lets go of what still waits for a container's name, and gives the output back.
+    pub fn finish(mut self, sensor: &Sensor) -> O {
         let stages = &mut self.stages;
-        self.held.release_all(|event| stages.deliver(event));
-        self.stages.output
+        stages.observed_ns = unix_now();
+        let snapshot = stages.containers.snapshot();
+        stages.take_counted((&sensor.ledger(), &sensor.counters()), &snapshot, &mut self.held, true);
+        drop(snapshot);
+        self.held.release_all(|event| stages.outlet.deliver(event));
+        self.stages.outlet.output
     }
 }
 
@@ -117,10 +129,10 @@ impl<O: Output> Stages<O> {
             }
             Ok(Record::Fork(header)) => self.processes.fork(header),
             Ok(Record::Exit(header)) => self.processes.exit(header),
-            Ok(Record::CgroupMade(header, path)) => self.cgroups.made(header.cgroup_id, path),
-            Ok(Record::CgroupReleased(header)) => self.cgroups.released(header.cgroup_id),
+            Ok(Record::CgroupMade(header, path)) => self.outlet.cgroups.made(header.cgroup_id, path),
+            Ok(Record::CgroupReleased(header)) => self.outlet.cgroups.released(header.cgroup_id),
             Err(malformed) => {
-                let count = self.metrics.dropped(Dropped::Encode).inc() + 1;
+                let count = self.outlet.metrics.dropped(Dropped::Encode).inc() + 1;
                 // A fault that repeats must not flood the log.
                 if count.is_power_of_two() {
                     tracing::warn!(%malformed, count, "a record of the kernel was dropped");
@@ -133,48 +145,55 @@ impl<O: Output> Stages<O> {
         let process = self.processes.get(access.header.tgid, access.header.process_start_ns);
         let executable = process.map_or(&[][..], |process| &process.executable);
         let time_ns = self.clock.unix(access.header.time_ns);
-        let event = |container| Event {
+        let event = Event {
             time_ns,
             // The clock is read once per drain; what was written meanwhile is seen when it happens.
             observed_ns: self.observed_ns.max(time_ns),
             access,
             executable,
             process_start_ns: self.clock.process_start(access.header.process_start_ns),
-            container,
+            container: Container::unknown(),
             backend: self.backend,
             sequence: 0,
             count: 1,
+            last_ns: 0,
         };
-        let id = access.header.cgroup_id;
+        self.outlet.route(event, snapshot, held);
+    }
+}
+
+impl<O: Output> Outlet<O> {
+    /// Delivers the event with its container, or lets it wait for that.
+    fn route(&mut self, event: Event<'_>, snapshot: &Snapshot, held: &mut Held) {
+        let id = event.access.header.cgroup_id;
         if let Some(container) = snapshot.get(id) {
-            let event = event(container);
-            deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
+            self.deliver(Event { container, ..event });
             return;
         }
         if !held.waits_for(id) {
             self.cgroups.unknown(id);
         }
-        held.push(event(Container::unknown()), &self.metrics);
+        held.push(event, &self.metrics);
     }
 
-    fn deliver(&mut self, event: Event<'_>) {
-        deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
+    /// Decides, numbers and hands over.
+    fn deliver(&mut self, mut event: Event<'_>) {
+        let container: &Container = event.container;
+        if !self.reports(container) || !self.output.wants(&event) {
+            return;
+        }
+        if matches!(container.origin, Origin::Container { resolved: false, .. }) {
+            self.metrics.unresolved.inc();
+        }
+        event.sequence = container.next_sequence();
+        self.metrics.emitted.inc_by(event.count);
+        if self.output.event(&event).is_break() {
+            self.done = true;
+        }
     }
-}
 
-/// Decides, numbers and hands over. Free of `self`, because the event borrows from the process table.
-fn deliver<O: Output>(host: bool, output: &mut O, metrics: &Metrics, done: &mut bool, mut event: Event<'_>) {
-    let container: &Container = event.container;
-    if !host && !matches!(container.origin, Origin::Container { .. }) || !output.wants(&event) {
-        return;
-    }
-    if matches!(container.origin, Origin::Container { resolved: false, .. }) {
-        metrics.unresolved.inc();
-    }
-    event.sequence = container.next_sequence();
-    metrics.emitted.inc();
-    if output.event(&event).is_break() {
-        *done = true;
+    fn reports(&self, container: &Container) -> bool {
+        self.host || matches!(container.origin, Origin::Container { .. })
     }
 }
 

@@ -17,6 +17,7 @@ mod check;
 mod error;
 pub mod kernel;
 pub mod layout;
+mod ledger;
 mod memory;
 mod misses;
 mod record;
@@ -26,6 +27,7 @@ mod self_test;
 
 pub use check::check;
 pub use error::{Attempt, AttemptError, Error};
+pub use ledger::{Entry, Ledger};
 pub use memory::CounterMap;
 pub use misses::Misses;
 pub use record::{Malformed, Record};
@@ -80,6 +82,7 @@ pub struct Sensor {
     attempts: Vec<Attempt>,
     ring: RingBuf<MapData>,
     counters: Arc<CounterMap>,
+    ledger: Arc<Ledger>,
     misses: Misses,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
@@ -143,6 +146,7 @@ impl Sensor {
         let maps = |error: io::Error| AttemptError::Maps(error.to_string());
         let counters = CounterMap::new(get(&ebpf, map::COUNTERS)?, cpus).map_err(maps)?;
         let control = ControlMap::new(get(&ebpf, map::CONTROL)?).map_err(maps)?;
+        let ledger = Ledger::new(get(&ebpf, map::LEDGER)?, get(&ebpf, map::OVERFLOW)?, get(&ebpf, map::CONTROL)?);
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
         let ring = RingBuf::try_from(take(&mut ebpf, map::EVENTS)?).map_err(unfit)?;
         let table = HashMap::try_from(take(&mut ebpf, map::CGROUPS)?).map_err(unfit)?;
@@ -162,6 +166,7 @@ impl Sensor {
             attempts: Vec::new(),
             ring,
             counters: Arc::new(counters),
+            ledger: Arc::new(ledger.map_err(maps)?),
             misses,
             early: VecDeque::new(),
             own_tgid: 0,
@@ -196,6 +201,12 @@ impl Sensor {
     #[must_use]
     pub fn counters(&self) -> Arc<CounterMap> {
         Arc::clone(&self.counters)
+    }
+
+    /// What the ring had no room for, to be used from any thread.
+    #[must_use]
+    pub fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
     }
 
     /// Calls that the kernel skipped, to be read from any thread.

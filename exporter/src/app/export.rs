@@ -30,7 +30,7 @@ impl Export {
 
     fn offer(&self, request: Request) {
         if let Err(refused) = self.queue.offer(request) {
-            self.metrics.dropped(Dropped::QueueFull).inc_by(refused.records);
+            self.metrics.dropped(Dropped::QueueFull).inc_by(refused.accesses);
         }
     }
 }

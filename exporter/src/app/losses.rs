@@ -7,10 +7,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use inotrail_ebpf::{COUNTERS, Counters, program};
 
 use crate::container::CgroupEvents;
-use crate::event::Backend;
 use crate::metrics::{Dropped, KernelCount, Metrics};
 use crate::process::ProcessScan;
-use crate::sensor::{CounterMap, Misses, Sensor};
+use crate::sensor::{CounterMap, Ledger, Misses, Sensor};
 
 /// Reads the kernel's counts; cheap enough for every scrape.
 #[derive(Clone)]
@@ -22,7 +21,9 @@ pub(super) struct KernelCounts {
 /// Owns the drop counters whose truth is in the kernel, and mends the tables that lost records would leave wrong.
 pub(super) struct Losses {
     kernel: KernelCounts,
-    backend: Backend,
+    ledger: Arc<Ledger>,
+    /// The kernel cannot wait for its programs, and it was said.
+    unflippable: bool,
     metrics: Arc<Metrics>,
     cgroups: CgroupEvents,
     scans: SyncSender<ProcessScan>,
@@ -43,7 +44,8 @@ impl Losses {
         let (scans, receiver) = sync_channel(1);
         let losses = Self {
             kernel,
-            backend: sensor.backend(),
+            ledger: sensor.ledger(),
+            unflippable: false,
             metrics: Arc::clone(metrics),
             cgroups: cgroups.clone(),
             scans,
@@ -57,9 +59,10 @@ impl Losses {
         self.kernel.clone()
     }
 
-    /// Adds what was lost since the last time.
+    /// Adds what was lost since the last time, and makes room in the ledger. What the ring had no room for is the
+    /// pipeline's, which takes it from there.
     pub(super) fn update(&mut self) {
-        self.raise(Dropped::RingFull, self.ring_full(self.accesses()));
+        self.flip();
         self.raise(Dropped::HookMissed, self.kernel.misses.accesses().unwrap_or(0));
         let lost = Mended {
             cgroups: self.ring_full(&[program::CGROUP_MKDIR, program::CGROUP_RELEASE]),
@@ -71,6 +74,14 @@ impl Losses {
         self.mended.cgroups = lost.cgroups;
         if lost.processes != self.mended.processes && self.scan_processes() {
             self.mended.processes = lost.processes;
+        }
+    }
+
+    fn flip(&mut self) {
+        if let Err(error) = self.ledger.flip()
+            && !std::mem::replace(&mut self.unflippable, true)
+        {
+            tracing::warn!(%error, "the ledger cannot be emptied while programs write to it: many files will overflow it");
         }
     }
 
@@ -87,14 +98,6 @@ impl Losses {
 
     fn ring_full(&self, programs: &[u32]) -> u64 {
         programs.iter().map(|program| self.kernel.counters.totals(*program).ring_full).sum()
-    }
-
-    /// The programs whose records are accesses: with the hook on `inode_permission`, an exec's record is none.
-    fn accesses(&self) -> &'static [u32] {
-        match self.backend {
-            Backend::Fexit | Backend::Kprobe => &[program::FEXIT, program::KPROBE],
-            Backend::RawTracepoint => &[program::SYS_EXIT, program::PROCESS_EXEC, program::IO_URING],
-        }
     }
 
     fn raise(&self, reason: Dropped, total: u64) {

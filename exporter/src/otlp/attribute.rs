@@ -31,6 +31,8 @@ pub const FILE_FLAGS: &str = "inotrail.file.flags";
 pub const BACKEND: &str = "inotrail.backend";
 /// int, at least 1: how many accesses the record stands for.
 pub const AGGREGATION_COUNT: &str = "inotrail.aggregation.count";
+/// string, ISO 8601: where accesses were only counted, the end of the time in which; the record's time is its start.
+pub const AGGREGATION_LAST_TIME: &str = "inotrail.aggregation.last_time";
 /// string: names one run of one exporter.
 pub const STREAM_ID: &str = "inotrail.stream.id";
 /// int, from 1: number of the record in the series of (stream, container, event name).

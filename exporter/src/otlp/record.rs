@@ -56,8 +56,14 @@ impl Encoder {
         wire::bytes(out, tag(1), &self.text);
         out.extend_from_slice(&self.run);
         file(out, event, &names, &mut self.text);
-        process(out, event, &names);
+        if event.access.header.tgid != 0 {
+            process(out, event, &names);
+        }
         attribute!(int, out, attribute::AGGREGATION_COUNT, event.count);
+        if event.last_ns != 0 {
+            let time = super::time::iso8601(event.last_ns);
+            attribute!(string, out, attribute::AGGREGATION_LAST_TIME, &time);
+        }
         attribute!(int, out, attribute::STREAM_SEQUENCE, event.sequence);
         fixed64(out, 11, event.observed_ns);
         wire::bytes(out, EVENT_NAME_FIELD, EVENT_NAME.as_bytes());
@@ -88,7 +94,9 @@ fn file(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<
     if !names.requested.is_empty() && names.requested != names.path {
         attribute!(string, out, attribute::FILE_REQUESTED_PATH, names.requested);
     }
-    attribute!(string, out, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
+    if !names.path.is_empty() || !names.requested.is_empty() {
+        attribute!(string, out, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
+    }
     if header.flags != 0 || names.escaped {
         flags(out, event, names, text);
     }

@@ -61,7 +61,7 @@ impl ControlMap {
     }
 }
 
-fn map_raw(map: &Map, length: usize) -> io::Result<MmapRaw> {
+pub(super) fn map_raw(map: &Map, length: usize) -> io::Result<MmapRaw> {
     let Map::Array(array) = map else { return Err(io::ErrorKind::InvalidInput.into()) };
     MmapOptions::new().len(length.next_multiple_of(page_size())).map_raw(&array.fd().as_fd())
 }

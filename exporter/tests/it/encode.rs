@@ -21,7 +21,7 @@ struct Owned {
     path: Vec<u8>,
     requested: Vec<u8>,
     executable: Vec<u8>,
-    times: [u64; 3],
+    times: [u64; 4],
     backend: Backend,
     sequence: u64,
     count: u64,
@@ -40,6 +40,7 @@ impl Owned {
             backend: self.backend,
             sequence: self.sequence,
             count: self.count,
+            last_ns: self.times[3],
         }
     }
 }
@@ -95,8 +96,9 @@ fn header() -> impl Strategy<Value = Header> {
     let inode = prop_oneof![Just(0), 1..100_000u64, any::<u64>()];
     let comm =
         prop_oneof![Just(*b"python3\0\0\0\0\0\0\0\0\0"), Just([0; 16]), any::<u128>().prop_map(u128::to_ne_bytes)];
-    (any::<u64>(), bits, result, small(), small(), prop_oneof![2 => Just(0), 1 => any::<u32>()], inode, comm).prop_map(
-        move |(seed, bits, result, open_flags, confidence, flags, inode, comm)| Header {
+    let who = (prop_oneof![1 => Just(0), 4 => any::<u32>()], comm);
+    (any::<u64>(), bits, result, small(), small(), prop_oneof![2 => Just(0), 1 => any::<u32>()], inode, who).prop_map(
+        move |(seed, bits, result, open_flags, confidence, flags, inode, (tgid, comm))| Header {
             kind: 1 + bits % 2,
             mask: bits,
             result,
@@ -104,6 +106,7 @@ fn header() -> impl Strategy<Value = Header> {
             confidence,
             flags,
             inode,
+            tgid,
             comm,
             ..Header::read_from_bytes(&pick(&every, 128, seed)).unwrap()
         },
@@ -116,7 +119,7 @@ fn event() -> impl Strategy<Value = Owned> {
     let backend = prop::sample::select(vec![Backend::Fexit, Backend::Kprobe, Backend::RawTracepoint]);
     let count = prop_oneof![3 => Just(1), 1 => 0..=i64::MAX as u64];
     let names = (name(), name(), name(), any::<bool>());
-    (header(), names, [time(), time(), time()], backend, 0..=i64::MAX as u64, count, any::<usize>()).prop_map(
+    (header(), names, [time(), time(), time(), time()], backend, 0..=i64::MAX as u64, count, any::<usize>()).prop_map(
         |(header, (path, other, executable, same), times, backend, sequence, count, container)| Owned {
             requested: if same { path.clone() } else { other },
             header,

@@ -171,7 +171,8 @@ fn body(event: &Event<'_>, names: &Names, operation: &str, mode: &str) -> String
     let verb = if before.is_empty() { done } else { operation };
     let errno = errno.map_or(String::new(), |errno| format!(": {}", error(errno)));
     let count = if event.count > 1 { format!(" x{}", event.count) } else { String::new() };
-    format!("{}[{}] {before}{verb} {file}{mode}{errno}{count}", names.comm, header.tgid)
+    let who = if header.tgid == 0 { String::new() } else { format!("{}[{}] ", names.comm, header.tgid) };
+    format!("{who}{before}{verb} {file}{mode}{errno}{count}")
 }
 
 fn flags(bits: u32, escaped: bool) -> String {
@@ -234,22 +235,19 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
     if names.requested != names.path {
         out.string("inotrail.file.requested_path", &names.requested);
     }
-    let confidence = ["confirmed", "unconfirmed", "requested"].get(header.confidence as usize);
-    out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
+    if !(names.path.is_empty() && names.requested.is_empty()) {
+        let confidence = ["confirmed", "unconfirmed", "requested"].get(header.confidence as usize);
+        out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
+    }
     out.string("inotrail.file.flags", flags(header.flags, names.escaped));
     out.string("inotrail.backend", event.backend.as_str());
-    out.int("process.pid", header.tgid);
-    out.int("process.parent_pid", header.ppid);
-    out.int("thread.id", header.tid);
-    out.string("thread.name", &names.comm);
-    out.string("process.executable.path", &names.executable);
-    out.int("process.user.id", header.euid);
-    out.int("process.real_user.id", header.uid);
-    if event.process_start_ns != 0 {
-        let start = Timestamp::from_nanosecond(event.process_start_ns.into()).unwrap();
-        out.string("process.creation.time", start.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
+    if header.tgid > 0 {
+        process(&mut out, event, &names);
     }
     out.int("inotrail.aggregation.count", event.count);
+    if event.last_ns > 0 {
+        out.string("inotrail.aggregation.last_time", iso8601(event.last_ns));
+    }
     out.int("inotrail.stream.sequence", event.sequence);
     LogRecord {
         time_unix_nano: event.time_ns,
@@ -259,5 +257,23 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
         attributes: out.0,
         event_name: "inotrail.file.access".into(),
         ..Default::default()
+    }
+}
+
+fn iso8601(unix_ns: u64) -> String {
+    Timestamp::from_nanosecond(unix_ns.into()).unwrap().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+fn process(out: &mut Attributes, event: &Event<'_>, names: &Names) {
+    let header = event.access.header;
+    out.int("process.pid", header.tgid);
+    out.int("process.parent_pid", header.ppid);
+    out.int("thread.id", header.tid);
+    out.string("thread.name", &names.comm);
+    out.string("process.executable.path", &names.executable);
+    out.int("process.user.id", header.euid);
+    out.int("process.real_user.id", header.uid);
+    if event.process_start_ns != 0 {
+        out.string("process.creation.time", iso8601(event.process_start_ns));
     }
 }

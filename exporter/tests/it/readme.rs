@@ -140,7 +140,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
     ];
     let mut header = Header::new_zeroed();
     (header.kind, header.mask, header.inode, header.flags) = (kind::ACCESS, mask::OPEN | mask::READ, 7, flags::RACED);
-    (header.result, header.comm) = (-13, *b"python3\0\0\0\0\0\0\0\0\0");
+    (header.result, header.tgid, header.comm) = (-13, 7, *b"python3\0\0\0\0\0\0\0\0\0");
     let node = Node { name: "node".into(), cluster: "prod".into(), host: "host".into(), stream_id: "run".into() };
     let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
     for container in containers.map(Arc::new) {
@@ -155,6 +155,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
             backend: Backend::Fexit,
             sequence: 1,
             count: 1,
+            last_ns: 4,
         };
         assert_eq!(batch.push(&event, 0), None);
     }
