@@ -94,7 +94,7 @@ impl<O: Output> Pipeline<O> {
         held.release(stages.observed_ns, &snapshot, |event| stages.outlet.deliver(event));
         let drained = sensor.drain(|record| stages.record(record, &snapshot, held));
         if stages.counted.is_due(stages.observed_ns) {
-            stages.take_counted((&sensor.ledger(), &sensor.counters()), &snapshot, held, false);
+            stages.take_counted(sensor, &snapshot, held, false);
         }
         drop(snapshot);
         held.remind(stages.observed_ns, |id| stages.outlet.cgroups.unknown(id));
@@ -109,7 +109,7 @@ impl<O: Output> Pipeline<O> {
         let stages = &mut self.stages;
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
-        stages.take_counted((&sensor.ledger(), &sensor.counters()), &snapshot, &mut self.held, true);
+        stages.take_counted(sensor, &snapshot, &mut self.held, true);
         drop(snapshot);
         self.held.release_all(|event| stages.outlet.deliver(event));
         self.stages.outlet.output
@@ -153,7 +153,8 @@ impl<O: Output> Stages<O> {
             executable,
             process_start_ns: self.clock.process_start(access.header.process_start_ns),
             container: Container::unknown(),
-            backend: self.backend,
+            // Another one may have taken over.
+            backend: Backend::of(access.header.program),
             sequence: 0,
             count: 1,
             last_ns: 0,

@@ -62,6 +62,8 @@ impl Watch {
             exclude: Vec::new(),
             hierarchy,
             include_self: false,
+            pins: None,
+            swap: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
         // Records of the self-test: from now on, every record is of the cgroup.
@@ -133,7 +135,7 @@ impl Watch {
     /// Calls of the access hook that the kernel skipped, where it counts them.
     #[must_use]
     pub fn misses(&self) -> Option<u64> {
-        self.sensor.misses().accesses()
+        self.sensor.hooks().missed_accesses()
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Held, Output, Stages};
 use crate::container::{Container, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::Dropped;
-use crate::sensor::{CounterMap, Entry, Ledger};
+use crate::sensor::{CounterMap, Entry, Sensor};
 
 const INTERVAL_NS: u64 = 1_000_000_000;
 /// Accesses that a moment may find counted by half: one per CPU and program.
@@ -20,13 +20,11 @@ pub(super) struct Counted {
     since_ns: u64,
     /// Accesses without room in the ring, as last seen.
     ring_full: u64,
-    /// Of these, the ones that are nowhere, as far as they are in the books.
-    nowhere: u64,
 }
 
 impl Counted {
     pub(super) const fn new(now_ns: u64) -> Self {
-        Self { since_ns: now_ns, ring_full: 0, nowhere: 0 }
+        Self { since_ns: now_ns, ring_full: 0 }
     }
 
     /// Whether it is time, or the clock went back.
@@ -34,8 +32,8 @@ impl Counted {
         now_ns.checked_sub(self.since_ns).is_none_or(|age| age >= INTERVAL_NS)
     }
 
-    /// Accesses of which the kernel knows no more than that they were, since the last time.
-    fn nowhere(&mut self, counters: &CounterMap, backend: Backend, last: bool) -> u64 {
+    /// Accesses of which nobody knows more than that they were, `before` or more of them.
+    fn nowhere(&mut self, counters: &CounterMap, backend: Backend, before: u64, last: bool) -> u64 {
         let totals: Vec<Counters> = programs(backend).iter().map(|program| counters.totals(*program)).collect();
         let sum = |field: fn(&Counters) -> u64| totals.iter().map(field).sum::<u64>();
         let ring_full = sum(|totals| totals.ring_full);
@@ -45,33 +43,34 @@ impl Counted {
             nowhere = nowhere.saturating_sub(IN_FLIGHT);
         }
         self.ring_full = ring_full;
-        let new = nowhere.saturating_sub(self.nowhere);
-        self.nowhere += new;
-        new
+        nowhere.max(before)
     }
 }
 
-/// The programs whose records are accesses: with the hook on `inode_permission`, an exec's record is none.
+/// The programs whose records are accesses, those of earlier runs too: with the hook on `inode_permission`, an exec's record
+/// is none.
 fn programs(backend: Backend) -> &'static [u32] {
     match backend {
-        Backend::Fexit | Backend::Kprobe => &[program::FEXIT, program::KPROBE],
-        Backend::RawTracepoint => &[program::SYS_EXIT, program::PROCESS_EXEC, program::IO_URING],
+        Backend::Fexit | Backend::Kprobe => &[program::FEXIT, program::KPROBE, program::SYS_EXIT, program::IO_URING],
+        Backend::RawTracepoint => {
+            &[program::FEXIT, program::KPROBE, program::SYS_EXIT, program::IO_URING, program::PROCESS_EXEC]
+        }
     }
 }
 
 impl<O: Output> Stages<O> {
     /// Takes what was counted. `last`: the programs are detached, and every count is final.
-    pub(super) fn take_counted(
-        &mut self,
-        (ledger, counters): (&Ledger, &CounterMap),
-        snapshot: &Snapshot,
-        held: &mut Held,
-        last: bool,
-    ) {
+    pub(super) fn take_counted(&mut self, sensor: &Sensor, snapshot: &Snapshot, held: &mut Held, last: bool) {
+        // Another one may have taken over.
+        self.backend = sensor.backend();
         let from_ns = std::mem::replace(&mut self.counted.since_ns, self.observed_ns);
-        ledger.take(|entry| self.counted(&entry, from_ns, snapshot, held));
-        let nowhere = self.counted.nowhere(counters, self.backend, last);
-        self.outlet.metrics.dropped(Dropped::RingFull).inc_by(nowhere);
+        sensor.ledger().take(|entry| self.counted(&entry, from_ns, snapshot, held));
+        let before = sensor.lost();
+        let lost = self.counted.nowhere(&sensor.counters(), self.backend, before, last);
+        if lost > before {
+            self.outlet.metrics.dropped(Dropped::RingFull).inc_by(lost - before);
+            sensor.note_lost(lost);
+        }
     }
 
     fn counted(&mut self, entry: &Entry, from_ns: u64, snapshot: &Snapshot, held: &mut Held) {

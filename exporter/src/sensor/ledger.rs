@@ -184,7 +184,8 @@ impl Slot<'_> {
     }
 
     fn key(self) -> LedgerKey {
-        let [cgroup_id, inode, device_mask, result_kind] = self.0.key.each_ref().map(|word| word.load(Ordering::Relaxed));
+        let [cgroup_id, inode, device_mask, result_kind] =
+            self.0.key.each_ref().map(|word| word.load(Ordering::Relaxed));
         let half = |word: u64, second: bool| {
             let bytes = word.to_ne_bytes();
             let [a, b, c, d, e, f, g, h] = bytes;

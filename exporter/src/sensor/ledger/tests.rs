@@ -18,9 +18,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let memory = |slots: u32| {
-            MmapRaw::from(MmapMut::map_anon(2 * slots as usize * size_of::<LedgerSlot>()).expect("map"))
-        };
+        let memory =
+            |slots: u32| MmapRaw::from(MmapMut::map_anon(2 * slots as usize * size_of::<LedgerSlot>()).expect("map"));
         let control = MmapRaw::from(MmapMut::map_anon(size_of::<Control>()).expect("map"));
         let ledger = Ledger::of([memory(LEDGER_SLOTS), memory(OVERFLOW_SLOTS)], control);
         Self { ledger, running: RwLock::default(), claims: Mutex::default() }
@@ -44,12 +43,8 @@ impl Bench {
                 if !self.claims.lock().expect("lock").insert((overflow, half, index)) {
                     continue;
                 }
-                let words = [
-                    key.cgroup_id,
-                    key.inode,
-                    pair(key.device, key.mask),
-                    pair(key.result.cast_unsigned(), key.kind),
-                ];
+                let words =
+                    [key.cgroup_id, key.inode, pair(key.device, key.mask), pair(key.result.cast_unsigned(), key.kind)];
                 for (word, value) in slot.0.key.iter().zip(words) {
                     word.store(value, Ordering::Relaxed);
                 }
