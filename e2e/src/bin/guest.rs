@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames, open_renamed, open_unique},
+    load::{Opens, Reader, Renames, open_files, open_renamed},
 };
 use inotrail::event::Backend;
 use rustix::mount::{MountFlags, mount};
@@ -40,8 +40,8 @@ enum Command {
 enum Deed {
     /// Perform one case of the golden list
     Access { case: String },
-    /// Open files that no one else opens
-    Opens { threads: usize, each: usize },
+    /// Open files that no one else opens, or so many that all open
+    Opens { threads: usize, each: usize, files: usize },
     /// Open files whose names change
     Renames { opens: usize },
 }
@@ -73,7 +73,7 @@ fn main() -> Result<()> {
             mount("tmpfs", &base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
             match deed {
                 Deed::Access { case } => accesses::access(&case, &base, &procs),
-                Deed::Opens { threads, each } => open_unique(Opens { threads, each }, &base, &procs),
+                Deed::Opens { threads, each, files } => open_files(Opens { threads, each, files }, &base, &procs),
                 Deed::Renames { opens } => open_renamed(Renames { opens }, &base, &procs),
             }
         }
@@ -90,7 +90,13 @@ fn prove(what: What, hook: Hook, guest: &Path) -> Result<()> {
     let reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
     match what {
         What::Accesses => accesses::prove(backend, guest),
-        What::Opens => Opens { threads: 4, each: 5000 }.prove(backend, guest, reader).map(drop),
+        What::Opens => {
+            let opens = Opens { threads: 4, each: 5000, files: 0 };
+            opens.prove(backend, guest, reader)?;
+            let slow = Reader { ring_bytes: 64 << 10, pause: Duration::from_millis(20) };
+            Opens { files: 64, ..opens }.prove(backend, guest, slow)?;
+            opens.prove(backend, guest, slow).map(drop)
+        }
         What::Renames => Renames { opens: 20_000 }.prove(backend, guest, reader),
     }
 }
