@@ -63,6 +63,7 @@ impl Watch {
             hierarchy,
             include_self: false,
             pins: None,
+            replace: false,
             swap: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames, open_files, open_renamed},
+    load::{Opens, Reader, Renames, open_files, open_renamed, prove_restarts, prove_swap},
 };
 use inotrail::event::Backend;
 use rustix::mount::{MountFlags, mount};
@@ -54,6 +54,10 @@ enum What {
     Opens,
     /// That renames tear no path
     Renames,
+    /// That exporters may come and go
+    Restarts,
+    /// That kprobe takes over from fexit
+    Swap,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -97,6 +101,13 @@ fn prove(what: What, hook: Hook, guest: &Path) -> Result<()> {
             Opens { files: 64, ..opens }.prove(backend, guest, slow)?;
             opens.prove(backend, guest, slow).map(drop)
         }
+        What::Restarts => prove_restarts(
+            backend,
+            guest,
+            Path::new("/sys/fs/bpf/inotrail"),
+            Opens { threads: 8, each: 25_000, files: 0 },
+        ),
+        What::Swap => prove_swap(guest, Opens { threads: 8, each: 25_000, files: 0 }),
         What::Renames => Renames { opens: 20_000 }.prove(backend, guest, reader),
     }
 }

@@ -105,7 +105,7 @@ impl Opens {
     }
 
     /// Where a path stands in the list of all.
-    fn place(self, folder: &Path, path: &[u8]) -> Option<usize> {
+    pub(super) fn place(self, folder: &Path, path: &[u8]) -> Option<usize> {
         let (threads, each) = if self.files == 0 { (self.threads, self.each) } else { (1, self.files) };
         let path = std::str::from_utf8(path).ok()?;
         let (thread, number) = Path::new(path).strip_prefix(folder).ok()?.to_str()?.split_once('-')?;
