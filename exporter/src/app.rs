@@ -17,6 +17,7 @@ use crate::config;
 use crate::container::cgroup::{self, Hierarchy};
 use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
 use crate::event::Event;
+use crate::loss::{Loss, Outage};
 use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
@@ -28,6 +29,7 @@ use crate::sink::Printer;
 mod export;
 mod losses;
 mod reader;
+mod watchdog;
 
 use export::Export;
 use losses::Losses;
@@ -132,7 +134,7 @@ struct Parts {
     sensor: Sensor,
     tables: (Containers, CgroupEvents),
     losses: Losses,
-    scans: Receiver<ProcessScan>,
+    news: (Receiver<ProcessScan>, Receiver<Outage>),
     metrics: Arc<Metrics>,
     host: bool,
 }
@@ -157,9 +159,9 @@ impl Parts {
         runtime.spawn(watch(sensor.hooks()));
         // The tree was read before the programs were attached: what came between is found now.
         tables.1.rescan();
-        let (losses, scans) = Losses::of(&sensor, metrics, &tables.1);
+        let (losses, news) = Losses::of(&sensor, metrics, &tables.1);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, losses, scans, metrics, host: scope.host })
+        Ok(Self { sensor, tables, losses, news, metrics, host: scope.host })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
@@ -167,8 +169,11 @@ impl Parts {
     where
         O: Output + Send + 'static,
     {
-        let Self { sensor, tables, mut losses, scans, metrics, host } = self;
-        let pipeline = Pipeline::new(sensor.backend(), host, tables, scans, metrics, output);
+        let Self { sensor, tables, mut losses, news, metrics, host } = self;
+        let mut pipeline = Pipeline::new(sensor.backend(), host, tables, news, metrics, output);
+        if let Some(gap) = sensor.gap() {
+            pipeline.gap(gap);
+        }
         // Before the first event is shown: whoever sees one may send a signal.
         let signals = Signals::new()?;
         let mut reader = Reader::start(sensor, pipeline, interval)?;
@@ -273,6 +278,10 @@ impl<W: Write> Output for Printer<W> {
 
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         self.show(event).map_break(|_| ())
+    }
+
+    fn loss(&mut self, loss: &Loss<'_>) {
+        self.show_loss(loss);
     }
 
     fn drained(&mut self, _now_ns: u64) -> ControlFlow<()> {

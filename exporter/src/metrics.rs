@@ -133,6 +133,23 @@ impl Dropped {
         Self::Shutdown,
     ];
 
+    /// Where it happens, as loss records name it.
+    #[must_use]
+    pub const fn stage(self) -> &'static str {
+        match self {
+            Self::RingFull => "kernel_ringbuf",
+            Self::HookMissed => "kernel_hook",
+            Self::Detached => "detached",
+            Self::HeldFull => "held",
+            Self::QueueFull | Self::Shed => "queue",
+            Self::Encode => "encode",
+            Self::Rejected => "export_rejected",
+            Self::Expired => "export_expired",
+            Self::SpoolFull => "spool",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
     /// The reason as metrics, logs and loss records name it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

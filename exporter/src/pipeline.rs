@@ -7,9 +7,10 @@ use std::sync::mpsc::Receiver;
 use crate::clock::{Clock, unix_now};
 use crate::container::{CgroupEvents, Container, Containers, Origin, Snapshot};
 use crate::event::{Access, Backend, Event};
+use crate::loss::{Loss, LossBook, Outage};
 use crate::metrics::{Dropped, Metrics};
 use crate::process::{ProcessScan, ProcessTable};
-use crate::sensor::{Drained, Malformed, Record, Sensor};
+use crate::sensor::{Drained, Gap, Malformed, Record, Sensor};
 
 mod counted;
 mod held;
@@ -24,6 +25,9 @@ pub trait Output {
 
     /// Takes one event. Breaks when no further one is wanted.
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
+
+    /// Takes one loss.
+    fn loss(&mut self, loss: &Loss<'_>);
 
     /// The ring is empty for now; `now_ns` is Unix time. Breaks when no further event is wanted.
     fn drained(&mut self, now_ns: u64) -> ControlFlow<()>;
@@ -44,6 +48,8 @@ struct Stages<O> {
     containers: Containers,
     processes: ProcessTable,
     scans: Receiver<ProcessScan>,
+    outages: Receiver<Outage>,
+    losses: LossBook,
     outlet: Outlet<O>,
 }
 
@@ -58,12 +64,12 @@ struct Outlet<O> {
 
 impl<O: Output> Pipeline<O> {
     /// `host`: whether processes outside containers are reported. `scans`: what `/proc` says, whenever the kernel's own
-    /// records of processes were lost.
+    /// records of processes were lost. `outages`: when the programs did not report.
     pub fn new(
         backend: Backend,
         host: bool,
         (containers, cgroups): (Containers, CgroupEvents),
-        scans: Receiver<ProcessScan>,
+        (scans, outages): (Receiver<ProcessScan>, Receiver<Outage>),
         metrics: Arc<Metrics>,
         output: O,
     ) -> Self {
@@ -76,9 +82,18 @@ impl<O: Output> Pipeline<O> {
             containers,
             processes: ProcessTable::default(),
             scans,
+            outages,
+            losses: LossBook::new(now_ns),
             outlet: Outlet { host, cgroups, metrics, output, done: false },
         };
         Self { stages, held: Held::default() }
+    }
+
+    /// Tells of a time in which no program was attached.
+    pub fn gap(&mut self, gap: Gap) {
+        let clock = &self.stages.clock;
+        let outage = Outage { start_ns: clock.unix(gap.start_ns), end_ns: Some(clock.unix(gap.end_ns)) };
+        self.stages.outage(outage);
     }
 
     /// Takes records from the ring to the output. Breaks when the output wants no more.
@@ -95,6 +110,7 @@ impl<O: Output> Pipeline<O> {
         let drained = sensor.drain(|record| stages.record(record, &snapshot, held));
         if stages.counted.is_due(stages.observed_ns) {
             stages.take_counted(sensor, &snapshot, held, false);
+            stages.tell_losses(&snapshot, false);
         }
         drop(snapshot);
         held.remind(stages.observed_ns, |id| stages.outlet.cgroups.unknown(id));
@@ -110,8 +126,9 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         stages.take_counted(sensor, &snapshot, &mut self.held, true);
-        drop(snapshot);
         self.held.release_all(|event| stages.outlet.deliver(event));
+        stages.tell_losses(&snapshot, true);
+        drop(snapshot);
         self.stages.outlet.output
     }
 }
@@ -139,6 +156,20 @@ impl<O: Output> Stages<O> {
                 }
             }
         }
+    }
+
+    fn tell_losses(&mut self, snapshot: &Snapshot, last: bool) {
+        while let Ok(outage) = self.outages.try_recv() {
+            self.outage(outage);
+        }
+        if last || self.losses.is_due(self.observed_ns) {
+            let Self { losses, outlet, observed_ns, .. } = self;
+            losses.tell(*observed_ns, &outlet.metrics, snapshot, |loss| outlet.output.loss(loss));
+        }
+    }
+
+    fn outage(&mut self, outage: Outage) {
+        self.losses.outage(outage, self.observed_ns, |loss| self.outlet.output.loss(loss));
     }
 
     fn access(&mut self, access: Access<'_>, snapshot: &Snapshot, held: &mut Held) {

@@ -3,13 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use inotrail_ebpf::{COUNTERS, Counters, program};
 
+use super::watchdog::{Sight, Turn, Watchdog};
+use crate::clock::unix_now;
 use crate::container::CgroupEvents;
+use crate::loss::Outage;
 use crate::metrics::{Dropped, KernelCount, Metrics};
 use crate::process::ProcessScan;
-use crate::sensor::{CounterMap, Hooks, Ledger, Sensor};
+use crate::sensor::{CounterMap, Hooks, Ledger, Probe, Sensor};
 
 /// Reads the kernel's counts; cheap enough for every scrape.
 #[derive(Clone)]
@@ -27,6 +31,9 @@ pub(super) struct Losses {
     metrics: Arc<Metrics>,
     cgroups: CgroupEvents,
     scans: SyncSender<ProcessScan>,
+    outages: SyncSender<Outage>,
+    probe: Option<Arc<Probe>>,
+    watchdog: Watchdog,
     /// Records lost of cgroups and of processes, when the tables were last read anew.
     mended: Mended,
 }
@@ -38,10 +45,16 @@ struct Mended {
 }
 
 impl Losses {
-    /// Also returns where the pipeline gets what `/proc` says, now and after every loss.
-    pub(super) fn of(sensor: &Sensor, metrics: &Arc<Metrics>, cgroups: &CgroupEvents) -> (Self, Receiver<ProcessScan>) {
+    /// Also returns where the pipeline gets what `/proc` says, now and after every loss, and when nothing was reported.
+    pub(super) fn of(
+        sensor: &Sensor,
+        metrics: &Arc<Metrics>,
+        cgroups: &CgroupEvents,
+    ) -> (Self, (Receiver<ProcessScan>, Receiver<Outage>)) {
         let kernel = KernelCounts { counters: sensor.counters(), hooks: sensor.hooks() };
         let (scans, receiver) = sync_channel(1);
+        // Two per outage, which takes seconds.
+        let (outages, outage_receiver) = sync_channel(16);
         let losses = Self {
             kernel,
             ledger: sensor.ledger(),
@@ -49,10 +62,13 @@ impl Losses {
             metrics: Arc::clone(metrics),
             cgroups: cgroups.clone(),
             scans,
+            outages,
+            probe: sensor.probe(),
+            watchdog: Watchdog::new(Instant::now(), unix_now()),
             mended: Mended::default(),
         };
         losses.scan_processes();
-        (losses, receiver)
+        (losses, (receiver, outage_receiver))
     }
 
     pub(super) fn kernel(&self) -> KernelCounts {
@@ -63,6 +79,7 @@ impl Losses {
     /// pipeline's, which takes it from there.
     pub(super) fn update(&mut self) {
         self.flip();
+        self.test();
         self.raise(Dropped::HookMissed, self.kernel.hooks.missed_accesses().unwrap_or(0));
         let lost = Mended {
             cgroups: self.ring_full(&[program::CGROUP_MKDIR, program::CGROUP_RELEASE]),
@@ -74,6 +91,37 @@ impl Losses {
         self.mended.cgroups = lost.cgroups;
         if lost.processes != self.mended.processes && self.scan_processes() {
             self.mended.processes = lost.processes;
+        }
+    }
+
+    /// Tests whether the programs still report.
+    fn test(&mut self) {
+        let Some(probe) = &self.probe else { return };
+        let hooks = [program::FEXIT, program::KPROBE, program::SYS_EXIT];
+        let sight = Sight { seen: probe.seen(), drains: probe.drains(), ring_full: self.ring_full(&hooks) };
+        match self.watchdog.step(Instant::now(), unix_now(), sight) {
+            Turn::Wait => {}
+            Turn::Open => {
+                if let Err(error) = probe.open() {
+                    tracing::warn!(%error, "the self-test cannot open its file: is /proc mounted?");
+                }
+            }
+            Turn::Down(outage) => {
+                tracing::error!("the programs report no accesses any more: something has detached them");
+                self.metrics.health.sensor.set(false);
+                self.tell(outage);
+            }
+            Turn::Up(outage) => {
+                tracing::info!("the programs report accesses again");
+                self.metrics.health.sensor.set(true);
+                self.tell(outage);
+            }
+        }
+    }
+
+    fn tell(&self, outage: Outage) {
+        if self.outages.try_send(outage).is_err() {
+            tracing::error!(?outage, "nobody takes the news of an outage");
         }
     }
 

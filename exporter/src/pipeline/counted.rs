@@ -68,7 +68,7 @@ impl<O: Output> Stages<O> {
         let before = sensor.lost();
         let lost = self.counted.nowhere(&sensor.counters(), self.backend, before, last);
         if lost > before {
-            self.outlet.metrics.dropped(Dropped::RingFull).inc_by(lost - before);
+            self.lost(None, lost - before);
             sensor.note_lost(lost);
         }
     }
@@ -77,8 +77,13 @@ impl<O: Output> Stages<O> {
         if !entry.overflow {
             self.outlet.route(self.summary(entry.count, from_ns, &header(&entry.key)), snapshot, held);
         } else if snapshot.get(entry.key.cgroup_id).is_none_or(|container| self.outlet.reports(container)) {
-            self.outlet.metrics.dropped(Dropped::RingFull).inc_by(entry.count);
+            self.lost(Some(entry.key.cgroup_id), entry.count);
         }
+    }
+
+    fn lost(&mut self, cgroup_id: Option<u64>, count: u64) {
+        self.outlet.metrics.dropped(Dropped::RingFull).inc_by(count);
+        self.losses.add(cgroup_id, count);
     }
 
     fn summary<'a>(&self, count: u64, from_ns: u64, header: &'a Header) -> Event<'a> {

@@ -22,6 +22,10 @@ impl Output for Collected {
         ControlFlow::Continue(())
     }
 
+    fn loss(&mut self, loss: &Loss<'_>) {
+        self.0.push((crate::otlp::sentence(loss), loss.sequence, String::new()));
+    }
+
     fn drained(&mut self, _: u64) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -41,6 +45,8 @@ fn stages(host: bool, containers: &[(u64, Arc<Container>)]) -> Stages<Collected>
         containers: Containers::fixed(containers.iter().cloned().collect()),
         processes: ProcessTable::default(),
         scans: std::sync::mpsc::sync_channel(1).1,
+        outages: std::sync::mpsc::sync_channel(1).1,
+        losses: LossBook::new(0),
         outlet: Outlet {
             host,
             cgroups: CgroupEvents::unheard(),

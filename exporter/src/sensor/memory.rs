@@ -77,6 +77,15 @@ impl ControlMap {
         unsafe { (&raw mut (*self.control()).turn).write_volatile(turn(first, second)) };
     }
 
+    /// Whose accesses are left out, but for those of a self-test.
+    pub(super) fn set_own(&self, tgid: u32, self_test: u32) {
+        // SAFETY: as above.
+        unsafe {
+            (&raw mut (*self.control()).self_tgid).write_volatile(tgid);
+            (&raw mut (*self.control()).self_test).write_volatile(self_test);
+        }
+    }
+
     /// From when on marks count, `CLOCK_BOOTTIME`.
     pub(super) fn set_since(&self, since_ns: u64) {
         // SAFETY: as above.

@@ -16,6 +16,7 @@ use super::kernel::Kernel;
 use super::ledger::Ledger;
 use super::memory::{ControlMap, CounterMap, HandoverMap};
 use super::pins::Pins;
+use super::probe::Probe;
 use super::scopes::Scopes;
 use super::takeover::{First, boot_ns, take_over};
 use super::{AttemptError, Error, Gap, OBJECT, Options, Sensor, backend, hook, layout, self_test, whoami};
@@ -322,6 +323,7 @@ fn sensor(
         ledger: Arc::new(ledger),
         handover: Arc::clone(&set.handover),
         control: Arc::clone(&set.control),
+        probe: None,
         early: VecDeque::new(),
         early_bytes: 0,
         ring_bytes: ring_bytes as usize,
@@ -337,6 +339,7 @@ impl Sensor {
     fn know_itself(mut self, tgid: u32, options: &Options) -> Self {
         self.own_tgid = if options.include_self { 0 } else { tgid };
         self.control.set(Control { self_tgid: self.own_tgid, self_test: 0, ..self.control.get() });
+        self.probe = Probe::new(tgid, self.own_tgid, Arc::clone(&self.control)).ok().map(Arc::new);
         self
     }
 }
