@@ -96,12 +96,17 @@ fn prove(name: &str, arguments: &[&str], files: usize, (expect_counted, expect_d
     let count = |line: &Value| line["inotrail.aggregation.count"].as_u64().unwrap();
     let events = lines.iter().filter(opened).map(count).sum::<u64>();
     let summaries = lines.iter().filter(counted).map(count).sum::<u64>();
+    let (losses, accesses): (Vec<&Value>, Vec<&Value>) =
+        lines.iter().partition(|line| line["otel.event.name"] == "inotrail.exporter.loss");
+    let lost = losses.iter().filter(|line| line["inotrail.loss.reason"] == "ring_full");
+    let lost: u64 = lost.map(|line| line["inotrail.loss.count"].as_u64().unwrap()).sum();
     let (ring_full, held_full) = (dropped(&words, "ring_full"), dropped(&words, "held_full"));
     eprintln!(
         "{OPENS} opens = {events} events + {summaries} counted + {ring_full} ring_full + {held_full} held_full; {}",
         words.trim_end()
     );
     assert_eq!(events + summaries + ring_full + held_full, OPENS, "{words}");
+    assert_eq!(lost, ring_full, "told as losses: {losses:?}");
     assert_eq!((summaries > 0, ring_full > 0), (expect_counted, expect_drops), "{words}");
     for line in lines.iter().filter(counted) {
         assert_eq!(line["inotrail.file.flags"], "path_unknown", "{line}");
@@ -111,9 +116,9 @@ fn prove(name: &str, arguments: &[&str], files: usize, (expect_counted, expect_d
         assert!(line["time"].as_str() <= line["inotrail.aggregation.last_time"].as_str(), "{line}");
     }
     // What was kept is numbered without a hole, whatever was dropped before.
-    let numbers = lines.iter().map(|line| line["inotrail.stream.sequence"].as_u64().unwrap());
-    let first = lines.first().unwrap()["inotrail.stream.sequence"].as_u64().unwrap();
-    assert!(numbers.eq(first..first + lines.len() as u64), "{name}: the stream has a hole");
+    let numbers = accesses.iter().map(|line| line["inotrail.stream.sequence"].as_u64().unwrap());
+    let first = accesses.first().unwrap()["inotrail.stream.sequence"].as_u64().unwrap();
+    assert!(numbers.eq(first..first + accesses.len() as u64), "{name}: the stream has a hole");
     fs::remove_dir(&folder).ok();
 }
 

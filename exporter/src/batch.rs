@@ -110,7 +110,7 @@ impl Batch {
     pub fn push(&mut self, event: &Event<'_>, now_ns: u64) -> Option<Request> {
         let start = self.buffer.len();
         self.encoder.record(&mut self.buffer, event);
-        self.accesses += event.count;
+        self.accesses = self.accesses.saturating_add(event.count);
         self.pushed(event.container, start, now_ns)
     }
 

@@ -49,7 +49,7 @@ fn half(resources: &[&[u8]], records: &[(usize, &[u8])]) -> Half {
         }
         close_resource_logs(&mut out);
     }
-    let accesses = records.iter().map(|(_, record)| accesses(record)).sum();
+    let accesses = records.iter().fold(0, |sum: u64, (_, record)| sum.saturating_add(accesses(record)));
     Half { body: out, records: records.len() as u64, accesses }
 }
 

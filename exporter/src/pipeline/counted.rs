@@ -73,7 +73,7 @@ impl<O: Output> Stages<O> {
         }
     }
 
-    fn counted(&mut self, entry: &Entry, from_ns: u64, snapshot: &Snapshot, held: &mut Held) {
+    pub(super) fn counted(&mut self, entry: &Entry, from_ns: u64, snapshot: &Snapshot, held: &mut Held) {
         if !entry.overflow {
             self.outlet.route(self.summary(entry.count, from_ns, &header(&entry.key)), snapshot, held);
         } else if snapshot.get(entry.key.cgroup_id).is_none_or(|container| self.outlet.reports(container)) {

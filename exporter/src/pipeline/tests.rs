@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 
-use inotrail_ebpf::{Header, kind, mask};
+use inotrail_ebpf::{Header, LedgerKey, kind, mask};
 use zerocopy::FromZeros as _;
 
 use super::*;
 use crate::event::Outcome;
+use crate::sensor::Entry;
 
 /// Collects what it is given; wants everything but paths that start with `/skip`.
 #[derive(Default)]
@@ -145,4 +146,37 @@ fn a_process_is_who_it_was_at_its_last_exec() {
     assert_eq!(&*stages.processes.get(7, 0).unwrap().executable, b"/bin/cat");
     // Without a hook on inode_permission the exec is also the access.
     assert_eq!(seen(&stages), [("/bin/cat", 1, "a")]);
+}
+
+#[test]
+fn counted_accesses_are_one_event_of_many() {
+    let mut stages = stages(true, &[(1, container("a"))]);
+    let mut held = Held::default();
+    let snapshot = stages.containers.snapshot();
+    let key = LedgerKey { cgroup_id: 1, inode: 7, mask: mask::OPEN, kind: kind::ACCESS, ..LedgerKey::default() };
+    stages.counted(&Entry { key, count: 12, overflow: false }, 5, &snapshot, &mut held);
+    assert_eq!((seen(&stages), stages.outlet.metrics.emitted.get()), (vec![("", 1, "a")], 12));
+    // Its container is not known yet.
+    let early = LedgerKey { cgroup_id: 9, ..key };
+    stages.counted(&Entry { key: early, count: 3, overflow: false }, 5, &snapshot, &mut held);
+    assert!(held.waits_for(9) && stages.outlet.metrics.emitted.get() == 12);
+    held.release_all(|event| stages.outlet.deliver(event));
+    assert_eq!(stages.outlet.metrics.emitted.get(), 15);
+    let overflow = LedgerKey { cgroup_id: 1, ..LedgerKey::default() };
+    stages.counted(&Entry { key: overflow, count: 4, overflow: true }, 5, &snapshot, &mut held);
+    assert_eq!(stages.outlet.metrics.dropped(Dropped::RingFull).get(), 4);
+    stages.tell_losses(&snapshot, true);
+    assert_eq!(seen(&stages).last(), Some(&("4 accesses lost: ring_full", 1, "")));
+}
+
+#[test]
+fn losses_of_the_host_are_its_own_where_it_is_left_out() {
+    let mut stages = stages(false, &[(1, Arc::new(Container::new(Origin::Host)))]);
+    let snapshot = stages.containers.snapshot();
+    let key = LedgerKey { cgroup_id: 1, ..LedgerKey::default() };
+    for overflow in [false, true] {
+        stages.counted(&Entry { key, count: 4, overflow }, 5, &snapshot, &mut Held::default());
+    }
+    let metrics = &stages.outlet.metrics;
+    assert_eq!((metrics.emitted.get(), metrics.dropped(Dropped::RingFull).get()), (0, 0));
 }

@@ -56,7 +56,7 @@ impl Pending {
     pub(super) fn split(mut self) -> Result<[Self; 2], Self> {
         let Some(halves) = otlp::split(&self.body) else { return Err(self) };
         // The halves are of our own making: were they not the whole, the difference is in the books.
-        let found = halves[0].accesses + halves[1].accesses;
+        let found = halves[0].accesses.saturating_add(halves[1].accesses);
         self.accesses = self.accesses.saturating_sub(found);
         self.settle(Dropped::Encode);
         Ok(halves.map(|half| Self {

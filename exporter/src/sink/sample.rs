@@ -7,6 +7,8 @@ use zerocopy::FromZeros;
 
 use crate::container::{Container, Image, Origin, Pod};
 use crate::event::{Access, Backend, Event, Node};
+use crate::loss::{Counts, Loss};
+use crate::metrics::Dropped;
 
 /// What differs between tests; the rest is fixed.
 pub(crate) struct Sample {
@@ -68,6 +70,19 @@ impl Sample {
             count: self.count,
             last_ns: self.last_ns,
         })
+    }
+}
+
+/// What a sink is given of accesses that are missing.
+pub(crate) fn loss(container: &Arc<Container>) -> Loss<'_> {
+    Loss {
+        reason: Dropped::RingFull,
+        container,
+        counts: Some(Counts { count: 12, total: 30 }),
+        start_ns: 1_795_260_635_000_000_000,
+        end_ns: 1_795_260_645_000_000_000,
+        observed_ns: 1_795_260_645_000_000_000,
+        sequence: 3,
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use inotrail::batch::{Batch, Limits};
 use inotrail::container::{Container, Image, Origin, Pod};
 use inotrail::event::{Access, Backend, Event, Node};
+use inotrail::loss::{Counts, Loss};
+use inotrail::metrics::Dropped;
 use inotrail_ebpf::{Header, mask};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -141,6 +143,7 @@ fn container() -> impl Strategy<Value = Arc<Container>> {
             .prop_map(|(id, name, runtime, resolved)| Origin::Container { id, name, runtime, resolved }),
         1 => word().prop_map(Origin::Unit),
         1 => Just(Origin::Host),
+        1 => Just(Origin::Exporter),
     ];
     let pod =
         prop::option::of((word(), word(), word()).prop_map(|(namespace, name, uid)| Pod { namespace, name, uid }));
@@ -161,6 +164,39 @@ fn node() -> impl Strategy<Value = Node> {
         host,
         stream_id,
     })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn losses_are_those_of_opentelemetry_proto(
+        node in node(),
+        container in container(),
+        reason in prop::sample::select(Dropped::ALL.to_vec()),
+        counts in prop::option::of((0..=i64::MAX as u64, 0..=i64::MAX as u64)),
+        times in (any::<u64>(), prop_oneof![Just(0), any::<u64>()], any::<u64>()),
+        sequence in 0..=i64::MAX as u64,
+    ) {
+        let loss = Loss {
+            reason,
+            container: &container,
+            counts: counts.map(|(count, total)| Counts { count, total }),
+            start_ns: times.0,
+            end_ns: times.1,
+            observed_ns: times.2,
+            sequence,
+        };
+        let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) }, node.clone());
+        prop_assert_eq!(batch.push_loss(&loss, 0), None);
+        let request = batch.take().unwrap();
+        let expected = oracle::loss(&node, &loss);
+        prop_assert_eq!((request.records, request.accesses), (1, 0));
+        if request.body != expected.encode_to_vec() {
+            prop_assert_eq!(oracle::decode(&request.body), expected);
+            prop_assert!(false, "the same message, in other bytes");
+        }
+    }
 }
 
 proptest! {
