@@ -18,8 +18,9 @@ mod ledger;
 mod memory;
 mod misses;
 mod pins;
+pub mod privileges;
 mod probe;
-mod record;
+pub mod record;
 pub mod report;
 mod scopes;
 mod self_test;
@@ -156,9 +157,12 @@ impl Sensor {
     }
 
     fn find(options: &Options) -> Result<Found<'_>, Error> {
-        let missing = kernel::missing_capabilities();
+        let missing = privileges::missing(&kernel::Kernel::detect());
         if !missing.is_empty() {
             return Err(Error::Capability(missing));
+        }
+        if kernel::is_confidential() {
+            return Err(Error::Lockdown);
         }
         scopes::validate(options)?;
         let btf = Btf::load(&options.btf)?;
