@@ -30,6 +30,12 @@ layout! {
     task_mm,
     /// `task_struct.real_cred`
     task_real_cred,
+    /// `task_struct.cred`
+    task_cred,
+    /// `task_struct.io_uring`
+    task_io_uring,
+    /// `task_struct.flags`
+    task_flags,
     /// `task_struct.real_parent`
     task_real_parent,
     /// `task_struct.group_leader`

@@ -144,6 +144,9 @@ impl Parts {
         };
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
+        for row in sensor.mutations().iter().filter(|row| !row.works) {
+            tracing::warn!(operation = row.operation, function = row.function, "not reported: {}", row.reason);
+        }
         metrics.health.sensor.set(true);
         // The tree was read before the programs were attached: what came between is found now.
         tables.1.rescan();
@@ -221,6 +224,7 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
         root: scope.root.clone(),
         exclude: scope.exclude.clone(),
         include_self: scope.include_self,
+        mutations: sensor.mutations,
     }
 }
 

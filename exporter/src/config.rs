@@ -74,6 +74,8 @@ pub struct Sensor {
     pub ring_bytes: u32,
     /// Time between two drains.
     pub drain_interval: Duration,
+    /// Also what is done to files without opening them.
+    pub mutations: bool,
 }
 
 /// Whose accesses are reported.
@@ -205,6 +207,7 @@ fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
         btf: args.btf.clone().unwrap_or_else(|| default::BTF.into()),
         ring_bytes: args.ring_size,
         drain_interval: args.drain_interval,
+        mutations: args.mutations,
     })
 }
 

@@ -35,9 +35,14 @@ impl Filter {
     }
 
     fn matches_path(&self, access: &Access<'_>) -> bool {
-        // What was asked for counts too: a symbolic link's name, or all that is known of a file that is not there.
+        // What was asked for counts too: a symbolic link's name, or all that is known of a file that is not there. And so
+        // does a file's other name.
         let matches = |set: &GlobSet, path: &[u8]| set.is_match_candidate(&Candidate::from_bytes(path));
-        self.paths.as_ref().is_none_or(|set| matches(set, access.path) || matches(set, access.requested))
+        self.paths.as_ref().is_none_or(|set| {
+            matches(set, access.path)
+                || matches(set, access.requested)
+                || (!access.target.is_empty() && matches(set, access.target))
+        })
     }
 }
 

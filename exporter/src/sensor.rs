@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod layout;
 mod memory;
 mod misses;
+pub mod mutations;
 mod record;
 pub mod report;
 mod scopes;
@@ -35,6 +36,7 @@ use crate::event::Backend;
 use btf::Btf;
 use kernel::Kernel;
 use memory::ControlMap;
+use report::MutationReport;
 use scopes::Scopes;
 
 /// The programs, as built for this architecture.
@@ -57,6 +59,8 @@ pub struct Options {
     pub exclude: Vec<PathBuf>,
     /// Whether the exporter's own accesses are recorded.
     pub include_self: bool,
+    /// Whether what is done to files without opening them is recorded.
+    pub mutations: bool,
 }
 
 /// Records of one [`Sensor::drain`]: a node that writes them faster than they are read must not keep the thread from
@@ -81,6 +85,7 @@ pub struct Sensor {
     ring: RingBuf<MapData>,
     counters: Arc<CounterMap>,
     misses: Misses,
+    mutations: Vec<MutationReport>,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
     /// The exporter's thread group, whose accesses are left out; 0: they are not.
@@ -138,8 +143,7 @@ impl Sensor {
         let cpus = nr_cpus()
             .map(|cpus| cpus.get() as usize)
             .map_err(|(what, error)| AttemptError::Maps(format!("{what}: {error}")))?;
-        let mut ebpf =
-            load(layout, options.ring_bytes, cpus).map_err(|error| AttemptError::Maps(backend::chain(&error)))?;
+        let mut ebpf = load(layout, options, cpus).map_err(|error| AttemptError::Maps(backend::chain(&error)))?;
         let maps = |error: io::Error| AttemptError::Maps(error.to_string());
         let counters = CounterMap::new(get(&ebpf, map::COUNTERS)?, cpus).map_err(maps)?;
         let control = ControlMap::new(get(&ebpf, map::CONTROL)?).map_err(maps)?;
@@ -151,7 +155,7 @@ impl Sensor {
         let exec_is_access = u32::from(backend == Backend::RawTracepoint);
         let start = Control { default_scope, exec_is_access, ..Control::default() };
         control.set(start);
-        let programs = backend::load(&mut ebpf, backend, features)?;
+        let mut programs = backend::load(&mut ebpf, backend, features, options.mutations)?;
         programs.attach_tables(&mut ebpf)?;
         scopes.fill(options)?;
         scopes.begin_self_test(options)?;
@@ -163,6 +167,7 @@ impl Sensor {
             ring,
             counters: Arc::new(counters),
             misses,
+            mutations: programs.mutations(),
             early: VecDeque::new(),
             own_tgid: 0,
             path: Vec::with_capacity(STRINGS_LIMIT + 512),
@@ -184,6 +189,12 @@ impl Sensor {
     #[must_use]
     pub const fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// What came of each hook of mutations; empty where they are not asked for.
+    #[must_use]
+    pub fn mutations(&self) -> &[MutationReport] {
+        &self.mutations
     }
 
     /// The backends that were tried, in order; the last one runs.
@@ -227,11 +238,13 @@ impl Sensor {
     }
 }
 
-fn load(layout: &Layout, ring_bytes: u32, cpus: usize) -> Result<Ebpf, EbpfError> {
+fn load(layout: &Layout, options: &Options, cpus: usize) -> Result<Ebpf, EbpfError> {
+    let programs = if options.mutations { program::COUNT } else { program::WITHOUT_MUTATIONS };
     EbpfLoader::new()
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global(global::LAYOUT, layout.as_bytes(), true)
-        .map_max_entries(map::EVENTS, ring_bytes)
+        .map_max_entries(map::EVENTS, options.ring_bytes)
+        .map_max_entries(map::SCRATCH, programs)
         .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT)
         .load(OBJECT)
 }

@@ -59,7 +59,7 @@ impl Losses {
 
     /// Adds what was lost since the last time.
     pub(super) fn update(&mut self) {
-        self.raise(Dropped::RingFull, self.ring_full(self.accesses()));
+        self.raise(Dropped::RingFull, self.ring_full(self.accesses()) + self.ring_full(&program::MUTATIONS));
         self.raise(Dropped::HookMissed, self.kernel.misses.accesses().unwrap_or(0));
         let lost = Mended {
             cgroups: self.ring_full(&[program::CGROUP_MKDIR, program::CGROUP_RELEASE]),
@@ -110,6 +110,10 @@ impl KernelCounts {
         for (index, program) in program::NAMES.into_iter().enumerate() {
             let totals: Counters = self.counters.totals(index as u32);
             let values: [u64; COUNTERS.len()] = zerocopy::transmute!(totals);
+            // Programs that nobody asked for.
+            if index as u32 >= program::WITHOUT_MUTATIONS && values.iter().all(|value| *value == 0) {
+                continue;
+            }
             counts.extend(COUNTERS.into_iter().zip(values).map(|(counter, value)| KernelCount {
                 program,
                 counter,

@@ -5,6 +5,8 @@ use aya::{Btf as KernelBtf, Ebpf};
 
 use super::kernel::Kernel;
 use super::layout::{Features, IoUring};
+use super::mutations::Mutations;
+use super::report::MutationReport;
 use crate::event::Backend;
 
 /// The function that fexit and kprobe hook.
@@ -105,13 +107,14 @@ pub fn not_seen(backend: Backend, features: &Features) -> Vec<&'static str> {
 pub struct Loaded {
     hook: &'static str,
     io_uring: Option<&'static str>,
+    mutations: Mutations,
 }
 
-/// Loads all programs of one backend.
+/// Loads all programs of one backend; those of mutations only where they are asked for.
 ///
 /// # Errors
 /// The kernel lacks something or refuses a program.
-pub fn load(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<Loaded, Error> {
+pub fn load(ebpf: &mut Ebpf, backend: Backend, features: &Features, mutations: bool) -> Result<Loaded, Error> {
     let hook = load_hook(ebpf, backend, features)?;
     let io_uring = match features.io_uring {
         Some(IoUring::Entry) if backend == Backend::RawTracepoint => Some("io_uring_complete_cqe"),
@@ -121,7 +124,8 @@ pub fn load(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<Lo
     for name in TRACEPOINTS.map(|(program, _)| program).into_iter().chain(io_uring) {
         loaded(name, program::<RawTracePoint>(ebpf, name)?.load())?;
     }
-    Ok(Loaded { hook, io_uring })
+    let wanted = if mutations { &features.mutations[..] } else { &[] };
+    Ok(Loaded { hook, io_uring, mutations: Mutations::load(ebpf, backend, wanted) })
 }
 
 impl Loaded {
@@ -137,16 +141,28 @@ impl Loaded {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn attach_hook(&self, ebpf: &mut Ebpf) -> Result<(), Error> {
+    pub fn attach_hook(&mut self, ebpf: &mut Ebpf) -> Result<(), Error> {
         if let Some(program) = self.io_uring {
             attach_raw_tracepoint(ebpf, program, "io_uring_complete")?;
         }
+        self.mutations.attach(ebpf);
         attach_hook(ebpf, self.hook)
+    }
+
+    /// What came of the programs of mutations.
+    #[must_use]
+    pub fn mutations(&self) -> Vec<MutationReport> {
+        self.mutations.report()
     }
 
     /// Names of all programs.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        TRACEPOINTS.into_iter().map(|(program, _)| program).chain(self.io_uring).chain([self.hook])
+        TRACEPOINTS
+            .into_iter()
+            .map(|(program, _)| program)
+            .chain(self.io_uring)
+            .chain([self.hook])
+            .chain(self.mutations.names())
     }
 }
 

@@ -1,0 +1,270 @@
+//! Programs for what is done to files without opening them: which functions this kernel has for that, and which of their
+//! programs run. Each stands alone: one that is missing disables no other.
+
+use aya::programs::{FExit, KProbe, Program, ProgramError};
+use aya::{Btf as KernelBtf, Ebpf};
+use inotrail_ebpf::{ABSENT, Layout};
+
+use super::backend::chain;
+use super::btf::Btf;
+use super::report::MutationReport;
+use crate::event::{Backend, Operation};
+
+/// A function by which the kernel asks its security modules about an operation, and the programs for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutation {
+    /// What is told of.
+    pub operation: Operation,
+    /// The function that is hooked.
+    pub function: &'static str,
+    /// The program for its return.
+    pub fexit: &'static str,
+    /// The program for its entry.
+    pub kprobe: &'static str,
+    /// Why this kernel's function cannot be hooked; nothing where it can.
+    pub unsupported: Option<String>,
+}
+
+/// A function in one of the forms it has had: `_` is a parameter that no program looks at.
+struct Form {
+    operation: Operation,
+    function: &'static str,
+    parameters: &'static [&'static str],
+    fexit: &'static str,
+    kprobe: &'static str,
+}
+
+const fn form(
+    operation: Operation,
+    function: &'static str,
+    parameters: &'static [&'static str],
+    [fexit, kprobe]: [&'static str; 2],
+) -> Form {
+    Form { operation, function, parameters, fexit, kprobe }
+}
+
+/// Of one function's forms the first that fits is taken.
+const FORMS: [Form; 15] = [
+    form(Operation::Delete, "security_path_unlink", &["dir", "dentry"], ["fexit_unlink", "kprobe_unlink"]),
+    form(
+        Operation::Rename,
+        "security_path_rename",
+        &["old_dir", "old_dentry", "new_dir", "new_dentry", "flags"],
+        ["fexit_rename", "kprobe_rename"],
+    ),
+    form(
+        Operation::Link,
+        "security_path_link",
+        &["old_dentry", "new_dir", "new_dentry"],
+        ["fexit_link", "kprobe_link"],
+    ),
+    form(
+        Operation::Symlink,
+        "security_path_symlink",
+        &["dir", "dentry", "old_name"],
+        ["fexit_symlink", "kprobe_symlink"],
+    ),
+    form(Operation::Mkdir, "security_path_mkdir", &["dir", "dentry", "_"], ["fexit_mkdir", "kprobe_mkdir"]),
+    form(Operation::Rmdir, "security_path_rmdir", &["dir", "dentry"], ["fexit_rmdir", "kprobe_rmdir"]),
+    form(Operation::Create, "security_path_mknod", &["dir", "dentry", "_", "_"], ["fexit_mknod", "kprobe_mknod"]),
+    form(Operation::Chmod, "security_path_chmod", &["path", "_"], ["fexit_chmod", "kprobe_chmod"]),
+    form(Operation::Chown, "security_path_chown", &["path", "_", "_"], ["fexit_chown", "kprobe_chown"]),
+    form(Operation::Truncate, "security_path_truncate", &["path"], ["fexit_truncate", "kprobe_truncate"]),
+    form(Operation::Truncate, "security_file_truncate", &["file"], ["fexit_file_truncate", "kprobe_file_truncate"]),
+    form(
+        Operation::Setxattr,
+        "security_inode_setxattr",
+        &["_", "dentry", "_", "_", "_", "_"],
+        ["fexit_setxattr_6", "kprobe_setxattr_6"],
+    ),
+    form(
+        Operation::Setxattr,
+        "security_inode_setxattr",
+        &["dentry", "_", "_", "_", "_"],
+        ["fexit_setxattr_5", "kprobe_setxattr_5"],
+    ),
+    form(
+        Operation::Setxattr,
+        "security_inode_set_acl",
+        &["_", "dentry", "_", "_"],
+        ["fexit_set_acl", "kprobe_set_acl"],
+    ),
+    form(Operation::MmapExecute, "security_mmap_file", &["file", "prot", "_"], ["fexit_mmap", "kprobe_mmap"]),
+];
+
+/// Newer kernels ask these for a part of what others ask another function of the list for: their absence is no lack.
+const SPLIT_OFF: [&str; 2] = ["security_file_truncate", "security_inode_set_acl"];
+
+/// Which functions this kernel has, by the names and the number of their parameters and never by version.
+pub(super) fn resolve(btf: &Btf, layout: &Layout) -> Vec<Mutation> {
+    let mut list: Vec<Mutation> = Vec::new();
+    for form in &FORMS {
+        let found = btf.parameters(form.function);
+        if found.is_none() && SPLIT_OFF.contains(&form.function) {
+            continue;
+        }
+        let unsupported = unsupported(form, found.as_deref(), layout);
+        let mutation = Mutation {
+            operation: form.operation,
+            function: form.function,
+            fexit: form.fexit,
+            kprobe: form.kprobe,
+            unsupported,
+        };
+        match list.iter_mut().find(|known| known.function == form.function) {
+            Some(known) if known.unsupported.is_some() => *known = mutation,
+            Some(_) => {}
+            None => list.push(mutation),
+        }
+    }
+    list
+}
+
+fn unsupported(form: &Form, found: Option<&[&str]>, layout: &Layout) -> Option<String> {
+    let function = form.function;
+    let Some(found) = found else {
+        return Some(format!("this kernel has no {function}{}", needs(function)));
+    };
+    let same = |(wanted, name): (&&str, &&str)| *wanted == "_" || wanted == name;
+    if found.len() != form.parameters.len() || !form.parameters.iter().zip(found).all(same) {
+        return Some(format!("this kernel's {function}({}) has a form that is not known", found.join(", ")));
+    }
+    let needed = match form.operation {
+        Operation::Create => ("task_struct.nameidata", layout.task_nameidata),
+        Operation::Setxattr => ("task_struct.cred", layout.task_cred),
+        _ => return None,
+    };
+    (needed.1 == ABSENT).then(|| format!("this kernel's type information lacks {}", needed.0))
+}
+
+fn needs(function: &str) -> &'static str {
+    if function.starts_with("security_path_") { " (CONFIG_SECURITY_PATH)" } else { " (CONFIG_SECURITY)" }
+}
+
+/// The programs of one backend, and what became of each.
+#[derive(Debug, Default)]
+pub(super) struct Mutations {
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    operation: Operation,
+    function: &'static str,
+    /// Which runs, or why none does.
+    program: Result<&'static str, String>,
+}
+
+impl Mutations {
+    /// Lets the verifier see the programs.
+    pub(super) fn load(ebpf: &mut Ebpf, backend: Backend, mutations: &[Mutation]) -> Self {
+        let kernel = KernelBtf::from_sys_fs();
+        let row = |mutation: &Mutation| {
+            let program = match (backend, &mutation.unsupported) {
+                (Backend::RawTracepoint, _) => Err("not supported by raw-tracepoint".to_owned()),
+                (_, Some(reason)) => Err(reason.clone()),
+                (Backend::Fexit, None) => Ok(mutation.fexit),
+                (Backend::Kprobe, None) => Ok(mutation.kprobe),
+            };
+            let program = program.and_then(|name| {
+                let loaded = match (ebpf.program_mut(name), &kernel) {
+                    (Some(Program::FExit(program)), Ok(kernel)) => program.load(mutation.function, kernel),
+                    (Some(Program::KProbe(program)), _) => program.load(),
+                    _ => return Err(format!("the program {name} is not in the object, or the kernel has no BTF")),
+                };
+                loaded.map(|()| name).map_err(|error| refused(name, &error))
+            });
+            Row { operation: mutation.operation, function: mutation.function, program }
+        };
+        Self { rows: mutations.iter().map(row).collect() }
+    }
+
+    /// Attaches them. What the kernel refuses is told by [`Self::report`].
+    pub(super) fn attach(&mut self, ebpf: &mut Ebpf) {
+        for row in &mut self.rows {
+            let Ok(name) = row.program else { continue };
+            let attached = match ebpf.program_mut(name) {
+                Some(Program::FExit(program)) => FExit::attach(program).map(drop),
+                Some(Program::KProbe(program)) => KProbe::attach(program, row.function, 0).map(drop),
+                _ => continue,
+            };
+            if let Err(error) = attached {
+                row.program = Err(refused(name, &error));
+            }
+        }
+    }
+
+    /// Programs that were taken.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.rows.iter().filter_map(|row| row.program.as_ref().ok().copied())
+    }
+
+    /// What is seen of each operation, by which function.
+    pub(super) fn report(&self) -> Vec<MutationReport> {
+        let row = |row: &Row| MutationReport {
+            operation: row.operation.as_str(),
+            function: row.function,
+            works: row.program.is_ok(),
+            reason: row.program.as_ref().err().cloned().unwrap_or_default(),
+        };
+        self.rows.iter().map(row).collect()
+    }
+}
+
+fn refused(name: &str, error: &ProgramError) -> String {
+    format!("the kernel refused the program {name}: {}", chain(error))
+}
+
+/// The function that a program is for.
+#[cfg(test)]
+pub(super) fn function(program: &str) -> Option<&'static str> {
+    FORMS.iter().find(|form| form.fexit == program || form.kprobe == program).map(|form| form.function)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::sensor::layout;
+
+    #[test]
+    fn the_running_kernel_has_every_operation() {
+        let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap();
+        let (_, features) = layout::resolve(&btf, None, 0).unwrap();
+        let operations: BTreeSet<_> = features.mutations.iter().map(|row| row.operation.as_str()).collect();
+        assert_eq!(operations.len(), 12, "{operations:?}");
+        for row in &features.mutations {
+            assert_eq!(row.unsupported, None, "{row:?}");
+        }
+        let functions: BTreeSet<_> = features.mutations.iter().map(|row| row.function).collect();
+        assert_eq!(functions.len(), features.mutations.len());
+    }
+
+    #[test]
+    fn forms_are_told_by_their_parameters() {
+        let check = |form: &Form, found: Option<&[&str]>, expected: Option<&str>| {
+            assert_eq!(unsupported(form, found, &Layout { task_cred: 0, ..Layout::ABSENT }).as_deref(), expected);
+        };
+        let [new, old] = [&FORMS[11], &FORMS[12]];
+        let before_5_12 = ["dentry", "name", "value", "size", "flags"];
+        let since = ["mnt_userns", "dentry", "name", "value", "size", "flags"];
+        check(new, Some(&since), None);
+        check(old, Some(&before_5_12), None);
+        check(
+            new,
+            Some(&before_5_12),
+            Some(
+                "this kernel's security_inode_setxattr(dentry, name, value, size, flags) has a form that is not known",
+            ),
+        );
+        assert!(unsupported(old, Some(&since), &Layout::ABSENT).is_some());
+        check(&FORMS[0], None, Some("this kernel has no security_path_unlink (CONFIG_SECURITY_PATH)"));
+        check(
+            &FORMS[6],
+            Some(&["dir", "dentry", "mode", "dev"]),
+            Some("this kernel's type information lacks task_struct.nameidata"),
+        );
+    }
+}
