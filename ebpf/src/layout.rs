@@ -78,6 +78,10 @@ layout! {
     qstr_name,
     /// `qstr.len`
     qstr_len,
+    /// `dentry.d_u.d_alias`: the entry in its inode's list.
+    dentry_alias,
+    /// `inode.i_dentry`: the list of its dentries.
+    inode_dentries,
     /// `inode.i_sb`
     inode_sb,
     /// `inode.i_ino`
@@ -96,6 +100,14 @@ layout! {
     mount_parent,
     /// `mount.mnt_mountpoint`
     mount_mountpoint,
+    /// `mount.mnt_mp`: what it is mounted on, as the mount point itself knows it.
+    mount_point,
+    /// `mountpoint.m_dentry`
+    mountpoint_dentry,
+    /// `mnt_namespace.root`
+    namespace_root,
+    /// `ns_common.inum` inside `mnt_namespace`
+    namespace_inum,
     /// `vfsmount.mnt_root`
     vfsmount_root,
     /// `files_struct.fdt`

@@ -52,7 +52,10 @@ pub(super) fn parse<'a>(bytes: &'a [u8], paths: &'a mut Vec<u8>) -> Result<Recor
     let (requested, strings) = split(strings, header.requested_len)?;
     let (arguments, strings) = split(strings, header.arguments_len)?;
     let (target, strings) = split(strings, header.target_len)?;
-    let (path, _) = split(strings, header.path_len)?;
+    let (path, rest) = split(strings, header.path_len)?;
+    if !rest.is_empty() {
+        return Err(UNFIT);
+    }
     Ok(match header.kind {
         kind::ACCESS | kind::EXEC => {
             paths.clear();
@@ -76,8 +79,10 @@ pub(super) fn parse<'a>(bytes: &'a [u8], paths: &'a mut Vec<u8>) -> Result<Recor
     })
 }
 
+const UNFIT: Malformed = Malformed("not as long as its strings");
+
 fn split(strings: &[u8], length: u16) -> Result<(&[u8], &[u8]), Malformed> {
-    strings.split_at_checked(length.into()).ok_or(Malformed("shorter than its strings"))
+    strings.split_at_checked(length.into()).ok_or(UNFIT)
 }
 
 /// Puts the components together, root first, behind what `path` holds. A path that was cut short has no `/` in front: it is
