@@ -7,6 +7,7 @@ mod expected;
 mod feature;
 mod links;
 mod mounts;
+mod mutations;
 mod opens;
 mod overlays;
 mod paths;
@@ -27,7 +28,7 @@ use expected::Expected;
 pub use expected::{Process, Seen};
 pub use feature::Feature;
 pub use place::Place;
-pub use run::{RING_BYTES, access, prove};
+pub use run::{RING_BYTES, access, prove, prove_mutations};
 pub use watch::{Watch, base, spawn};
 
 /// One access, or a few that belong together.
@@ -67,9 +68,9 @@ pub fn groups() -> impl Iterator<Item = (Option<Feature>, &'static [Case])> {
     anywhere.into_iter().map(|cases| (None, cases)).chain(somewhere)
 }
 
-/// The list.
+/// Both lists, of accesses and of mutations.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    groups().flat_map(|(_, cases)| cases)
+    groups().chain(mutations::groups()).flat_map(|(_, cases)| cases)
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ pub struct Test {
 /// Every test of machines.
 pub const TESTS: &[Test] = &[
     Test::new("accesses", &["prove", "accesses", "fexit", "kprobe"], 180),
+    Test::new("mutations", &["prove", "mutations", "fexit", "kprobe"], 600),
     Test::new("opens", &["prove", "opens", "fexit", "kprobe"], 300),
     Test::new("renames", &["prove", "renames", "fexit", "kprobe"], 300),
 ];

@@ -31,6 +31,11 @@ fn fexit_and_kprobe_tell_every_access_of_the_list() -> Result<()> {
 }
 
 #[test]
+fn fexit_and_kprobe_tell_every_mutation_of_the_list() -> Result<()> {
+    prove("mutations")
+}
+
+#[test]
 fn fexit_and_kprobe_report_every_open_under_load() -> Result<()> {
     prove("opens")
 }

@@ -50,6 +50,8 @@ enum Deed {
 enum What {
     /// The golden list of accesses
     Accesses,
+    /// The golden list of mutations
+    Mutations,
     /// That the books close under load
     Opens,
     /// That renames tear no path
@@ -90,6 +92,7 @@ fn prove(what: What, hook: Hook, guest: &Path) -> Result<()> {
     let reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
     match what {
         What::Accesses => accesses::prove(backend, guest),
+        What::Mutations => accesses::prove_mutations(backend, guest),
         What::Opens => Opens { threads: 4, each: 5000 }.prove(backend, guest, reader).map(drop),
         What::Renames => Renames { opens: 20_000 }.prove(backend, guest, reader),
     }
