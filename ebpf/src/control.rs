@@ -15,18 +15,23 @@ pub struct Control {
     pub ledger_half: u32,
     /// Not 0: a process's new executable is an access of its own (beside `sys_exit`, which does not tell of them).
     pub exec_is_access: u32,
-    /// The [`role`] that reports accesses; 0: all do.
-    pub first: u32,
-    /// The role that reports an access only where `first` has left no mark; 0: there is none; [`NOBODY`]: `first` leaves
-    /// marks, and all others are silent.
-    pub second: u32,
     /// Always 0: keeps the next field aligned.
     pub reserved: u32,
+    /// Two [`role`]s, changed together. The low half reports accesses; 0: all do. The high half reports an access only where
+    /// the other has left no mark; 0: there is none; [`NOBODY`]: the first leaves marks, and all others are silent.
+    pub turn: u64,
     /// `CLOCK_BOOTTIME`: older marks do not count.
     pub since_ns: u64,
 }
 
 const _: () = assert!(size_of::<Control>() == 40);
+
+/// [`Control::turn`] of two roles.
+#[must_use]
+#[inline]
+pub const fn turn(first: u32, second: u32) -> u64 {
+    (second as u64) << 32 | first as u64
+}
 
 /// No [`role`].
 pub const NOBODY: u32 = u32::MAX;

@@ -17,7 +17,7 @@ mod header;
 mod layout;
 mod ledger;
 
-pub use control::{Control, Handover, NOBODY, role};
+pub use control::{Control, Handover, NOBODY, role, turn};
 pub use counters::{COUNTERS, Counters};
 pub use header::{Header, confidence, flags, kind, mask, mutation};
 pub use layout::{ABSENT, Layout};

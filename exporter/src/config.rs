@@ -76,6 +76,8 @@ pub struct Sensor {
     pub drain_interval: Duration,
     /// Also what is done to files without opening them.
     pub mutations: bool,
+    /// Where programs and maps are pinned; nothing: nowhere.
+    pub pin_dir: Option<PathBuf>,
 }
 
 /// Whose accesses are reported.
@@ -162,7 +164,7 @@ impl TryFrom<RunArgs> for Run {
 
     fn try_from(args: RunArgs) -> Result<Self, Error> {
         Ok(Self {
-            sensor: sensor(&args.sensor)?,
+            sensor: Sensor { pin_dir: args.pin_dir, ..sensor(&args.sensor)? },
             containerd: containerd(&args.sensor)?,
             scope: scope(args.sensor, args.host),
             node: self::node(args.node),
@@ -208,6 +210,7 @@ fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
         ring_bytes: args.ring_size,
         drain_interval: args.drain_interval,
         mutations: args.mutations,
+        pin_dir: None,
     })
 }
 

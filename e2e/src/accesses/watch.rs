@@ -78,6 +78,8 @@ impl Watch {
             hierarchy,
             include_self: false,
             mutations,
+            pins: None,
+            swap: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
         // Records of the self-test: from now on, every record is of the cgroup.
@@ -171,7 +173,7 @@ impl Watch {
     /// Calls of the access hook that the kernel skipped, where it counts them.
     #[must_use]
     pub fn misses(&self) -> Option<u64> {
-        self.sensor.misses().accesses()
+        self.sensor.hooks().missed_accesses()
     }
 }
 

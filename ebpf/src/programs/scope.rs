@@ -5,7 +5,7 @@ use core::ptr::read_volatile;
 use aya_ebpf::helpers::bpf_get_current_cgroup_id;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
-use inotrail_ebpf::{ABSENT, Control, scope};
+use inotrail_ebpf::{ABSENT, Control, Handover, scope};
 
 use super::kernel::{at, read};
 
@@ -15,6 +15,9 @@ const MMAPABLE: u32 = 1 << 10;
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, MMAPABLE);
+/// No program uses it: it is pinned with the others.
+#[map]
+static HANDOVER: Array<Handover> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 pub(super) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(65536, 0);
 

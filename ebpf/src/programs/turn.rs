@@ -29,8 +29,8 @@ pub(super) fn yields(program: u32, is_kprobe: bool) -> bool {
     let Some(control) = control() else { return true };
     let own = role(constant(&INSTANCE), is_kprobe);
     // SAFETY: one number of the map's value, which user space changes.
-    let (first, second) =
-        unsafe { (read_volatile(&raw const (*control).first), read_volatile(&raw const (*control).second)) };
+    let turn = unsafe { read_volatile(&raw const (*control).turn) };
+    let (first, second) = (turn as u32, (turn >> 32) as u32);
     if (first == own && second == 0) || first == 0 {
         return false;
     }

@@ -1,12 +1,12 @@
 //! Programs for what is done to files without opening them: which functions this kernel has for that, and which of their
 //! programs run. Each stands alone: one that is missing disables no other.
 
-use aya::programs::{FExit, KProbe, Program, ProgramError};
-use aya::{Btf as KernelBtf, Ebpf};
+use aya::Ebpf;
 use inotrail_ebpf::{ABSENT, Layout};
 
-use super::backend::chain;
+use super::backend::Error;
 use super::btf::Btf;
+use super::hook::{Attached, Hook};
 use super::report::MutationReport;
 use crate::event::{Backend, Operation};
 
@@ -141,6 +141,25 @@ fn needs(function: &str) -> &'static str {
     if function.starts_with("security_path_") { " (CONFIG_SECURITY_PATH)" } else { " (CONFIG_SECURITY)" }
 }
 
+/// The hook of a program by its name.
+pub(super) fn hook(program: &str) -> Option<Hook> {
+    FORMS.iter().find_map(|form| {
+        let fexit = (form.fexit == program).then(|| Hook::fexit(form.fexit, form.function));
+        fexit.or_else(|| (form.kprobe == program).then(|| Hook::kprobe(form.kprobe, form.function)))
+    })
+}
+
+/// What came of attaching one of several programs: nothing where it is a mutation's and fails, because the others go on.
+pub(super) fn may_fail(wanted: Hook, result: Result<Attached, Error>) -> Option<Result<Attached, Error>> {
+    match result {
+        Err(error) if hook(wanted.program).is_some() => {
+            tracing::warn!(program = wanted.program, %error, "a mutation is not reported any more");
+            None
+        }
+        result => Some(result),
+    }
+}
+
 /// The programs of one backend, and what became of each.
 #[derive(Debug, Default)]
 pub(super) struct Mutations {
@@ -152,51 +171,54 @@ struct Row {
     operation: Operation,
     function: &'static str,
     /// Which runs, or why none does.
-    program: Result<&'static str, String>,
+    hook: Result<Hook, String>,
 }
 
 impl Mutations {
-    /// Lets the verifier see the programs.
-    pub(super) fn load(ebpf: &mut Ebpf, backend: Backend, mutations: &[Mutation]) -> Self {
-        let kernel = KernelBtf::from_sys_fs();
-        let row = |mutation: &Mutation| {
-            let program = match (backend, &mutation.unsupported) {
-                (Backend::RawTracepoint, _) => Err("not supported by raw-tracepoint".to_owned()),
-                (_, Some(reason)) => Err(reason.clone()),
-                (Backend::Fexit, None) => Ok(mutation.fexit),
-                (Backend::Kprobe, None) => Ok(mutation.kprobe),
-            };
-            let program = program.and_then(|name| {
-                let loaded = match (ebpf.program_mut(name), &kernel) {
-                    (Some(Program::FExit(program)), Ok(kernel)) => program.load(mutation.function, kernel),
-                    (Some(Program::KProbe(program)), _) => program.load(),
-                    _ => return Err(format!("the program {name} is not in the object, or the kernel has no BTF")),
-                };
-                loaded.map(|()| name).map_err(|error| refused(name, &error))
-            });
-            Row { operation: mutation.operation, function: mutation.function, program }
+    fn of(backend: Backend, wanted: &[Mutation], mut each: impl FnMut(Hook) -> Result<Hook, String>) -> Self {
+        let hook = |mutation: &Mutation| match (backend, &mutation.unsupported) {
+            (Backend::RawTracepoint, _) => Err("not supported by raw-tracepoint".to_owned()),
+            (_, Some(reason)) => Err(reason.clone()),
+            (Backend::Fexit, None) => Ok(Hook::fexit(mutation.fexit, mutation.function)),
+            (Backend::Kprobe, None) => Ok(Hook::kprobe(mutation.kprobe, mutation.function)),
         };
-        Self { rows: mutations.iter().map(row).collect() }
+        let row = |mutation: &Mutation| Row {
+            operation: mutation.operation,
+            function: mutation.function,
+            hook: hook(mutation).and_then(&mut each),
+        };
+        Self { rows: wanted.iter().map(row).collect() }
+    }
+
+    /// Lets the verifier see the programs. What the kernel refuses is told by [`Self::report`].
+    pub(super) fn load(object: &mut Ebpf, backend: Backend, wanted: &[Mutation]) -> Self {
+        Self::of(backend, wanted, |hook| hook.load(object).map(|()| hook).map_err(|error| error.to_string()))
+    }
+
+    /// Those that an earlier run has attached.
+    pub(super) fn attached(attached: &[Attached], backend: Backend, wanted: &[Mutation]) -> Self {
+        Self::of(backend, wanted, |hook| {
+            let is_there = attached.iter().any(|attached| attached.hook == hook);
+            if is_there { Ok(hook) } else { Err("an earlier run could not attach it".to_owned()) }
+        })
     }
 
     /// Attaches them. What the kernel refuses is told by [`Self::report`].
-    pub(super) fn attach(&mut self, ebpf: &mut Ebpf) {
+    pub(super) fn attach(&mut self, object: &mut Ebpf) -> Vec<Attached> {
+        let mut list = Vec::new();
         for row in &mut self.rows {
-            let Ok(name) = row.program else { continue };
-            let attached = match ebpf.program_mut(name) {
-                Some(Program::FExit(program)) => FExit::attach(program).map(drop),
-                Some(Program::KProbe(program)) => KProbe::attach(program, row.function, 0).map(drop),
-                _ => continue,
-            };
-            if let Err(error) = attached {
-                row.program = Err(refused(name, &error));
+            let Ok(hook) = row.hook else { continue };
+            match hook.attach(object) {
+                Ok(attached) => list.push(attached),
+                Err(error) => row.hook = Err(error.to_string()),
             }
         }
+        list
     }
 
-    /// Programs that were taken.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.rows.iter().filter_map(|row| row.program.as_ref().ok().copied())
+    /// Those that the kernel took.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = Hook> {
+        self.rows.iter().filter_map(|row| row.hook.as_ref().ok().copied())
     }
 
     /// What is seen of each operation, by which function.
@@ -204,15 +226,11 @@ impl Mutations {
         let row = |row: &Row| MutationReport {
             operation: row.operation.as_str(),
             function: row.function,
-            works: row.program.is_ok(),
-            reason: row.program.as_ref().err().cloned().unwrap_or_default(),
+            works: row.hook.is_ok(),
+            reason: row.hook.as_ref().err().cloned().unwrap_or_default(),
         };
         self.rows.iter().map(row).collect()
     }
-}
-
-fn refused(name: &str, error: &ProgramError) -> String {
-    format!("the kernel refused the program {name}: {}", chain(error))
 }
 
 /// The function that a program is for.

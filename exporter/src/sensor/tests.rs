@@ -11,17 +11,7 @@ fn every_program_loads() {
     let hierarchy = Hierarchy::detect().unwrap();
     let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap();
     let (layout, _) = layout::resolve(&btf, hierarchy.controller, hierarchy.id).unwrap();
-    let options = Options {
-        backend: None,
-        btf: PathBuf::new(),
-        ring_bytes: 4096,
-        hierarchy,
-        root: PathBuf::from("/"),
-        exclude: Vec::new(),
-        include_self: false,
-        mutations: true,
-    };
-    let mut ebpf = super::load(&layout, &options, nr_cpus().unwrap().get() as usize).unwrap();
+    let mut ebpf = start::load(&layout, 4096, 1, None, true).unwrap();
     let kernel = KernelBtf::from_sys_fs().unwrap();
     let mut loaded = Vec::new();
     for (name, program) in ebpf.programs_mut() {

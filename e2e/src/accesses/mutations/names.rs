@@ -79,9 +79,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "rename-exchange",
         setup: two_files,
-        access: |folder| {
-            Ok(renameat_with(CWD, folder.join("file"), CWD, folder.join("other"), RenameFlags::EXCHANGE)?)
-        },
+        access: |folder| Ok(renameat_with(CWD, folder.join("file"), CWD, folder.join("other"), RenameFlags::EXCHANGE)?),
         // One call and one event: it says that both files moved.
         expected: |place| vec![of_two(place, Operation::Rename, "file", "other").flags(flags::EXCHANGED)],
     },
@@ -115,9 +113,7 @@ pub(super) const CASES: &[Case] = &[
             one_file(folder)?;
             Ok(symlink("file", folder.join("link"))?)
         },
-        access: |folder| {
-            Ok(linkat(CWD, folder.join("link"), CWD, folder.join("name"), AtFlags::SYMLINK_FOLLOW)?)
-        },
+        access: |folder| Ok(linkat(CWD, folder.join("link"), CWD, folder.join("name"), AtFlags::SYMLINK_FOLLOW)?),
         expected: |place| vec![of_two(place, Operation::Link, "file", "name")],
     },
     Case {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::Result;
 use inotrail::event::Operation;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, RenameFlags, XattrFlags, mkdir, renameat_with, rename, setxattr, unlink, unlinkat},
+    fs::{AtFlags, CWD, Mode, RenameFlags, XattrFlags, mkdir, rename, renameat_with, setxattr, unlink, unlinkat},
     io::Errno,
     mount::{MountFlags, mount_bind, mount_remount},
 };
