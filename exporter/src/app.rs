@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
-use crate::sensor::report::Report;
+use crate::sensor::report::{MutationReport, Report};
 use crate::sensor::{self, Hooks, Options, Sensor, Swapped};
 use crate::ship::{self, Queue};
 use crate::sink::Printer;
@@ -153,9 +153,7 @@ impl Parts {
         };
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
-        for row in sensor.mutations().iter().filter(|row| !row.works) {
-            tracing::warn!(operation = row.operation, function = row.function, "not reported: {}", row.reason);
-        }
+        warn_of_missing(sensor.mutations());
         metrics.health.sensor.set(true);
         runtime.spawn(watch(sensor.hooks()));
         // The tree was read before the programs were attached: what came between is found now.
@@ -222,6 +220,19 @@ impl Signals {
                 _ = ticks.tick() => losses.update(),
             }
         }
+    }
+}
+
+/// Says which mutations were asked for and are not reported.
+fn warn_of_missing(mutations: &[MutationReport]) {
+    if let Some(first) = mutations.first()
+        && mutations.iter().all(|row| row.reason == first.reason && !row.works)
+    {
+        tracing::warn!("no mutation is reported: {}", first.reason);
+        return;
+    }
+    for row in mutations.iter().filter(|row| !row.works) {
+        tracing::warn!(operation = row.operation, function = row.function, "not reported: {}", row.reason);
     }
 }
 

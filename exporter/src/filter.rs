@@ -131,6 +131,13 @@ mod tests {
     }
 
     #[test]
+    fn either_path_of_two() {
+        let renamed = Sample { path: b"/tmp/a".to_vec(), target: b"/etc/passwd".to_vec(), ..Sample::default() };
+        check(&paths(&["/etc/*"]), &renamed, true);
+        check(&paths(&["/tmp/*"]), &renamed, true);
+    }
+
+    #[test]
     fn comms_up_to_what_the_kernel_keeps() {
         let by = |comm: &str| Filter { comms: vec![comm.into()], ..Filter::default() };
         let long = Sample { comm: *b"a-rather-long-n\0", ..Sample::default() };
