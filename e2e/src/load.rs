@@ -2,6 +2,7 @@
 
 mod opens;
 mod renames;
+mod restarts;
 
 use std::{
     collections::HashMap,
@@ -18,6 +19,7 @@ use crate::accesses::{Watch, spawn};
 
 pub use opens::{Opens, open_unique};
 pub use renames::{Renames, open_renamed};
+pub use restarts::{prove_restarts, prove_swap};
 
 /// How the reader drains.
 #[derive(Clone, Copy, Debug)]

@@ -247,6 +247,7 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
         include_self: scope.include_self,
         mutations: sensor.mutations,
         pins: sensor.pin_dir.clone(),
+        replace: false,
         // Who names a backend gets that one.
         swap: sensor.backend.is_none(),
     }

@@ -24,6 +24,7 @@ mod scopes;
 mod self_test;
 mod start;
 mod takeover;
+mod whoami;
 
 pub use check::check;
 pub use error::{Attempt, AttemptError, Error};
@@ -65,6 +66,8 @@ pub struct Options {
     pub pins: Option<PathBuf>,
     /// Whether what is done to files without opening them is recorded.
     pub mutations: bool,
+    /// Whether programs that an earlier run left are replaced even though this build's are the same.
+    pub replace: bool,
     /// Whether kprobe takes over from fexit when the kernel skips that.
     pub swap: bool,
 }
@@ -104,6 +107,8 @@ pub struct Sensor {
     mutations: Vec<MutationReport>,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
+    early_bytes: usize,
+    ring_bytes: usize,
     /// The exporter's thread group, whose accesses are left out; 0: they are not.
     own_tgid: u32,
     path: Vec<u8>,

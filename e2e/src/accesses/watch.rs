@@ -79,6 +79,7 @@ impl Watch {
             include_self: false,
             mutations,
             pins: None,
+            replace: false,
             swap: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames, open_renamed, open_unique},
+    load::{Opens, Reader, Renames, open_renamed, open_unique, prove_restarts, prove_swap},
 };
 use inotrail::event::Backend;
 use rustix::mount::{MountFlags, mount};
@@ -56,6 +56,10 @@ enum What {
     Opens,
     /// That renames tear no path
     Renames,
+    /// That exporters may come and go
+    Restarts,
+    /// That kprobe takes over from fexit
+    Swap,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -94,6 +98,10 @@ fn prove(what: What, hook: Hook, guest: &Path) -> Result<()> {
         What::Accesses => accesses::prove(backend, guest),
         What::Mutations => accesses::prove_mutations(backend, guest),
         What::Opens => Opens { threads: 4, each: 5000 }.prove(backend, guest, reader).map(drop),
+        What::Restarts => {
+            prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each: 25_000 })
+        }
+        What::Swap => prove_swap(guest, Opens { threads: 8, each: 25_000 }),
         What::Renames => Renames { opens: 20_000 }.prove(backend, guest, reader),
     }
 }
