@@ -28,7 +28,7 @@ const NAME_MAX: usize = 255;
 ///
 /// # Errors
 /// Names the field.
-pub fn check(record: &Record<'_>) -> Result<()> {
+pub(super) fn check(record: &Record<'_>) -> Result<()> {
     let header = record.header();
     check_header(header)?;
     match record {

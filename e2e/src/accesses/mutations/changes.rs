@@ -25,7 +25,7 @@ use super::{
             Call, Entry, Program, exits, string,
         },
     },
-    attribute_of, of,
+    attribute_of, ends_well, of,
 };
 
 /// mmap and truncate: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h
@@ -58,7 +58,7 @@ fn maps(folder: &Path) -> Result<()> {
         number: MMAP,
         arguments: [0, 4096, protection, MAP_PRIVATE, DESCRIPTOR as u64, 0].map(Number).to_vec(),
     };
-    let calls = vec![map(PROT_READ), map(PROT_READ | PROT_EXEC)];
+    let calls = vec![map(PROT_READ), map(PROT_READ | PROT_EXEC), ends_well()];
     Program { calls, memory: Vec::new() }.write(&folder.join("program"))
 }
 

@@ -19,7 +19,7 @@ use super::{
             Call, Entry, Program, string,
         },
     },
-    attribute_of, fails, of, of_two,
+    attribute_of, ends_well, fails, of, of_two,
 };
 
 /// prctl and unlinkat: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h
@@ -42,6 +42,7 @@ fn confined(folder: &Path) -> Result<()> {
         native(LANDLOCK_CREATE_RULESET, vec![Address(0), Number(8), Number(0)]),
         native(LANDLOCK_RESTRICT_SELF, vec![Number(FIRST), Number(0)]),
         native(UNLINKAT, vec![Number(-100i64 as u64), Address(1), Number(0)]),
+        ends_well(),
     ];
     let memory = vec![REMOVE_FILE.to_ne_bytes().to_vec(), string(&folder.join("file"))];
     Program { calls, memory }.write(&folder.join("program"))
