@@ -10,7 +10,7 @@ use std::{
 
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames, prove_restarts},
+    load::{Attack, Hostile, Opens, Reader, Renames, prove_restarts},
 };
 use inotrail::event::Backend::RawTracepoint;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -79,4 +79,22 @@ impl Drop for Bpffs {
 fn no_rename_tears_a_path() {
     let _alone = alone();
     Renames { opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_swapped_descriptor_is_never_confirmed() {
+    let _alone = alone();
+    Hostile { attack: Attack::Descriptor, opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_rewritten_request_changes_no_path() {
+    let _alone = alone();
+    Hostile { attack: Attack::Request, opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_moved_mount_mixes_no_paths() {
+    let _alone = alone();
+    Hostile { attack: Attack::Mounts, opens: 50_000 }.prove(RawTracepoint, guest(), READER).unwrap();
 }

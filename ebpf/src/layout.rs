@@ -30,7 +30,7 @@ layout! {
     task_mm,
     /// `task_struct.real_cred`
     task_real_cred,
-    /// `task_struct.cred`
+    /// `task_struct.cred`: what the task acts with, which a file system may override.
     task_cred,
     /// `task_struct.io_uring`
     task_io_uring,

@@ -91,7 +91,8 @@ fn prove_case(watch: &mut Watch, case: &Case, guest: &Path, io_uring_is_told: bo
 /// # Errors
 /// Where there is no such case, or it does not work out as the case says.
 pub fn access(name: &str, base: &Path, procs: &Path) -> Result<()> {
-    let case = cases().find(|case| case.name == name).with_context(|| format!("no case {name}"))?;
+    let case =
+        cases().chain(super::mutations()).find(|case| case.name == name).with_context(|| format!("no case {name}"))?;
     let folder = base.join(name);
     fs::create_dir(&folder)?;
     // Opened now: the case may have another root afterwards.

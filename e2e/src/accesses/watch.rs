@@ -185,15 +185,12 @@ impl Watch {
 pub fn spawn(guest: &Path, arguments: &[&str], procs: &Path) -> Result<process::Child> {
     let base = base();
     std::fs::create_dir_all(&base).with_context(|| format!("create {}", base.display()))?;
-    // unshare(1) becomes the guest: the process stays the same, and its mounts go with it.
-    process::Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--"])
-        .arg(guest)
+    process::Command::new(guest)
         .arg("watched")
         .args([&base, procs])
         .args(arguments)
         .spawn()
-        .context("start unshare")
+        .with_context(|| format!("start {}", guest.display()))
 }
 
 /// Where such a program's file system is mounted; the folder below stays empty.

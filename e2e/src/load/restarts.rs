@@ -112,7 +112,7 @@ fn until_end(
 ///
 /// # Errors
 /// Where an open is told twice, or is neither told nor counted although the programs could stay attached.
-pub fn prove_restarts(backend: Backend, guest: &Path, pins: &Path, opens: Opens) -> Result<()> {
+pub fn prove_restarts(backend: Backend, guest: &Path, pins: &Path, opens: Opens) -> Result<String> {
     let cgroup = Cgroup::create_top(&format!("inotrail-restarts-{}", backend.as_str()))?;
     let mut options = Options { pins: Some(pins.to_owned()), ..options(backend, &cgroup)? };
     let mut tally = Tally::new(opens);
@@ -138,11 +138,12 @@ pub fn prove_restarts(backend: Backend, guest: &Path, pins: &Path, opens: Opens)
     let sensor = result?;
     let (lost, twice, name) = (tally.lost(&sensor), tally.twice(), backend.as_str());
     let programs = removed(sensor)?;
-    eprintln!(
-        "{name}: {} opens, {starts} starts under load (every second one replaces the programs), {gaps} gaps told: {} events, {lost} lost, {twice} twice",
+    let told = format!(
+        "{} opens, {starts} starts under load, {gaps} gaps told: {} events, {lost} lost, {twice} twice",
         tally.seen.len(),
         tally.events,
     );
+    eprintln!("{name}: {told}");
     ensure!(programs > 0 && !pins.exists(), "{name}: pins stay behind");
     ensure!(starts >= 4, "{name}: the load was over after {starts} starts");
     if let Some(wrong) = tally.wrong {
@@ -154,14 +155,14 @@ pub fn prove_restarts(backend: Backend, guest: &Path, pins: &Path, opens: Opens)
     } else {
         ensure!(gaps == starts, "{name}: {starts} starts had to tell of a gap, {gaps} did");
     }
-    Ok(())
+    Ok(told)
 }
 
 /// Lets kprobe take over from fexit while files are opened.
 ///
 /// # Errors
 /// Where an open is told twice, where more are lost than fexit missed, or where any is lost once kprobe runs.
-pub fn prove_swap(guest: &Path, opens: Opens) -> Result<()> {
+pub fn prove_swap(guest: &Path, opens: Opens) -> Result<String> {
     let cgroup = Cgroup::create_top("inotrail-swap")?;
     let options = Options { swap: true, ..options(Backend::Fexit, &cgroup)? };
     let mut tally = Tally::new(opens);
@@ -191,11 +192,13 @@ pub fn prove_swap(guest: &Path, opens: Opens) -> Result<()> {
     let settled = settled.context("the load was over before the swap was")?;
     let (lost, twice, late) = (tally.lost(&sensor), tally.twice(), tally.unseen_after(&settled));
     let missed = hooks.missed_accesses();
-    eprintln!(
-        "swap: {} opens, {swapped:?}: {} events, {lost} lost, {late} of them after the swap, {twice} twice; missed calls {missed:?}",
+    let told = format!(
+        "{} opens: {} events, {lost} lost with {} calls missed, {late} of them after the swap, {twice} twice",
         tally.seen.len(),
         tally.events,
+        swapped.missed,
     );
+    eprintln!("swap in {} ms: {told}", swapped.took_ms);
     ensure!(hooks.backend() == Backend::Kprobe, "{} runs after the swap", hooks.backend().as_str());
     if let Some(wrong) = tally.wrong {
         bail!("{wrong}");
@@ -203,7 +206,7 @@ pub fn prove_swap(guest: &Path, opens: Opens) -> Result<()> {
     ensure!(twice == 0, "{twice} opens were told more than once");
     ensure!(lost <= missed.unwrap_or(0), "{lost} opens are lost, and {missed:?} calls were missed");
     ensure!(late == 0, "{late} opens were lost after the swap");
-    Ok(())
+    Ok(told)
 }
 
 impl Tally {

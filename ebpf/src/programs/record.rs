@@ -91,6 +91,8 @@ pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Optio
         header.arguments_len = 0;
         header.path_len = 0;
         header.target_len = 0;
+        // Before 6.4 the helper leaves what is behind the name: here the last record's.
+        header.comm = [0; 16];
         bpf_get_current_comm(header.comm.as_mut_ptr().cast::<c_void>(), header.comm.len() as u32);
     }
     Some(scratch)

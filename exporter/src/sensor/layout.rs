@@ -198,7 +198,6 @@ fn optional(layout: &mut Layout) -> [Field<'_>; 23] {
         (&mut layout.regs_compat1, "pt_regs", compat1),
         (&mut layout.regs_compat2, "pt_regs", compat2),
         (&mut layout.task_nameidata, "task_struct", "nameidata"),
-        (&mut layout.task_cred, "task_struct", "cred"),
         (&mut layout.task_io_uring, "task_struct", "io_uring"),
         (&mut layout.task_flags, "task_struct", "flags"),
         (&mut layout.nameidata_path, "nameidata", "path"),
@@ -208,6 +207,7 @@ fn optional(layout: &mut Layout) -> [Field<'_>; 23] {
         (&mut layout.mountpoint_dentry, "mountpoint", "m_dentry"),
         (&mut layout.namespace_root, "mnt_namespace", "root"),
         (&mut layout.namespace_inum, "mnt_namespace", "ns.inum"),
+        (&mut layout.task_cred, "task_struct", "cred"),
         (&mut layout.inode_dentries, "inode", "i_dentry"),
         (&mut layout.io_opcode, "io_kiocb", "opcode"),
         (&mut layout.io_cmd, "io_kiocb", "cmd"),
@@ -233,7 +233,7 @@ mod tests {
         assert_ne!(layout.regs_number, ABSENT);
         let walk = [layout.mount_point, layout.mountpoint_dentry, layout.namespace_root, layout.namespace_inum];
         assert!(!walk.contains(&ABSENT), "{layout:?}");
-        assert!(![layout.dentry_alias, layout.inode_dentries].contains(&ABSENT), "{layout:?}");
+        assert!(![layout.dentry_alias, layout.inode_dentries, layout.task_cred].contains(&ABSENT), "{layout:?}");
         assert_eq!(resolve(&btf, None, 0).unwrap().0.css_set_subsys, ABSENT);
     }
 }

@@ -76,7 +76,7 @@ fn composes_second_paths() {
 #[test]
 fn refuses_what_breaks_the_contract() {
     let mut path = Vec::new();
-    let mut reason = |words: &[u64], length: usize| parse(&record(&words)[..length], &mut path).unwrap_err().0;
+    let mut reason = |words: &[u64], length: usize| parse(&record(words)[..length], &mut path).unwrap_err().0;
     let slash = bytes(kind::ACCESS, 0, b"", b"", b"a/b\0");
     assert_eq!(reason(&slash, record(&slash).len()), "a component that holds a slash");
     let open = bytes(kind::ACCESS, 0, b"", b"", b"ab");
