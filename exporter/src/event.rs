@@ -117,9 +117,8 @@ impl Backend {
     #[must_use]
     pub const fn of(series: u32) -> Self {
         match series {
-            program::FEXIT => Self::Fexit,
             program::KPROBE | program::MUTATION_KPROBE => Self::Kprobe,
-            program::UNLINK..program::COUNT => Self::Fexit,
+            program::FEXIT | program::UNLINK..program::COUNT => Self::Fexit,
             _ => Self::RawTracepoint,
         }
     }

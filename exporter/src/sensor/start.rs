@@ -194,10 +194,8 @@ impl<'a> Found<'a> {
         let hooks = hook::load(&mut object, backend, &self.features)?;
         let wanted = wanted(self.options, &self.features);
         let mut mutations = Mutations::load(&mut object, backend, wanted);
-        let standby = match self.options.swap {
-            true => load_standby(&mut object, backend, &self.features, wanted),
-            false => Vec::new(),
-        };
+        let standby =
+            if self.options.swap { load_standby(&mut object, backend, &self.features, wanted) } else { Vec::new() };
         whoami::load(&mut object)?;
         // From here on no program can be loaded: its maps' descriptors are gone.
         let maps = Maps::of(|name| {
