@@ -1,8 +1,10 @@
 //! What a kernel may be built or started without.
 
-use std::{env, fmt, fs, process};
+use std::{env, ffi::CStr, fmt, fs, os::fd::AsRawFd as _, process};
 
 use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::program::{Argument, Call, Entry, Program};
 
@@ -13,6 +15,8 @@ pub enum Feature {
     IoUring,
     /// `CONFIG_SECURITY_LANDLOCK`, and the kernel's `lsm=`
     Landlock,
+    /// Execution by a descriptor alone: 5.10.223 refuses it.
+    ExecuteDescriptor,
     /// `CONFIG_IA32_EMULATION`
     #[cfg(target_arch = "x86_64")]
     Compat,
@@ -26,6 +30,7 @@ impl fmt::Display for Feature {
         f.write_str(match self {
             Self::IoUring => "io_uring",
             Self::Landlock => "Landlock",
+            Self::ExecuteDescriptor => "execution by a descriptor",
             #[cfg(target_arch = "x86_64")]
             Self::Compat => "32-bit system calls",
             #[cfg(target_arch = "x86_64")]
@@ -48,12 +53,23 @@ impl Feature {
             },
             // landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION): the version.
             Self::Landlock => succeeds(Entry::Native, 444, &[0, 0, 1]),
+            Self::ExecuteDescriptor => executes_descriptors(),
             // getpid of either table; that of x32 has bit 30.
             #[cfg(target_arch = "x86_64")]
             Self::Compat => succeeds(Entry::Int80, 20, &[]),
             #[cfg(target_arch = "x86_64")]
             Self::X32 => succeeds(Entry::Native, 39 | 0x4000_0000, &[]),
         }
+    }
+}
+
+/// Whether executing an empty file by its descriptor fails because of what is in it.
+fn executes_descriptors() -> Result<bool> {
+    let empty = memfd_create("inotrail-feature", MemfdFlags::empty())?;
+    match nix::unistd::fexecve(empty.as_raw_fd(), &[c"name"], &[] as &[&CStr]) {
+        Err(Errno::ENOEXEC) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(error) => Err(error).context("execute an empty file"),
     }
 }
 

@@ -17,10 +17,11 @@ use super::{
 pub const RING_BYTES: u32 = 16 << 20;
 
 /// Runs the whole list on a backend. What needs a feature that this kernel lacks is left out, and named.
+/// Returns how many cases it ran.
 ///
 /// # Errors
 /// Where the backend tells of a case anything but what is expected; the cases are in the error.
-pub fn prove(backend: Backend, guest: &Path) -> Result<()> {
+pub fn prove(backend: Backend, guest: &Path) -> Result<usize> {
     prove_list(&mut Watch::start(backend, RING_BYTES)?, groups(), guest)
 }
 
@@ -28,7 +29,7 @@ pub fn prove(backend: Backend, guest: &Path) -> Result<()> {
 ///
 /// # Errors
 /// As [`prove`].
-pub fn prove_mutations(backend: Backend, guest: &Path) -> Result<()> {
+pub fn prove_mutations(backend: Backend, guest: &Path) -> Result<usize> {
     let mut watch = Watch::start_with_mutations(backend, RING_BYTES)?;
     watch.all_mutations()?;
     prove_list(&mut watch, mutations::groups(), guest)
@@ -38,7 +39,7 @@ fn prove_list(
     watch: &mut Watch,
     groups: impl Iterator<Item = (Option<Feature>, &'static [Case])>,
     guest: &Path,
-) -> Result<()> {
+) -> Result<usize> {
     let backend = watch.backend();
     let (name, io_uring_is_told) = (backend.as_str(), io_uring_is_told()?);
     let (mut ran, mut wrong) = (0, Vec::new());
@@ -58,7 +59,7 @@ fn prove_list(
         }
     }
     eprintln!("{name}: {ran} cases of accesses, {} wrong, missed calls {:?}", wrong.len(), watch.misses());
-    if wrong.is_empty() { Ok(()) } else { bail!("{name} tells wrong of {}", wrong.join(", ")) }
+    if wrong.is_empty() { Ok(ran) } else { bail!("{name} tells wrong of {}", wrong.join(", ")) }
 }
 
 /// Whether `io_uring_complete` names the request: since 5.19. Hooks on system calls see no open by `io_uring` otherwise.
