@@ -18,7 +18,8 @@ mod memory;
 mod misses;
 pub mod mutations;
 mod pins;
-mod record;
+pub mod privileges;
+pub mod record;
 pub mod report;
 mod scopes;
 mod self_test;
@@ -155,9 +156,12 @@ impl Sensor {
     }
 
     fn find(options: &Options) -> Result<Found<'_>, Error> {
-        let missing = kernel::missing_capabilities();
+        let missing = privileges::missing(&kernel::Kernel::detect());
         if !missing.is_empty() {
             return Err(Error::Capability(missing));
+        }
+        if kernel::is_confidential() {
+            return Err(Error::Lockdown);
         }
         scopes::validate(options)?;
         let btf = Btf::load(&options.btf)?;

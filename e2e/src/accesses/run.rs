@@ -47,7 +47,9 @@ fn prove_list(
         if let Some(feature) = feature
             && !feature.is_here()?
         {
-            cases.iter().for_each(|case| eprintln!("{name}: {}: skipped: this kernel has no {feature}", case.name));
+            for case in cases {
+                eprintln!("{name}: {}: skipped: this kernel has no {feature}", case.name);
+            }
             continue;
         }
         for case in cases {

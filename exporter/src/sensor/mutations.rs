@@ -99,7 +99,7 @@ const SPLIT_OFF: [&str; 2] = ["security_file_truncate", "security_inode_set_acl"
 pub(super) fn resolve(btf: &Btf, layout: &Layout) -> Vec<Mutation> {
     let mut list: Vec<Mutation> = Vec::new();
     for form in &FORMS {
-        let found = btf.parameters(form.function);
+        let found = btf.parameters(form.function).ok();
         if found.is_none() && SPLIT_OFF.contains(&form.function) {
             continue;
         }
