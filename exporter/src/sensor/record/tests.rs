@@ -105,10 +105,8 @@ fn lengths_stay_inside() {
     let at = std::mem::offset_of!(Header, arguments_len);
     lying.as_mut_bytes()[at..at + 2].fill(0xff);
     assert_eq!(parse(lying.as_bytes(), &mut path).unwrap_err().0, "not as long as its strings");
-    // A length that is too short moves the strings behind it, and what they are then is looked at.
     lying.as_mut_bytes()[at..at + 2].copy_from_slice(&2u16.to_ne_bytes());
-    assert_eq!(parse(&lying.as_bytes()[..length], &mut path).unwrap_err().0, "not as long as its strings");
-    assert_eq!(parse(&lying.as_bytes()[..length - 1], &mut path).unwrap_err().0, "an open component");
+    assert_eq!(parse(lying.as_bytes(), &mut path).unwrap_err().0, "not as long as its strings");
 }
 
 #[test]
