@@ -111,9 +111,9 @@ pub struct Sensor {
     ledger: Arc<Ledger>,
     control: Arc<ControlMap>,
     handover: Arc<HandoverMap>,
+    mutations: Vec<MutationReport>,
     /// The self-test; nothing where procfs cannot be used for it.
     probe: Option<Arc<Probe>>,
-    mutations: Vec<MutationReport>,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
     early_bytes: usize,

@@ -10,10 +10,10 @@ use super::names::Names;
 /// Room for any number below 2^64.
 pub(super) type Digits = [u8; 20];
 
-/// `python3[1234] opened /etc/passwd for reading x12`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or,
-/// where the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`. With two paths
-/// `mv[9] renamed /a to /b`. Of accesses that were only counted nobody knows the process: `opened inode 7 of device 8:1 for
-/// reading x12`.
+/// `python3[1234] opened /etc/passwd for reading`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or, where
+/// the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`. Of accesses that were only counted
+/// nobody knows the process: `opened inode 7 of device 8:1 for reading x12`. With two
+/// paths `mv[9] renamed /a to /b`.
 pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
     let header = event.access.header;
     if header.tgid != 0 {
