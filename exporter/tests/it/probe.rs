@@ -16,6 +16,7 @@ fn options(root: PathBuf, include_self: bool) -> Options {
         root,
         exclude: Vec::new(),
         include_self,
+        mutations: false,
         pins: None,
         swap: false,
         replace: false,
