@@ -18,6 +18,7 @@ fn options(root: PathBuf, include_self: bool) -> Options {
         include_self,
         mutations: false,
         pins: None,
+        mutations: false,
         swap: false,
         replace: false,
     }
