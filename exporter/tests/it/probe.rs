@@ -16,7 +16,6 @@ fn options(root: PathBuf, include_self: bool) -> Options {
         root,
         exclude: Vec::new(),
         include_self,
-        mutations: false,
         pins: None,
         mutations: false,
         swap: false,
