@@ -56,7 +56,7 @@ impl Feature {
             #[cfg(target_arch = "x86_64")]
             Self::Compat => succeeds(Entry::Int80, 20),
             #[cfg(target_arch = "x86_64")]
-            Self::X32 => succeeds(Entry::Native, 39 | 0x4000_0000),
+            Self::X32 => succeeds(Entry::Native, 0x4000_0027),
         }
     }
 }

@@ -14,6 +14,7 @@ use e2e::{
         self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique, prove_clock, prove_hotplug,
         prove_restarts, prove_swap,
     },
+    privileges::{self, Limited},
     vm::{Facts, Outcome, Verdict, backend},
 };
 use inotrail::event::Backend;
@@ -42,6 +43,8 @@ enum Command {
         #[command(subcommand)]
         what: What,
     },
+    /// Start the sensor with a few capabilities only
+    Limited(Limited),
     /// Be watched
     Watched {
         /// Where to mount a file system for the files
@@ -92,6 +95,10 @@ enum What {
         #[arg(long)]
         each: usize,
     },
+    /// That exactly the capabilities that are named are needed
+    Privileges,
+    /// That lockdown for confidentiality is named
+    Lockdown,
     /// That the calendar may be set back meanwhile
     Clock,
     /// That the books close when a CPU goes and comes back
@@ -116,6 +123,7 @@ fn main() -> Result<()> {
             ensure!(failed == 0, "{failed} of {} backends failed", backends.len());
             Ok(())
         }
+        Command::Limited(limited) => limited.run(),
         Command::Watched { base, procs, deed } => watched(&base, &procs, &deed),
     }
 }
@@ -168,12 +176,14 @@ impl What {
                 prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each })
             }
             Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each }),
+            Self::Privileges => privileges::prove(backend, guest),
+            Self::Lockdown => privileges::prove_lockdown(backend, guest),
             Self::Clock => {
                 prove_clock(Opens { threads: 2, each: 2500 }, backend, guest, reader)?;
                 Ok("set back by an hour".to_owned())
             }
             Self::Hotplug => {
-                prove_hotplug(Opens { threads: 4, each: 5000 }, backend, guest, reader)?;
+                prove_hotplug(Opens { threads: 4, each: 1000 }, backend, guest, reader)?;
                 Ok("one of two CPUs, again and again".to_owned())
             }
             Self::Hostile { opens } => {

@@ -38,6 +38,8 @@ pub const TESTS: &[Test] = &[
     Test::new("renames", &["prove", "renames", "--opens", "20000"], 300),
     Test::new("restarts", &["prove", "restarts", "--each", "25000"], 500).single_threaded(),
     Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]),
+    Test::new("privileges", &["prove", "privileges"], 600),
+    Test::new("lockdown", &["prove", "lockdown"], 200),
     Test::new("clock", &["prove", "clock"], 300),
     Test::new("hotplug", &["prove", "hotplug"], 300),
     Test::new("hostile", &["prove", "hostile", "--opens", "5000"], 400),
