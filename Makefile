@@ -21,8 +21,9 @@ test: setup lint deny ## set up, and run every test
 	$(or $(CARGO_TARGET_DIR),target)/debug/e2e tools
 	cargo test --workspace
 
-bench: setup ## measure: instructions per event, ours and the OpenTelemetry SDK's
+bench: setup ## measure: instructions per event and per unwanted access, ours and the peers'
 	cargo run -q -p e2e -- bench encode
+	cargo run -q -p e2e -- bench miss
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release

@@ -25,6 +25,8 @@ struct Args {
 enum Command {
     /// Prove that backends tell the truth
     Prove { what: What, backends: Vec<Hook> },
+    /// Measure what an open costs
+    Miss,
     /// Be watched
     Watched {
         /// Where to mount a file system for the files
@@ -69,6 +71,7 @@ fn main() -> Result<()> {
             let guest = env::current_exe().context("find this program")?;
             backends.into_iter().try_for_each(|backend| prove(what, backend, &guest))
         }
+        Command::Miss => e2e::bench::miss::measure(),
         Command::Watched { base, procs, deed } => {
             mount("tmpfs", &base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
             match deed {
