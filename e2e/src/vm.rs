@@ -129,24 +129,16 @@ impl Machine {
     /// # Errors
     /// Where the verdict is not "pass" or does not come.
     pub fn prove(&self, test: &Test) -> Result<()> {
-        self.run(test, &[], &mut |line| eprintln!("{} | {line}", test.name))
-    }
-
-    /// The same with more files in the machine, and what the guest writes given line by line to `each`.
-    ///
-    /// # Errors
-    /// As `prove`.
-    pub fn run(&self, test: &Test, files: &[(&str, &Path)], each: &mut dyn FnMut(&str)) -> Result<()> {
         let what = format!("{} {}", self.kernel.release, test.name);
         let folder = kernels::cache()?.join("vm").join(format!("{}-{}", what.replace(' ', "-"), process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let initramfs = folder.join("initramfs");
-        self.initramfs(test, files, &initramfs)?;
+        self.initramfs(test, &initramfs)?;
         let start = Instant::now();
-        let mut ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console.log"), each);
+        let mut ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console.log"));
         if matches!(ended, Err(qemu::Error::NotUp(_))) {
             eprintln!("{what}: the machine did not come up, once more");
-            ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console-again.log"), each);
+            ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console-again.log"));
         }
         let took = start.elapsed();
         if let Err(error) = ended {
@@ -159,7 +151,7 @@ impl Machine {
         Ok(())
     }
 
-    fn initramfs(&self, test: &Test, files: &[(&str, &Path)], path: &Path) -> Result<()> {
+    fn initramfs(&self, test: &Test, path: &Path) -> Result<()> {
         let mut archive = Initramfs::create(path)?;
         for folder in ["/dev", "/proc", "/sys", "/tmp", MODULES] {
             archive.folder(folder)?;
@@ -169,9 +161,6 @@ impl Machine {
         archive.program(Path::new("/usr/bin/unshare"), "/usr/bin/unshare")?;
         archive.file(ARGUMENTS, [test.guest.join("\0"), String::new()].join("\0").as_bytes())?;
         archive.file(&format!("{MODULES}/overlay.ko"), &module(&self.kernel, "kernel/fs/overlayfs/overlay.ko")?)?;
-        for (name, source) in files {
-            archive.file(name, &fs::read(source).with_context(|| format!("read {}", source.display()))?)?;
-        }
         archive.finish()
     }
 }

@@ -3,6 +3,7 @@
 //! Measured in a machine whose clock goes on by a nanosecond with each instruction, so that its nanoseconds are instructions,
 //! kernel and readers together, and do not depend on what else this one does.
 
+mod machine;
 mod ours;
 mod peers;
 mod report;
@@ -11,13 +12,11 @@ mod rows;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 
 use crate::kernels::Line;
-use crate::vm::{Machine, Test, Threads};
 
 #[path = "../../../exporter/build/bpf.rs"]
 mod bpf;
@@ -28,10 +27,6 @@ use report::Report;
 
 /// Where the machine has the cookbook's programs.
 const COOKBOOK: &str = "/cookbook.o";
-
-/// The guest measures and writes a line per row.
-const TEST: Test =
-    Test { name: "miss", guest: &["miss"], threads: Threads::Counted, timeout: Duration::from_secs(600) };
 
 /// `e2e bench miss`
 #[derive(Debug, Parser)]
@@ -55,14 +50,12 @@ impl Args {
         let programs = build(&root)?;
         let cookbook = cookbook(&root)?;
         let kernel = Line::named(&self.kernel, env::consts::ARCH)?.fetch(false)?;
-        let release = kernel.release.clone();
-        let machine = Machine { kernel, init: programs.join("init"), guest: programs.join("guest"), keep: false };
         let mut rows = Vec::new();
-        machine.run(&TEST, &[(COOKBOOK, &cookbook)], &mut |line| match rows::parse(line) {
+        machine::run(&kernel, &programs, &[(COOKBOOK, &cookbook)], "miss", &mut |line| match rows::parse(line) {
             Some(row) => rows.push(row),
             None => eprintln!("miss | {line}"),
         })?;
-        let report = Report::new(release, &rows)?;
+        let report = Report::new(kernel.release, &rows)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {

@@ -19,8 +19,6 @@ pub enum Threads {
     Multi,
     /// All in one: for tests that attach and detach programs under load, which the other one cannot emulate.
     Single,
-    /// One CPU whose clock goes on by a nanosecond with each instruction, and jumps when it is idle.
-    Counted,
 }
 
 /// Why a machine did not pass.
@@ -41,14 +39,8 @@ impl std::fmt::Display for Error {
     }
 }
 
-/// Boots the kernel and waits for the verdict. What the guest writes meanwhile goes to `each`, line by line.
-pub(super) fn run(
-    kernel: &Kernel,
-    test: &Test,
-    initramfs: &Path,
-    log: &Path,
-    each: &mut dyn FnMut(&str),
-) -> Result<(), Error> {
+/// Boots the kernel and waits for the verdict.
+pub(super) fn run(kernel: &Kernel, test: &Test, initramfs: &Path, log: &Path) -> Result<(), Error> {
     let not_up = |error: std::io::Error| Error::NotUp(error.to_string());
     let mut machine = Running(command(kernel, test.threads, initramfs).spawn().map_err(not_up)?);
     let mut console = Console::open(&mut machine.0, log).map_err(not_up)?;
@@ -69,7 +61,7 @@ pub(super) fn run(
         } else if line.contains(console_lines::FAIL) {
             break "the guest failed";
         } else if up {
-            each(&line);
+            eprintln!("{} | {line}", test.name);
         }
     };
     // What came after the machine was up has been printed.
@@ -82,12 +74,8 @@ pub(super) fn run(
 
 fn command(kernel: &Kernel, threads: Threads, initramfs: &Path) -> Command {
     let mut command = Command::new(format!("qemu-system-{}", kernel.arch));
-    command.args(["-m", "1024", "-accel"]);
-    command.args(match threads {
-        Threads::Multi => ["tcg,thread=multi", "-smp", "2"].as_slice(),
-        Threads::Single => &["tcg,thread=single", "-smp", "2"],
-        Threads::Counted => &["tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"],
-    });
+    let threads = if threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
+    command.args(["-accel", threads, "-m", "1024", "-smp", "2"]);
     let console = if kernel.arch == "x86_64" {
         // Five-level page tables and counters cost emulation time and are not what is tested. QEMU 7.2 now and then
         // gives cmpxchg16b wrong flags, of which one boot in eight died.
