@@ -96,7 +96,11 @@ fn run(
     if let Some(error) = wrong {
         return Err(error);
     }
-    let hook = if backend == Backend::RawTracepoint { program::SYS_EXIT } else { program::INODE_PERMISSION };
+    let hook = match backend {
+        Backend::Fexit => program::FEXIT,
+        Backend::Kprobe => program::KPROBE,
+        Backend::RawTracepoint => program::SYS_EXIT,
+    };
     books.ring_full = watch.ring_full(hook);
     match books.exit_ns {
         Some(exit_ns) => ensure!(exit_ns > books.last_access_ns, "the guest's end was reported before its last access"),

@@ -1,4 +1,4 @@
-//! What the programs count and what user space may change while they run.
+//! What the programs count.
 
 /// Counts of one program on one CPU since it was loaded. Only that program on that CPU writes them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,8 +10,16 @@
 pub struct Counters {
     /// Records handed to the ring.
     pub emitted: u64,
-    /// Records that the ring had no room for.
+    /// Records that the ring had no room for: of accesses, those in the ledger and in its overflow too.
     pub ring_full: u64,
+    /// Accesses counted in the ledger.
+    pub ledger: u64,
+    /// Accesses counted in the ledger's overflow.
+    pub overflow: u64,
+    /// Accesses that the other program of a handover reports.
+    pub yielded: u64,
+    /// Accesses reported by both programs of a handover, because the marks were full.
+    pub unmarked: u64,
     /// Accesses of cgroups that are not in scope, and our own.
     pub ignored: u64,
     /// Permission checks that were not the lookup's own file (overlay's inner inode, exec's second check).
@@ -29,9 +37,13 @@ pub struct Counters {
 }
 
 /// Names of the fields of [`Counters`], in order, for metrics.
-pub const COUNTERS: [&str; 9] = [
+pub const COUNTERS: [&str; 13] = [
     "emitted",
     "ring_full",
+    "ledger",
+    "overflow",
+    "yielded",
+    "unmarked",
     "ignored",
     "internal",
     "truncated",
@@ -42,15 +54,3 @@ pub const COUNTERS: [&str; 9] = [
 ];
 
 const _: () = assert!(size_of::<Counters>() == COUNTERS.len() * 8);
-
-/// What user space changes while the programs run, by a write to mapped memory and never by a system call.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct Control {
-    /// Thread group id of the exporter, whose own accesses are not recorded; 0 records them.
-    pub self_tgid: u32,
-    /// What happens to a cgroup that [`crate::map::CGROUPS`] does not list: one of [`crate::scope`], 0 like `IGNORE`.
-    pub default_scope: u32,
-}
-
-const _: () = assert!(size_of::<Control>() == 8);

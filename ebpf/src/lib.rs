@@ -11,16 +11,21 @@
 //! NUL, so a component that holds `/` is proof of a fault and user space refuses the record.
 #![no_std]
 
+mod control;
 mod counters;
 mod header;
 mod layout;
+mod ledger;
 
-pub use counters::{COUNTERS, Control, Counters};
+pub use control::{Control, Handover, NOBODY, role, turn};
+pub use counters::{COUNTERS, Counters};
 pub use header::{Header, confidence, flags, kind, mask};
 pub use layout::{ABSENT, Layout};
+pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SLOTS};
 
-/// Version of everything in this crate; a pinned map of another version is never adopted.
-pub const VERSION: u32 = 1;
+/// Version of everything in this crate but the programs: raise it with any change of a record or of a map. What is pinned under
+/// another version is never adopted.
+pub const VERSION: u32 = 2;
 
 /// `result` of an access whose outcome this backend cannot know (kprobe: the function has not run yet).
 pub const RESULT_UNKNOWN: i32 = 1;
@@ -43,8 +48,8 @@ pub const WALK_RETRIES: u32 = 32;
 
 /// Each program writes its own series of sequence numbers per CPU, so that two programs on one CPU never share a slot.
 pub mod program {
-    /// `inode_permission`, by fexit or kprobe.
-    pub const INODE_PERMISSION: u32 = 0;
+    /// `inode_permission`, by fexit.
+    pub const FEXIT: u32 = 0;
     /// `sys_exit`, by raw tracepoint or its BTF twin.
     pub const SYS_EXIT: u32 = 1;
     /// `sched_process_exec`.
@@ -59,11 +64,13 @@ pub mod program {
     pub const CGROUP_RELEASE: u32 = 6;
     /// `io_uring_complete`.
     pub const IO_URING: u32 = 7;
+    /// `inode_permission`, by kprobe: not fexit's series, because both run while one takes over from the other.
+    pub const KPROBE: u32 = 8;
     /// How many series there are.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
     /// Names of the series, in order, for counters and messages.
     pub const NAMES: [&str; COUNT as usize] = [
-        "inode_permission",
+        "inode_permission_fexit",
         "sys_exit",
         "sched_process_exec",
         "sched_process_fork",
@@ -71,6 +78,7 @@ pub mod program {
         "cgroup_mkdir",
         "cgroup_release",
         "io_uring_complete",
+        "inode_permission_kprobe",
     ];
 }
 
@@ -94,10 +102,24 @@ pub mod map {
     pub const COUNTERS: &str = "COUNTERS";
     /// One [`crate::Control`], mapped writable by user space.
     pub const CONTROL: &str = "CONTROL";
+    /// `[LedgerSlot; 2 * LEDGER_SLOTS]`: accesses that the ring had no room for, mapped writable by user space.
+    pub const LEDGER: &str = "LEDGER";
+    /// `[LedgerSlot; 2 * OVERFLOW_SLOTS]`: the same, where the ledger had no room either, by cgroup alone.
+    pub const OVERFLOW: &str = "OVERFLOW";
+    /// Half and slot -> nothing: which slots are taken. The kernel's alone.
+    pub const CLAIMS: &str = "CLAIMS";
+    /// Thread -> time of the access that the first of two programs reported. Written only during a handover.
+    pub const MARKS: &str = "MARKS";
+    /// One [`crate::Handover`], which only user space reads and writes: what one run leaves to the next.
+    pub const HANDOVER: &str = "HANDOVER";
+    /// All that outlive a run of user space.
+    pub const PINNED: [&str; 9] = [EVENTS, CGROUPS, COUNTERS, CONTROL, LEDGER, OVERFLOW, CLAIMS, MARKS, HANDOVER];
 }
 
 /// Read-only globals that the loader sets before it loads the object.
 pub mod global {
     /// [`crate::Layout`].
     pub const LAYOUT: &str = "LAYOUT";
+    /// `u32`, from 1: numbers the loads of the object since the maps were made; see [`crate::role`].
+    pub const INSTANCE: &str = "INSTANCE";
 }

@@ -4,11 +4,13 @@ mod cgroup;
 mod inode_permission;
 mod io_uring;
 mod kernel;
+mod ledger;
 mod process;
 mod record;
 mod scope;
 mod sys_exit;
 mod syscall;
+mod turn;
 mod walk;
 
 /// Probe reads are given to GPL-compatible programs only.

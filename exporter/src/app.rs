@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
 use crate::sensor::report::Report;
-use crate::sensor::{self, Options, Sensor};
+use crate::sensor::{self, Hooks, Options, Sensor, Swapped};
 use crate::ship::{self, Queue};
 use crate::sink::Printer;
 
@@ -118,6 +119,14 @@ pub fn check(config: &config::Check) -> Result<Report, Error> {
     Ok(sensor::check(&options(&config.sensor, &config.scope, hierarchy), cgroups))
 }
 
+/// Detaches what exporters left attached by pins; returns how many programs that were.
+///
+/// # Errors
+/// An exporter runs, or the folder cannot be used.
+pub fn detach(pin_dir: &Path) -> Result<usize, Error> {
+    Ok(sensor::unpin(pin_dir).map_err(sensor::Error::from)?)
+}
+
 /// The stages up to the output, attached and not read yet.
 struct Parts {
     sensor: Sensor,
@@ -145,6 +154,7 @@ impl Parts {
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
         metrics.health.sensor.set(true);
+        runtime.spawn(watch(sensor.hooks()));
         // The tree was read before the programs were attached: what came between is found now.
         tables.1.rescan();
         let (losses, scans) = Losses::of(&sensor, metrics, &tables.1);
@@ -221,11 +231,33 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
         root: scope.root.clone(),
         exclude: scope.exclude.clone(),
         include_self: scope.include_self,
+        pins: sensor.pin_dir.clone(),
+        // Who names a backend gets that one.
+        swap: sensor.backend.is_none(),
     }
 }
 
 fn limits(export: &config::Export) -> Limits {
     Limits { records: export.batch_records, bytes: export.batch_bytes, age: export.batch_age }
+}
+
+/// Lets kprobe take over when the kernel begins to skip fexit.
+async fn watch(hooks: Hooks) {
+    let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
+    while hooks.has_standby() {
+        ticks.tick().await;
+        let shared = hooks.clone();
+        match tokio::task::spawn_blocking(move || shared.swap_if_missed()).await {
+            Ok(Ok(Some(Swapped { missed, took_ms }))) => tracing::warn!(
+                missed,
+                took_ms,
+                "the kernel skipped calls of fexit, as preemptible ones do: kprobe has taken over"
+            ),
+            Ok(Err(error)) => tracing::error!(%error, "the kernel skips calls of fexit, and kprobe cannot take over"),
+            Ok(Ok(None)) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// Two workers: exporting and asking the runtime are all they do.

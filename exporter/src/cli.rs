@@ -6,6 +6,7 @@ mod run;
 mod trace;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use thiserror::Error;
@@ -56,9 +57,16 @@ pub fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Run(args) => run::run(*args),
         Command::Trace(args) => trace::trace(*args),
         Command::Check(args) => check::check(*args),
+        Command::Detach { pin_dir } => detach(&pin_dir),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { page } => generate::man(page.as_deref()),
     }
+}
+
+fn detach(pin_dir: &Path) -> Result<ExitCode, Error> {
+    let programs = app::detach(pin_dir)?;
+    print(format!("{programs} programs detached\n").as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Width of the terminal that stdout is; nothing where it is none, or does not say.

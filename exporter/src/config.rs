@@ -74,6 +74,8 @@ pub struct Sensor {
     pub ring_bytes: u32,
     /// Time between two drains.
     pub drain_interval: Duration,
+    /// Where programs and maps are pinned; nothing: nowhere.
+    pub pin_dir: Option<PathBuf>,
 }
 
 /// Whose accesses are reported.
@@ -160,7 +162,7 @@ impl TryFrom<RunArgs> for Run {
 
     fn try_from(args: RunArgs) -> Result<Self, Error> {
         Ok(Self {
-            sensor: sensor(&args.sensor)?,
+            sensor: Sensor { pin_dir: args.pin_dir, ..sensor(&args.sensor)? },
             containerd: containerd(&args.sensor)?,
             scope: scope(args.sensor, args.host),
             node: self::node(args.node),
@@ -205,6 +207,7 @@ fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
         btf: args.btf.clone().unwrap_or_else(|| default::BTF.into()),
         ring_bytes: args.ring_size,
         drain_interval: args.drain_interval,
+        pin_dir: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask};
+use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask, program};
 
 use crate::container::Container;
 
@@ -89,6 +89,16 @@ pub enum Outcome {
 }
 
 impl Backend {
+    /// The backend whose programs write this [`program`] series.
+    #[must_use]
+    pub const fn of(series: u32) -> Self {
+        match series {
+            program::FEXIT => Self::Fexit,
+            program::KPROBE => Self::Kprobe,
+            _ => Self::RawTracepoint,
+        }
+    }
+
     /// The backend as flags, metrics and the attribute `inotrail.backend` name it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

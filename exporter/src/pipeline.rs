@@ -141,7 +141,8 @@ impl<O: Output> Stages<O> {
             executable,
             process_start_ns: self.clock.process_start(access.header.process_start_ns),
             container,
-            backend: self.backend,
+            // Another one may have taken over.
+            backend: Backend::of(access.header.program),
             sequence: 0,
             count: 1,
         };

@@ -1,41 +1,42 @@
 //! Loads the programs, chooses a backend that really works here, attaches it, and reads its records.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aya::maps::{HashMap, MapData, MapError, RingBuf};
-use aya::util::nr_cpus;
-use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use inotrail_ebpf::{Control, Layout, STRINGS_LIMIT, global, map, program};
-use zerocopy::IntoBytes as _;
+use aya::maps::{MapData, RingBuf};
 
 pub mod backend;
 pub mod btf;
 mod check;
 mod error;
+mod hook;
+mod hooks;
 pub mod kernel;
 pub mod layout;
 mod memory;
 mod misses;
+mod pins;
 mod record;
 pub mod report;
 mod scopes;
 mod self_test;
+mod start;
+mod takeover;
 
 pub use check::check;
 pub use error::{Attempt, AttemptError, Error};
+pub use hooks::{Hooks, Swapped};
 pub use memory::CounterMap;
-pub use misses::Misses;
+pub use pins::unpin;
 pub use record::{Malformed, Record};
 
 use crate::container::cgroup::Hierarchy;
 use crate::event::Backend;
 use btf::Btf;
-use kernel::Kernel;
-use memory::ControlMap;
-use scopes::Scopes;
+use memory::{ControlMap, HandoverMap};
+use start::Found;
+use takeover::boot_ns;
 
 /// The programs, as built for this architecture.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.o"));
@@ -57,6 +58,11 @@ pub struct Options {
     pub exclude: Vec<PathBuf>,
     /// Whether the exporter's own accesses are recorded.
     pub include_self: bool,
+    /// Where programs and maps are pinned, so that they outlive this process: a folder of a BPF file system. Nothing: they end
+    /// with it.
+    pub pins: Option<PathBuf>,
+    /// Whether kprobe takes over from fexit when the kernel skips that.
+    pub swap: bool,
 }
 
 /// Records of one [`Sensor::drain`]: a node that writes them faster than they are read must not keep the thread from
@@ -74,34 +80,49 @@ pub enum Drained {
     Part,
 }
 
-/// Attached programs and the ring they write to. Dropping it detaches them.
+/// A time in which no program was attached, as `CLOCK_BOOTTIME`, nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// From when on accesses may be missing.
+    pub start_ns: u64,
+    /// From when on they are reported again.
+    pub end_ns: u64,
+}
+
+/// Attached programs and the ring they write to. Dropping it detaches them, unless they are pinned.
 pub struct Sensor {
-    backend: Backend,
+    hooks: Hooks,
     attempts: Vec<Attempt>,
     ring: RingBuf<MapData>,
     counters: Arc<CounterMap>,
-    misses: Misses,
+    control: Arc<ControlMap>,
+    handover: Arc<HandoverMap>,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
     /// The exporter's thread group, whose accesses are left out; 0: they are not.
     own_tgid: u32,
     path: Vec<u8>,
-    links: Option<Ebpf>,
+    gap: Option<Gap>,
 }
 
 impl Sensor {
-    /// Attaches the best backend that passes its self-test.
+    /// Goes on with what an earlier run left attached, or attaches the best backend that passes its self-test.
     ///
     /// # Errors
     /// None does, or the kernel's layout is not known.
     pub fn start(options: &Options) -> Result<Self, Error> {
-        let kernel = Kernel::detect();
+        let mut found = Self::find(options)?;
+        match found.adopt() {
+            Ok(Some(sensor)) => return Ok(sensor),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "what the last run left attached does not work: attaching anew"),
+        }
         let mut attempts = Vec::new();
-        for candidate in backend::order(&kernel) {
+        for candidate in backend::order(&found.kernel) {
             if options.backend.is_some_and(|only| only != candidate) {
                 continue;
             }
-            match Self::attach(candidate, options)? {
+            match found.attach(candidate) {
                 Ok(mut sensor) => {
                     attempts.push(Attempt { backend: candidate, failure: None });
                     sensor.attempts = attempts;
@@ -110,6 +131,7 @@ impl Sensor {
                 Err(failure) => attempts.push(Attempt { backend: candidate, failure: Some(failure) }),
             }
         }
+        found.give_up();
         Err(Error::NoBackend(attempts))
     }
 
@@ -118,6 +140,10 @@ impl Sensor {
     /// # Errors
     /// See [`Error`] and [`AttemptError`].
     pub fn attach(backend: Backend, options: &Options) -> Result<Result<Self, AttemptError>, Error> {
+        Ok(Self::find(options)?.attach(backend))
+    }
+
+    fn find(options: &Options) -> Result<Found<'_>, Error> {
         let missing = kernel::missing_capabilities();
         if !missing.is_empty() {
             return Err(Error::Capability(missing));
@@ -126,62 +152,30 @@ impl Sensor {
         let btf = Btf::load(&options.btf)?;
         let (layout, features) = layout::resolve(&btf, options.hierarchy.controller, options.hierarchy.id)?;
         drop(btf);
-        Ok(Self::attach_with(backend, options, &layout, &features))
+        Found::new(options, &layout, features)
     }
 
-    fn attach_with(
-        backend: Backend,
-        options: &Options,
-        layout: &Layout,
-        features: &layout::Features,
-    ) -> Result<Self, AttemptError> {
-        let cpus = nr_cpus()
-            .map(|cpus| cpus.get() as usize)
-            .map_err(|(what, error)| AttemptError::Maps(format!("{what}: {error}")))?;
-        let mut ebpf =
-            load(layout, options.ring_bytes, cpus).map_err(|error| AttemptError::Maps(backend::chain(&error)))?;
-        let maps = |error: io::Error| AttemptError::Maps(error.to_string());
-        let counters = CounterMap::new(get(&ebpf, map::COUNTERS)?, cpus).map_err(maps)?;
-        let control = ControlMap::new(get(&ebpf, map::CONTROL)?).map_err(maps)?;
-        let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
-        let ring = RingBuf::try_from(take(&mut ebpf, map::EVENTS)?).map_err(unfit)?;
-        let table = HashMap::try_from(take(&mut ebpf, map::CGROUPS)?).map_err(unfit)?;
-        let mut scopes = Scopes::new(table, options);
-        let default_scope = Scopes::others(options);
-        control.set(Control { self_tgid: 0, default_scope });
-        let programs = backend::load(&mut ebpf, backend, features)?;
-        programs.attach_tables(&mut ebpf)?;
-        scopes.fill(options)?;
-        scopes.begin_self_test(options)?;
-        programs.attach_hook(&mut ebpf)?;
-        let misses = Misses::of(&ebpf, programs.names());
-        let mut sensor = Self {
-            backend,
-            attempts: Vec::new(),
-            ring,
-            counters: Arc::new(counters),
-            misses,
-            early: VecDeque::new(),
-            own_tgid: 0,
-            path: Vec::with_capacity(STRINGS_LIMIT + 512),
-            links: Some(ebpf),
-        };
-        let tgid = self_test::run(&mut sensor)?;
-        scopes.end_self_test(options)?;
-        sensor.own_tgid = if options.include_self { 0 } else { tgid };
-        control.set(Control { self_tgid: sensor.own_tgid, default_scope });
-        Ok(sensor)
+    /// The time before this run in which no program was attached although an earlier run had attached some.
+    #[must_use]
+    pub const fn gap(&self) -> Option<Gap> {
+        self.gap
     }
 
-    /// Detaches the programs; what they wrote can still be drained.
+    /// The attached programs, to be watched and changed from another thread.
+    #[must_use]
+    pub fn hooks(&self) -> Hooks {
+        self.hooks.clone()
+    }
+
+    /// Detaches the programs, or leaves them to the next run where they are pinned; what they wrote can still be drained.
     pub fn detach(&mut self) {
-        self.links = None;
+        self.hooks.leave();
     }
 
     /// The backend that runs.
     #[must_use]
-    pub const fn backend(&self) -> Backend {
-        self.backend
+    pub fn backend(&self) -> Backend {
+        self.hooks.backend()
     }
 
     /// The backends that were tried, in order; the last one runs.
@@ -194,12 +188,6 @@ impl Sensor {
     #[must_use]
     pub fn counters(&self) -> Arc<CounterMap> {
         Arc::clone(&self.counters)
-    }
-
-    /// Calls that the kernel skipped, to be read from any thread.
-    #[must_use]
-    pub fn misses(&self) -> Misses {
-        self.misses.clone()
     }
 
     /// Gives the records in the ring to `each`, [`DRAIN_MAX`] at most. Waits for nothing.
@@ -218,29 +206,12 @@ impl Sensor {
             } else if let Some(item) = self.ring.next() {
                 give(&item, &mut self.path);
             } else {
+                self.handover.set_drained(boot_ns());
                 return if taken == 0 { Drained::Nothing } else { Drained::All };
             }
         }
         Drained::Part
     }
-}
-
-fn load(layout: &Layout, ring_bytes: u32, cpus: usize) -> Result<Ebpf, EbpfError> {
-    EbpfLoader::new()
-        .verifier_log_level(VerifierLogLevel::STATS)
-        .override_global(global::LAYOUT, layout.as_bytes(), true)
-        .map_max_entries(map::EVENTS, ring_bytes)
-        .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT)
-        .load(OBJECT)
-}
-
-/// The map stays with the object: its programs are yet to be loaded.
-fn get<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a aya::maps::Map, AttemptError> {
-    ebpf.map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
-}
-
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, AttemptError> {
-    ebpf.take_map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
 }
 
 #[cfg(test)]

@@ -20,8 +20,9 @@ use crate::cgroup::Cgroup;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Programs whose records a process causes, and no one else.
-const PROGRAMS: [u32; 6] = [
-    program::INODE_PERMISSION,
+const PROGRAMS: [u32; 7] = [
+    program::FEXIT,
+    program::KPROBE,
     program::SYS_EXIT,
     program::PROCESS_EXEC,
     program::PROCESS_FORK,
@@ -61,6 +62,8 @@ impl Watch {
             exclude: Vec::new(),
             hierarchy,
             include_self: false,
+            pins: None,
+            swap: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
         // Records of the self-test: from now on, every record is of the cgroup.
@@ -132,7 +135,7 @@ impl Watch {
     /// Calls of the access hook that the kernel skipped, where it counts them.
     #[must_use]
     pub fn misses(&self) -> Option<u64> {
-        self.sensor.misses().accesses()
+        self.sensor.hooks().missed_accesses()
     }
 }
 

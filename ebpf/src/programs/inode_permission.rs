@@ -9,29 +9,33 @@ use aya_ebpf::programs::{FExitContext, ProbeContext};
 use inotrail_ebpf::{RESULT_UNKNOWN, flags, kind, mask, program};
 
 use super::kernel::{at, read};
-use super::record::{begin, count, current, emit, requested_from_kernel};
+use super::record::{begin, count, current, emit_access, requested_from_kernel};
 use super::scope::{cgroup_id, keeps};
+use super::turn::yields;
 use super::walk::walk;
 
 #[inline(always)]
-fn permission(inode: u64, asked: u32, result: i32) {
+fn permission(program: u32, inode: u64, asked: u32, result: i32) {
     if asked & mask::OPEN == 0 {
         return;
     }
     let task = current();
     let cgroup = cgroup_id(task);
     if !keeps(cgroup, read(task, at!(task_tgid))) {
-        count(program::INODE_PERMISSION, |counters| &mut counters.ignored);
+        count(program, |counters| &mut counters.ignored);
         return;
     }
     let nameidata: u64 = read(task, at!(task_nameidata));
     let path = nameidata.wrapping_add(u64::from(at!(nameidata_path)));
     let dentry: u64 = read(path, at!(path_dentry));
     if nameidata == 0 || read::<u64>(dentry, at!(dentry_inode)) != inode {
-        count(program::INODE_PERMISSION, |counters| &mut counters.internal);
+        count(program, |counters| &mut counters.internal);
         return;
     }
-    let Some(scratch) = begin(program::INODE_PERMISSION, kind::ACCESS, task, cgroup) else { return };
+    if yields(program, program == program::KPROBE) {
+        return;
+    }
+    let Some(scratch) = begin(program, kind::ACCESS, task, cgroup) else { return };
     // SAFETY: this program's scratch.
     unsafe {
         let header = &mut (*scratch).header;
@@ -46,9 +50,9 @@ fn permission(inode: u64, asked: u32, result: i32) {
         }
         let filename: u64 = read(nameidata, at!(nameidata_name));
         requested_from_kernel(scratch, read(filename, at!(filename_name)));
-        walk(scratch, program::INODE_PERMISSION, read(path, at!(path_mnt)), dentry);
+        walk(scratch, program, read(path, at!(path_mnt)), dentry);
     }
-    emit(scratch, program::INODE_PERMISSION);
+    emit_access(scratch, program);
 }
 
 // Two programs per backend and not one that picks its arguments: the compiler would merge the two reads into one at a
@@ -57,27 +61,27 @@ fn permission(inode: u64, asked: u32, result: i32) {
 /// `(inode, mask)`: before 5.12.
 #[fexit(function = "inode_permission")]
 pub(crate) fn fexit_2(ctx: FExitContext) -> u32 {
-    permission(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    permission(program::FEXIT, ctx.arg(0), ctx.arg(1), ctx.arg(2));
     0
 }
 
 /// `(user_namespace or idmap, inode, mask)`: since 5.12.
 #[fexit(function = "inode_permission")]
 pub(crate) fn fexit_3(ctx: FExitContext) -> u32 {
-    permission(ctx.arg(1), ctx.arg(2), ctx.arg(3));
+    permission(program::FEXIT, ctx.arg(1), ctx.arg(2), ctx.arg(3));
     0
 }
 
 /// As `fexit_2`, before the outcome is known.
 #[kprobe]
 pub(crate) fn kprobe_2(ctx: ProbeContext) -> u32 {
-    permission(ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0), RESULT_UNKNOWN);
+    permission(program::KPROBE, ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0), RESULT_UNKNOWN);
     0
 }
 
 /// As `fexit_3`, before the outcome is known.
 #[kprobe]
 pub(crate) fn kprobe_3(ctx: ProbeContext) -> u32 {
-    permission(ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0), RESULT_UNKNOWN);
+    permission(program::KPROBE, ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0), RESULT_UNKNOWN);
     0
 }

@@ -6,9 +6,10 @@ use aya_ebpf::programs::RawTracePointContext;
 use inotrail_ebpf::{flags, kind, mask, program};
 
 use super::kernel::{at, read};
-use super::record::{begin, count, current, emit};
+use super::record::{begin, count, current, emit_access};
 use super::scope::{cgroup_id, keeps};
 use super::sys_exit::{descriptor, opened};
+use super::turn::yields;
 
 /// include/uapi/linux/io_uring.h
 const IORING_OP_OPENAT: u8 = 18;
@@ -24,6 +25,9 @@ fn complete(request: u64, result: i32) {
     let cgroup = cgroup_id(task);
     if !keeps(cgroup, read(task, at!(task_tgid))) {
         count(program::IO_URING, |counters| &mut counters.ignored);
+        return;
+    }
+    if yields(program::IO_URING, false) {
         return;
     }
     // A slot other than 0 means a file without a descriptor (a fixed file): its path is not known.
@@ -42,7 +46,7 @@ fn complete(request: u64, result: i32) {
             header.result = if result < 0 { result } else { 0 };
         }
     }
-    emit(scratch, program::IO_URING);
+    emit_access(scratch, program::IO_URING);
 }
 
 /// `(ctx, req, cqe)`: the result is in the completion entry.

@@ -9,9 +9,10 @@ use aya_ebpf::programs::RawTracePointContext;
 use inotrail_ebpf::{ARGUMENTS_MAX, REQUESTED_MAX, kind, mask, program};
 
 use super::kernel::{at, read};
-use super::record::{Scratch, begin, emit, requested_from_kernel};
-use super::scope::{cgroup_id, keeps};
+use super::record::{Scratch, begin, emit, emit_access, requested_from_kernel};
+use super::scope::{cgroup_id, exec_is_access, keeps};
 use super::sys_exit::file;
+use super::turn::yields;
 
 /// `(task, old_pid, bprm)`: the new program is in place and has not run yet.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
@@ -19,6 +20,11 @@ pub(crate) fn process_exec(ctx: RawTracePointContext) -> i32 {
     let (task, bprm): (u64, u64) = (ctx.arg(0), ctx.arg(2));
     let cgroup = cgroup_id(task);
     if !keeps(cgroup, read(task, at!(task_tgid))) {
+        return 0;
+    }
+    let is_access = exec_is_access();
+    // Beside another hook this record only names the process, and may come twice.
+    if is_access && yields(program::PROCESS_EXEC, false) {
         return 0;
     }
     let Some(scratch) = begin(program::PROCESS_EXEC, kind::EXEC, task, cgroup) else { return 0 };
@@ -30,7 +36,11 @@ pub(crate) fn process_exec(ctx: RawTracePointContext) -> i32 {
         arguments(scratch, read(mm, at!(mm_arg_start)), read(mm, at!(mm_arg_end)));
         file(scratch, program::PROCESS_EXEC, read(mm, at!(mm_exe_file)));
     }
-    emit(scratch, program::PROCESS_EXEC);
+    if is_access {
+        emit_access(scratch, program::PROCESS_EXEC);
+    } else {
+        emit(scratch, program::PROCESS_EXEC);
+    }
     0
 }
 

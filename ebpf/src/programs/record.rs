@@ -11,6 +11,7 @@ use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use inotrail_ebpf::{Counters, Header, OPEN_FLAGS_UNKNOWN, REQUESTED_MAX, STRINGS_MAX, confidence, program};
 
 use super::kernel::{at, read};
+use super::ledger::account;
 
 /// A name is read with up to 257 bytes at any masked offset, so the buffer goes on behind the mask's reach.
 const SLACK: usize = 512;
@@ -27,7 +28,6 @@ pub(super) struct Scratch {
     pub(super) vfsmount: u64,
     pub(super) mount: u64,
     pub(super) retries: u64,
-    sequence: u64,
 }
 
 #[map]
@@ -132,16 +132,34 @@ pub(super) unsafe fn set_requested(scratch: *mut Scratch, copied: i64) -> bool {
 /// Numbers the record and gives it to the ring. The number goes up whether or not the record fits: a gap proves loss.
 #[inline(always)]
 pub(super) fn emit(scratch: *mut Scratch, program: u32) {
-    // SAFETY: this program's scratch; the length is bounded by the mask and so stays inside it.
+    if !output(scratch, program) {
+        count(program, |counters| &mut counters.ring_full);
+    }
+}
+
+/// Like [`emit`], for a record that is an access: where the ring has no room it is counted in the ledger.
+#[inline(always)]
+pub(super) fn emit_access(scratch: *mut Scratch, program: u32) {
+    if !output(scratch, program) {
+        count(program, |counters| &mut counters.ring_full);
+        // SAFETY: this program's scratch.
+        unsafe { account(&(*scratch).header, program) };
+    }
+}
+
+#[inline(always)]
+fn output(scratch: *mut Scratch, program: u32) -> bool {
+    let Some(counters) = counters(program) else { return false };
+    // SAFETY: this program's counters and scratch; the length is bounded by the mask and so stays inside it.
     unsafe {
-        (*scratch).sequence += 1;
-        (*scratch).header.sequence = (*scratch).sequence;
+        // Every record is counted either way, and by this program alone on this CPU.
+        (*scratch).header.sequence = (*counters).emitted + (*counters).ring_full + 1;
         let used = read_volatile(&raw const (*scratch).used) as usize & (STRINGS_MAX - 1);
         let record = core::slice::from_raw_parts(scratch.cast::<u8>(), size_of::<Header>() + used);
-        if EVENTS.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
-            count(program, |counters| &mut counters.emitted);
-        } else {
-            count(program, |counters| &mut counters.ring_full);
+        if EVENTS.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP)).is_err() {
+            return false;
         }
+        (*counters).emitted += 1;
     }
+    true
 }

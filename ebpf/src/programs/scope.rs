@@ -1,9 +1,11 @@
 //! Which tasks are recorded.
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::helpers::bpf_get_current_cgroup_id;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
-use inotrail_ebpf::{ABSENT, Control, scope};
+use inotrail_ebpf::{ABSENT, Control, Handover, scope};
 
 use super::kernel::{at, read};
 
@@ -13,6 +15,9 @@ const MMAPABLE: u32 = 1 << 10;
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, MMAPABLE);
+/// No program uses it: it is pinned with the others.
+#[map]
+static HANDOVER: Array<Handover> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 pub(super) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(65536, 0);
 
@@ -36,16 +41,44 @@ pub(super) fn node_id(cgroup: u64) -> u64 {
     read(node, at!(kernfs_node_id))
 }
 
+/// What user space tells.
+#[inline(always)]
+pub(super) fn control() -> Option<*const Control> {
+    CONTROL.get_ptr(0)
+}
+
+/// The half of the ledger that is written to.
+#[inline(always)]
+pub(super) fn ledger_half() -> u32 {
+    // SAFETY: one number of the map's value, which user space changes.
+    control().map_or(0, |control| unsafe { read_volatile(&raw const (*control).ledger_half) })
+}
+
+/// Whether a process's new executable is an access.
+#[inline(always)]
+pub(super) fn exec_is_access() -> bool {
+    // SAFETY: as above.
+    control().is_some_and(|control| unsafe { read_volatile(&raw const (*control).exec_is_access) } != 0)
+}
+
 /// Whether accesses of this thread group in this cgroup are recorded.
 #[inline(always)]
 pub(super) fn keeps(cgroup_id: u64, tgid: u32) -> bool {
-    let Some(control) = CONTROL.get(0) else { return false };
-    if control.self_tgid == tgid {
-        return false;
+    let Some(control) = control() else { return false };
+    // SAFETY: numbers of the map's value, which user space changes.
+    let (own, self_test, default_scope) = unsafe {
+        (
+            read_volatile(&raw const (*control).self_tgid),
+            read_volatile(&raw const (*control).self_test),
+            read_volatile(&raw const (*control).default_scope),
+        )
+    };
+    if own == tgid {
+        return self_test != 0;
     }
     // SAFETY: the value is a number that is read once; no reference outlives this call.
     match unsafe { CGROUPS.get(&cgroup_id) } {
         Some(found) => *found != scope::IGNORE,
-        None => control.default_scope == scope::KEEP,
+        None => default_scope == scope::KEEP,
     }
 }

@@ -12,9 +12,10 @@ use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use inotrail_ebpf::{REQUESTED_MAX, confidence, flags, kind, mask, program};
 
 use super::kernel::{at, read};
-use super::record::{Scratch, begin, count, current, emit, set_requested};
+use super::record::{Scratch, begin, count, current, emit_access, set_requested};
 use super::scope::{cgroup_id, keeps};
 use super::syscall::{COMPAT_BIT, Call, Number, compat, native};
+use super::turn::yields;
 use super::walk::walk;
 
 const O_CREAT: u32 = 0o100;
@@ -138,6 +139,9 @@ fn exit(registers: u64, number: Number, result: i64) {
         count(program::SYS_EXIT, |counters| &mut counters.ignored);
         return;
     }
+    if yields(program::SYS_EXIT, false) {
+        return;
+    }
     let found = if result >= 0 { descriptor(task, result as u32) } else { Descriptor { file: 0, sharers: 0 } };
     let Some(scratch) = begin(program::SYS_EXIT, kind::ACCESS, task, cgroup) else { return };
     let arguments = arguments(registers, is_compat);
@@ -154,7 +158,7 @@ fn exit(registers: u64, number: Number, result: i64) {
             refused(scratch, task, call, &arguments);
         }
     }
-    emit(scratch, program::SYS_EXIT);
+    emit_access(scratch, program::SYS_EXIT);
 }
 
 /// Copies the requested path out of the caller's memory, which the caller may have changed since.

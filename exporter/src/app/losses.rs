@@ -10,13 +10,13 @@ use crate::container::CgroupEvents;
 use crate::event::Backend;
 use crate::metrics::{Dropped, KernelCount, Metrics};
 use crate::process::ProcessScan;
-use crate::sensor::{CounterMap, Misses, Sensor};
+use crate::sensor::{CounterMap, Hooks, Sensor};
 
 /// Reads the kernel's counts; cheap enough for every scrape.
 #[derive(Clone)]
 pub(super) struct KernelCounts {
     counters: Arc<CounterMap>,
-    misses: Misses,
+    hooks: Hooks,
 }
 
 /// Owns the drop counters whose truth is in the kernel, and mends the tables that lost records would leave wrong.
@@ -39,7 +39,7 @@ struct Mended {
 impl Losses {
     /// Also returns where the pipeline gets what `/proc` says, now and after every loss.
     pub(super) fn of(sensor: &Sensor, metrics: &Arc<Metrics>, cgroups: &CgroupEvents) -> (Self, Receiver<ProcessScan>) {
-        let kernel = KernelCounts { counters: sensor.counters(), misses: sensor.misses() };
+        let kernel = KernelCounts { counters: sensor.counters(), hooks: sensor.hooks() };
         let (scans, receiver) = sync_channel(1);
         let losses = Self {
             kernel,
@@ -60,7 +60,7 @@ impl Losses {
     /// Adds what was lost since the last time.
     pub(super) fn update(&mut self) {
         self.raise(Dropped::RingFull, self.ring_full(self.accesses()));
-        self.raise(Dropped::HookMissed, self.kernel.misses.accesses().unwrap_or(0));
+        self.raise(Dropped::HookMissed, self.kernel.hooks.missed_accesses().unwrap_or(0));
         let lost = Mended {
             cgroups: self.ring_full(&[program::CGROUP_MKDIR, program::CGROUP_RELEASE]),
             processes: self.ring_full(&[program::PROCESS_FORK, program::PROCESS_EXEC, program::PROCESS_EXIT]),
@@ -92,7 +92,7 @@ impl Losses {
     /// The programs whose records are accesses: with the hook on `inode_permission`, an exec's record is none.
     fn accesses(&self) -> &'static [u32] {
         match self.backend {
-            Backend::Fexit | Backend::Kprobe => &[program::INODE_PERMISSION],
+            Backend::Fexit | Backend::Kprobe => &[program::FEXIT, program::KPROBE],
             Backend::RawTracepoint => &[program::SYS_EXIT, program::PROCESS_EXEC, program::IO_URING],
         }
     }
@@ -119,7 +119,7 @@ impl KernelCounts {
         let missed = |(program, value): (&'static str, Option<u64>)| {
             Some(KernelCount { program, counter: "missed", value: value? })
         };
-        counts.extend(self.misses.read().filter_map(missed));
+        counts.extend(self.hooks.missed().into_iter().filter_map(missed));
         counts
     }
 }

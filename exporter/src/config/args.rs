@@ -38,6 +38,12 @@ pub enum Command {
     Trace(Box<TraceArgs>),
     /// Say what works on this node: backends, what it cannot see, missing capabilities. Exits with 1 when no backend works.
     Check(Box<CheckArgs>),
+    /// Detach the programs that `run --pin-dir` left attached, and forget what they counted.
+    Detach {
+        /// The folder that the exporter was given.
+        #[arg(long, value_name = "DIR", default_value = default::PIN_DIR)]
+        pin_dir: PathBuf,
+    },
     /// Print the completion script of a shell.
     Completions {
         /// Shell to complete in.
@@ -121,6 +127,10 @@ pub struct RunArgs {
     /// Also report processes of the host that are in no container.
     #[arg(long, help_heading = "Containers")]
     pub host: bool,
+    /// Pin programs and buffers in this folder of a BPF file system, so that nothing is lost while the exporter restarts
+    /// [usual: /sys/fs/bpf/inotrail]. `inotrail detach` removes them.
+    #[arg(long, value_name = "DIR", help_heading = "Sensor")]
+    pub pin_dir: Option<PathBuf>,
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, value_name = "ADDRESS", value_parser = parse::listen, default_value = default::LISTEN, help_heading = "Administration")]
     pub listen: SocketAddr,

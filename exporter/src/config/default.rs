@@ -40,3 +40,5 @@ pub const CHECK_OUTPUT: &str = "table";
 pub const COLOR: &str = "auto";
 /// A person reads it; collectors of JSON logs ask for JSON.
 pub const LOG_FORMAT: &str = "text";
+/// Where `detach` looks for pins: where the BPF file system usually is.
+pub const PIN_DIR: &str = "/sys/fs/bpf/inotrail";

@@ -1,23 +1,8 @@
-//! Which backend runs: the order in which they are tried, and loading and attaching one.
-
-use aya::programs::{BtfTracePoint, FExit, KProbe, Program, ProgramError, RawTracePoint};
-use aya::{Btf as KernelBtf, Ebpf};
+//! Which backend runs: the order in which they are tried, and what each is good for.
 
 use super::kernel::Kernel;
-use super::layout::{Features, IoUring};
+use super::layout::Features;
 use crate::event::Backend;
-
-/// The function that fexit and kprobe hook.
-const FUNCTION: &str = "inode_permission";
-
-/// Programs of cgroups and processes, with their tracepoints.
-const TRACEPOINTS: [(&str, &str); 5] = [
-    ("cgroup_mkdir", "cgroup_mkdir"),
-    ("cgroup_release", "cgroup_release"),
-    ("process_fork", "sched_process_fork"),
-    ("process_exec", "sched_process_exec"),
-    ("process_exit", "sched_process_exit"),
-];
 
 /// Why a backend does not run here.
 #[derive(Debug, thiserror::Error)]
@@ -99,129 +84,6 @@ pub fn not_seen(backend: Backend, features: &Features) -> Vec<&'static str> {
         list.push("whether the access was allowed (the outcome is unknown)");
     }
     list
-}
-
-/// Programs that the kernel took, not yet attached: loading is slow, and nothing may be seen by halves meanwhile.
-pub struct Loaded {
-    hook: &'static str,
-    io_uring: Option<&'static str>,
-}
-
-/// Loads all programs of one backend.
-///
-/// # Errors
-/// The kernel lacks something or refuses a program.
-pub fn load(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<Loaded, Error> {
-    let hook = load_hook(ebpf, backend, features)?;
-    let io_uring = match features.io_uring {
-        Some(IoUring::Entry) if backend == Backend::RawTracepoint => Some("io_uring_complete_cqe"),
-        Some(IoUring::Result) if backend == Backend::RawTracepoint => Some("io_uring_complete_result"),
-        _ => None,
-    };
-    for name in TRACEPOINTS.map(|(program, _)| program).into_iter().chain(io_uring) {
-        loaded(name, program::<RawTracePoint>(ebpf, name)?.load())?;
-    }
-    Ok(Loaded { hook, io_uring })
-}
-
-impl Loaded {
-    /// Attaches what records of accesses refer to: cgroups and processes.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn attach_tables(&self, ebpf: &mut Ebpf) -> Result<(), Error> {
-        TRACEPOINTS.into_iter().try_for_each(|(program, tracepoint)| attach_raw_tracepoint(ebpf, program, tracepoint))
-    }
-
-    /// Attaches what reports accesses.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn attach_hook(&self, ebpf: &mut Ebpf) -> Result<(), Error> {
-        if let Some(program) = self.io_uring {
-            attach_raw_tracepoint(ebpf, program, "io_uring_complete")?;
-        }
-        attach_hook(ebpf, self.hook)
-    }
-
-    /// Names of all programs.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        TRACEPOINTS.into_iter().map(|(program, _)| program).chain(self.io_uring).chain([self.hook])
-    }
-}
-
-/// The access hook's program, loaded and not yet attached.
-fn load_hook(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<&'static str, Error> {
-    let arity = || {
-        if !features.nameidata {
-            return Err(Error::Unsupported("this kernel's type information lacks task_struct.nameidata".to_owned()));
-        }
-        features
-            .inode_permission
-            .ok_or_else(|| Error::Unsupported("this kernel's inode_permission has a form that is not known".to_owned()))
-    };
-    match backend {
-        Backend::Fexit => {
-            let name = if arity()? == 2 { "fexit_2" } else { "fexit_3" };
-            let btf = kernel_btf()?;
-            loaded(name, program::<FExit>(ebpf, name)?.load(FUNCTION, &btf))
-        }
-        Backend::Kprobe => {
-            let name = if arity()? == 2 { "kprobe_2" } else { "kprobe_3" };
-            loaded(name, program::<KProbe>(ebpf, name)?.load())
-        }
-        Backend::RawTracepoint => {
-            // The typed twin costs every system call less; kernels before 5.11, or without type information, take the other.
-            let typed = kernel_btf().and_then(|btf| {
-                loaded("sys_exit_btf", program::<BtfTracePoint>(ebpf, "sys_exit_btf")?.load("sys_exit", &btf))
-            });
-            typed.or_else(|_| loaded("sys_exit_raw", program::<RawTracePoint>(ebpf, "sys_exit_raw")?.load()))
-        }
-    }
-}
-
-fn attach_hook(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
-    match ebpf.program_mut(name) {
-        Some(Program::FExit(program)) => attached(name, program.attach().map(|_| ())),
-        Some(Program::KProbe(program)) => attached(name, program.attach(FUNCTION, 0).map(|_| ())),
-        Some(Program::BtfTracePoint(program)) => attached(name, program.attach().map(|_| ())),
-        Some(Program::RawTracePoint(program)) => attached(name, program.attach("sys_exit").map(|_| ())),
-        _ => Err(absent(name)),
-    }
-}
-
-fn attach_raw_tracepoint(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str) -> Result<(), Error> {
-    attached(name, program::<RawTracePoint>(ebpf, name)?.attach(tracepoint).map(|_| ()))
-}
-
-fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, Error>
-where
-    &'a mut T: TryFrom<&'a mut Program>,
-{
-    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or_else(|| absent(name))
-}
-
-fn absent(name: &str) -> Error {
-    Error::Unsupported(format!("the built object has no program {name} of this kind"))
-}
-
-fn kernel_btf() -> Result<KernelBtf, Error> {
-    KernelBtf::from_sys_fs().map_err(|error| Error::Unsupported(format!("the kernel has no readable BTF: {error}")))
-}
-
-fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Result<&'static str, Error> {
-    result.map(|()| name).map_err(|error| match error {
-        ProgramError::LoadError { io_error, verifier_log } => Error::Load {
-            program: name.to_owned(),
-            reason: io_error.to_string(),
-            verifier_log: verifier_log.to_string(),
-        },
-        other => Error::Load { program: name.to_owned(), reason: chain(&other), verifier_log: String::new() },
-    })
-}
-
-fn attached(name: &str, result: Result<(), ProgramError>) -> Result<(), Error> {
-    result.map_err(|error| Error::Attach { program: name.to_owned(), reason: chain(&error) })
 }
 
 /// An error with its causes, in one line.

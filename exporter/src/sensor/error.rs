@@ -1,6 +1,6 @@
 //! Why no sensor runs, and what came of each backend.
 
-use super::{backend, btf, layout, scopes, self_test};
+use super::{backend, btf, layout, pins, scopes, self_test};
 use crate::event::Backend;
 
 /// Why no sensor runs.
@@ -15,6 +15,9 @@ pub enum Error {
     /// A configured cgroup does not exist.
     #[error(transparent)]
     Scope(#[from] scopes::Error),
+    /// Nothing can be pinned.
+    #[error(transparent)]
+    Pins(#[from] pins::Error),
     /// This process may not load eBPF programs.
     #[error("missing {}: run as root, or give the container these capabilities", .0.join(" and "))]
     Capability(Vec<&'static str>),

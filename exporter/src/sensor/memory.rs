@@ -4,9 +4,10 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 
-use aya::maps::Map;
-use inotrail_ebpf::{COUNTERS, Control, Counters, program};
+use aya::maps::{Map, MapData};
+use inotrail_ebpf::{COUNTERS, Control, Counters, Handover, program, turn};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::param::page_size;
 
@@ -20,6 +21,12 @@ pub struct CounterMap {
 /// What user space changes while the programs run.
 #[derive(Debug)]
 pub(super) struct ControlMap {
+    memory: MmapRaw,
+}
+
+/// What one run leaves to the next. The programs know nothing of it.
+#[derive(Debug)]
+pub(super) struct HandoverMap {
     memory: MmapRaw,
 }
 
@@ -52,15 +59,71 @@ impl ControlMap {
         Ok(Self { memory: map_raw(map, size_of::<Control>())? })
     }
 
+    /// As it is now.
+    pub(super) fn get(&self) -> Control {
+        // SAFETY: the mapping holds one aligned Control.
+        unsafe { self.control().read_volatile() }
+    }
+
     /// Changes take effect with the next access on each CPU.
-    #[expect(clippy::cast_ptr_alignment, reason = "a mapping starts at a page")]
     pub(super) fn set(&self, control: Control) {
-        // SAFETY: the mapping holds one aligned Control; the two words are independent of each other.
-        unsafe {
-            let target = self.memory.as_mut_ptr().cast::<Control>();
-            (&raw mut (*target).default_scope).write_volatile(control.default_scope);
-            (&raw mut (*target).self_tgid).write_volatile(control.self_tgid);
-        }
+        // SAFETY: as above; programs read each field for itself.
+        unsafe { self.control().write_volatile(control) };
+    }
+
+    /// Who reports accesses: see [`Control::turn`].
+    pub(super) fn set_turn(&self, first: u32, second: u32) {
+        // SAFETY: as above; one aligned word, which changes at once.
+        unsafe { (&raw mut (*self.control()).turn).write_volatile(turn(first, second)) };
+    }
+
+    /// From when on marks count, `CLOCK_BOOTTIME`.
+    pub(super) fn set_since(&self, since_ns: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.control()).since_ns).write_volatile(since_ns) };
+    }
+
+    /// Aligned: a mapping starts at a page.
+    fn control(&self) -> *mut Control {
+        self.memory.as_mut_ptr().cast()
+    }
+}
+
+impl HandoverMap {
+    pub(super) fn new(map: &Map) -> io::Result<Self> {
+        Ok(Self { memory: map_raw(map, size_of::<Handover>())? })
+    }
+
+    /// Of an earlier run.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Self::new(&Map::Array(MapData::from_pin(path).map_err(io::Error::other)?))
+    }
+
+    pub(super) fn get(&self) -> Handover {
+        // SAFETY: the mapping holds one aligned Handover.
+        unsafe { self.handover().read_volatile() }
+    }
+
+    pub(super) fn set(&self, handover: Handover) {
+        // SAFETY: as above; only this process uses it.
+        unsafe { self.handover().write_volatile(handover) };
+    }
+
+    /// The series of the hook that reports accesses from now on.
+    pub(super) fn set_hook(&self, program: u32) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.handover()).hook).write_volatile(program) };
+    }
+
+    /// The ring is empty now, `CLOCK_BOOTTIME`.
+    pub(super) fn set_drained(&self, now_ns: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.handover()).drained_ns).write_volatile(now_ns) };
+    }
+
+    /// Aligned: a mapping starts at a page.
+    fn handover(&self) -> *mut Handover {
+        self.memory.as_mut_ptr().cast()
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn run(sensor: &mut Sensor) -> Result<u32, Failure> {
 
 /// Records of accesses for which the ring had no room.
 fn ring_full(sensor: &Sensor) -> u64 {
-    let hooks = [program::INODE_PERMISSION, program::SYS_EXIT];
+    let hooks = [program::FEXIT, program::KPROBE, program::SYS_EXIT];
     hooks.into_iter().map(|program| sensor.counters.totals(program).ring_full).sum()
 }
 

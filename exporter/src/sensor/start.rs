@@ -1,0 +1,372 @@
+//! From nothing, or from what an earlier run left, to attached programs.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use aya::maps::{HashMap, Map, MapData, MapError, MapInfo, RingBuf};
+use aya::util::nr_cpus;
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use inotrail_ebpf::{Control, Handover, Layout, STRINGS_LIMIT, global, map, program, role, turn};
+use zerocopy::IntoBytes as _;
+
+use super::hook::{Attached, Hook, TABLES};
+use super::hooks::{Hooks, Set, detach};
+use super::kernel::Kernel;
+use super::memory::{ControlMap, CounterMap, HandoverMap};
+use super::pins::Pins;
+use super::scopes::Scopes;
+use super::takeover::{First, boot_ns, take_over};
+use super::{AttemptError, Error, Gap, OBJECT, Options, Sensor, backend, hook, layout, self_test};
+use crate::event::Backend;
+
+/// The kernel as it was found, and what to attach to it.
+pub(super) struct Found<'a> {
+    pub(super) options: &'a Options,
+    pub(super) kernel: Kernel,
+    pub(super) layout: Layout,
+    pub(super) features: layout::Features,
+    pub(super) pins: Option<Pins>,
+    pub(super) previous: Option<Previous>,
+    /// When the last run of which nothing can be used emptied its ring, `CLOCK_BOOTTIME`.
+    stale_ns: Option<u64>,
+}
+
+/// What this run would attach, to be compared with what is attached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    object: u64,
+    options: u64,
+}
+
+/// Programs and maps of an earlier run.
+pub(super) struct Previous {
+    handover: Handover,
+    attached: Vec<Attached>,
+    /// The ring's size, which a start cannot change.
+    ring_bytes: u32,
+}
+
+/// The maps, as user space uses them.
+struct Maps {
+    ring: RingBuf<MapData>,
+    counters: CounterMap,
+    control: ControlMap,
+    handover: HandoverMap,
+    scopes: HashMap<MapData, u64, u32>,
+}
+
+impl Fingerprint {
+    pub(super) fn of(layout: &Layout) -> Self {
+        // FNV-1a: the same in every build.
+        let options = layout
+            .as_bytes()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        let object = u64::from_str_radix(env!("INOTRAIL_OBJECT_SHA256").get(..16).unwrap_or("0"), 16).unwrap_or(0);
+        Self { object, options }
+    }
+}
+
+impl Previous {
+    /// What the earlier run left, if its maps can be used.
+    pub(super) fn find(pins: &Pins, fingerprint: Fingerprint) -> Option<Self> {
+        if !pins.has_maps() {
+            return None;
+        }
+        let handover = HandoverMap::open(&pins.map(map::HANDOVER)).ok()?.get();
+        if handover.options != fingerprint.options || handover.instance == 0 {
+            return None;
+        }
+        let programs = pins.programs();
+        let hooks = programs.iter().filter_map(|name| Hook::named(name));
+        let attached = hooks.filter_map(|hook| Attached::adopt(hook, pins)).collect();
+        let ring_bytes = MapInfo::from_pin(pins.map(map::EVENTS)).ok()?.max_entries();
+        Some(Self { handover, attached, ring_bytes })
+    }
+
+    /// The backend whose programs are all attached.
+    fn backend(&self) -> Option<Backend> {
+        let has = |hook: &Hook| self.attached.iter().any(|attached| attached.hook == *hook);
+        let reports = self.attached.iter().any(|attached| attached.hook.reports_accesses());
+        let backend = match self.handover.hook {
+            program::FEXIT => Backend::Fexit,
+            program::KPROBE => Backend::Kprobe,
+            program::SYS_EXIT => Backend::RawTracepoint,
+            _ => return None,
+        };
+        (reports && TABLES.iter().all(has)).then_some(backend)
+    }
+}
+
+impl Maps {
+    fn of(mut take: impl FnMut(&str) -> Result<Map, AttemptError>) -> Result<Self, AttemptError> {
+        let io = |error: io::Error| AttemptError::Maps(error.to_string());
+        let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
+        Ok(Self {
+            ring: RingBuf::try_from(take(map::EVENTS)?).map_err(unfit)?,
+            counters: CounterMap::new(&take(map::COUNTERS)?, cpus()?).map_err(io)?,
+            control: ControlMap::new(&take(map::CONTROL)?).map_err(io)?,
+            handover: HandoverMap::new(&take(map::HANDOVER)?).map_err(io)?,
+            scopes: HashMap::try_from(take(map::CGROUPS)?).map_err(unfit)?,
+        })
+    }
+}
+
+impl<'a> Found<'a> {
+    /// # Errors
+    /// The folder for pins cannot be used.
+    pub(super) fn new(options: &'a Options, layout: &Layout, features: layout::Features) -> Result<Self, Error> {
+        let pins = options.pins.as_deref().map(Pins::lock).transpose()?;
+        let previous = pins.as_ref().and_then(|pins| Previous::find(pins, Fingerprint::of(layout)));
+        let unused = pins.as_ref().filter(|_| previous.is_none());
+        let stale_ns = unused.and_then(Pins::drained_ns).filter(|drained_ns| *drained_ns != 0);
+        Ok(Self { options, kernel: Kernel::detect(), layout: *layout, features, pins, previous, stale_ns })
+    }
+
+    /// Nothing works: what was pinned for it goes, but not what an earlier run left.
+    pub(super) fn give_up(self) {
+        if let (Some(pins), None) = (self.pins, self.previous)
+            && let Err(error) = pins.make()
+        {
+            tracing::warn!(%error, "pins of programs that do not work stay behind");
+        }
+    }
+
+    /// Goes on with the programs that an earlier run left, if they are the ones that this one would attach.
+    ///
+    /// # Errors
+    /// They do not work any more; they are still there then.
+    pub(super) fn adopt(&mut self) -> Result<Option<Sensor>, AttemptError> {
+        let (Some(pins), Some(previous)) = (&self.pins, &mut self.previous) else { return Ok(None) };
+        let fingerprint = Fingerprint::of(&self.layout);
+        let wanted = |backend: &Backend| self.options.backend.is_none_or(|only| only == *backend);
+        let Some(backend) = previous.backend().filter(wanted) else { return Ok(None) };
+        if previous.handover.object != fingerprint.object {
+            return Ok(None);
+        }
+        let maps = Maps::of(|name| pinned(pins, name))?;
+        let instance = previous.handover.instance;
+        let (mut object, mut standby) = (None, Vec::new());
+        if backend == Backend::Fexit && self.options.swap {
+            let mut loaded = load(&self.layout, previous.ring_bytes, instance, Some(pins))?;
+            standby = load_standby(&mut loaded, backend, &self.features);
+            object = Some(loaded);
+        }
+        let mut scopes = Scopes::new(maps.scopes, self.options);
+        scopes.fill(self.options)?;
+        scopes.begin_self_test(self.options)?;
+        let control = Control { default_scope: Scopes::others(self.options), self_tgid: 0, ..maps.control.get() };
+        maps.control.set(control);
+        let set = Set {
+            attached: std::mem::take(&mut previous.attached),
+            object,
+            standby,
+            control: Arc::new(maps.control),
+            handover: Arc::new(maps.handover),
+            pins: self.pins.take(),
+            instance,
+            kprobe_pins: self.kernel.version >= KPROBE_PINS,
+            missed_before: 0,
+        };
+        let sensor = sensor(backend, set, maps.ring, maps.counters, None);
+        finish(sensor, &mut scopes, self.options).map(Some)
+    }
+
+    /// Attaches a backend and tests it. What an earlier run left goes on until this one has taken over.
+    ///
+    /// # Errors
+    /// See [`AttemptError`].
+    pub(super) fn attach(&mut self, backend: Backend) -> Result<Sensor, AttemptError> {
+        let folder = |error: io::Error| AttemptError::Maps(format!("the folder for pins: {error}"));
+        if let (Some(pins), None) = (&self.pins, &self.previous) {
+            pins.make().map_err(folder)?;
+        }
+        let instance = self.previous.as_ref().map_or(1, |previous| previous.handover.instance + 1);
+        let ring_bytes = self.previous.as_ref().map_or(self.options.ring_bytes, |previous| previous.ring_bytes);
+        if ring_bytes != self.options.ring_bytes {
+            tracing::warn!(ring_bytes, "the ring keeps the size it was pinned with, until `inotrail detach`");
+        }
+        let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref())?;
+        let hooks = hook::load(&mut object, backend, &self.features)?;
+        let standby = if self.options.swap { load_standby(&mut object, backend, &self.features) } else { Vec::new() };
+        let maps = Maps::of(|name| {
+            object.take_map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
+        })?;
+        let mut scopes = Scopes::new(maps.scopes, self.options);
+        let (tables, accesses): (Vec<_>, Vec<_>) = hooks.into_iter().partition(|hook| !hook.reports_accesses());
+        let mut attached = Vec::new();
+        for hook in tables {
+            attached.push(hook.attach(&mut object)?);
+        }
+        scopes.fill(self.options)?;
+        scopes.begin_self_test(self.options)?;
+        let new = Incoming { backend, role: role(instance, backend == Backend::Kprobe), accesses };
+        let default_scope = Scopes::others(self.options);
+        let (hooked, gap) =
+            new.attach(&mut object, &maps.control, default_scope, self.previous.as_mut(), self.pins.as_ref())?;
+        attached.extend(hooked);
+        let kprobe_pins = self.kernel.version >= KPROBE_PINS;
+        if let Some(pins) = &self.pins {
+            let pinned = attached.into_iter().map(|attached| attached.pin(pins, &mut object, kprobe_pins));
+            attached = pinned.collect::<Result<_, _>>()?;
+        }
+        // The new programs report by now: what other versions left is of no use any more.
+        let other_ns = self.pins.as_ref().map(Pins::remove_others).transpose().map_err(folder)?.flatten();
+        let gap = gap.or(self.stale_ns.max(other_ns).map(|start_ns| Gap { start_ns, end_ns: boot_ns() }));
+        let old = maps.handover.get();
+        let Fingerprint { object: hash, options } = Fingerprint::of(&self.layout);
+        let hook = match backend {
+            Backend::Fexit => program::FEXIT,
+            Backend::Kprobe => program::KPROBE,
+            Backend::RawTracepoint => program::SYS_EXIT,
+        };
+        maps.handover.set(Handover { drained_ns: boot_ns(), object: hash, options, instance, hook, missed: 0, ..old });
+        let set = Set {
+            attached,
+            object: Some(object),
+            standby,
+            control: Arc::new(maps.control),
+            handover: Arc::new(maps.handover),
+            pins: self.pins.take(),
+            instance,
+            kprobe_pins,
+            missed_before: 0,
+        };
+        let sensor = sensor(backend, set, maps.ring, maps.counters, gap);
+        finish(sensor, &mut scopes, self.options)
+    }
+}
+
+/// Programs that are about to report accesses.
+struct Incoming {
+    backend: Backend,
+    role: u32,
+    accesses: Vec<Hook>,
+}
+
+impl Incoming {
+    /// Attaches them, in place of what an earlier run left. Returns the time in which nothing was attached, if there was any.
+    fn attach(
+        self,
+        object: &mut Ebpf,
+        control: &ControlMap,
+        default_scope: u32,
+        previous: Option<&mut Previous>,
+        pins: Option<&Pins>,
+    ) -> Result<(Vec<Attached>, Option<Gap>), AttemptError> {
+        let exec_is_access = u32::from(self.backend == Backend::RawTracepoint);
+        let mut attach = || self.accesses.iter().map(|hook| hook.attach(object)).collect::<Result<Vec<_>, _>>();
+        let Some(previous) = previous else {
+            control.set(Control { default_scope, exec_is_access, turn: turn(self.role, 0), ..Control::default() });
+            return Ok((attach()?, None));
+        };
+        let old = previous.backend();
+        let (hooked, tables): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut previous.attached).into_iter().partition(|attached| attached.hook.reports_accesses());
+        // Both sets of tables' programs ran side by side: their records may come twice.
+        detach(tables, pins);
+        let Some(first) = old.and_then(|old| first(old, self.backend)) else {
+            let start_ns = if hooked.is_empty() { previous.handover.drained_ns } else { boot_ns() };
+            detach(hooked, pins);
+            control.set(Control {
+                default_scope,
+                exec_is_access,
+                self_tgid: 0,
+                turn: turn(self.role, 0),
+                ..control.get()
+            });
+            let attached = attach()?;
+            return Ok((attached, Some(Gap { start_ns, end_ns: boot_ns() })));
+        };
+        control.set(Control { default_scope, self_tgid: 0, ..control.get() });
+        let was = role(previous.handover.instance, old == Some(Backend::Kprobe));
+        let mut hooked = Some(hooked);
+        let taken = take_over(control, (was, self.role), first, attach, || {
+            detach(hooked.take().unwrap_or_default(), pins);
+        });
+        previous.attached = hooked.unwrap_or_default();
+        Ok((taken?, None))
+    }
+}
+
+/// Which program runs first while both are attached; nothing where the two do not see the same calls.
+fn first(old: Backend, new: Backend) -> Option<First> {
+    match (old, new) {
+        (Backend::RawTracepoint, Backend::RawTracepoint) | (Backend::Kprobe, Backend::Fexit) => Some(First::Old),
+        (Backend::RawTracepoint, _) | (_, Backend::RawTracepoint) => None,
+        _ => Some(First::New),
+    }
+}
+
+/// The first kernel on which the link of a kprobe can be pinned (5.15: `BPF_LINK_TYPE_PERF_EVENT`).
+const KPROBE_PINS: (u32, u32) = (5, 15);
+
+fn sensor(backend: Backend, set: Set, ring: RingBuf<MapData>, counters: CounterMap, gap: Option<Gap>) -> Sensor {
+    Sensor {
+        attempts: Vec::new(),
+        ring,
+        counters: Arc::new(counters),
+        handover: Arc::clone(&set.handover),
+        control: Arc::clone(&set.control),
+        early: VecDeque::new(),
+        own_tgid: 0,
+        path: Vec::with_capacity(STRINGS_LIMIT + 512),
+        gap,
+        hooks: Hooks::new(backend, set),
+    }
+}
+
+/// Tests the sensor, and leaves the exporter's own accesses out from then on.
+fn finish(mut sensor: Sensor, scopes: &mut Scopes, options: &Options) -> Result<Sensor, AttemptError> {
+    let tgid = self_test::run(&mut sensor)?;
+    scopes.end_self_test(options)?;
+    sensor.own_tgid = if options.include_self { 0 } else { tgid };
+    sensor.control.set(Control { self_tgid: sensor.own_tgid, ..sensor.control.get() });
+    Ok(sensor)
+}
+
+/// Loads kprobe's programs beside fexit's. Not being able to is no error: nothing stands by then.
+fn load_standby(object: &mut Ebpf, backend: Backend, features: &layout::Features) -> Vec<Hook> {
+    if backend != Backend::Fexit {
+        return Vec::new();
+    }
+    let mut hooks = hook::load(object, Backend::Kprobe, features).unwrap_or_default();
+    hooks.retain(|hook| hook.reports_accesses());
+    hooks
+}
+
+/// Loads the object; with pins, onto the maps that are pinned, which are made where they are not.
+pub(super) fn load(layout: &Layout, ring_bytes: u32, instance: u32, pins: Option<&Pins>) -> Result<Ebpf, AttemptError> {
+    let cpus = cpus()?;
+    let mut loader = EbpfLoader::new();
+    loader
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global(global::LAYOUT, layout.as_bytes(), true)
+        .override_global(global::INSTANCE, &instance, true)
+        .map_max_entries(map::EVENTS, ring_bytes)
+        .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT);
+    for name in pins.map(|_| map::PINNED).into_iter().flatten() {
+        if let Some(pins) = pins {
+            loader.map_pin_path(name, pins.map(name));
+        }
+    }
+    let loaded: Result<Ebpf, EbpfError> = loader.load(OBJECT);
+    loaded.map_err(|error| AttemptError::Maps(backend::chain(&error)))
+}
+
+fn pinned(pins: &Pins, name: &str) -> Result<Map, AttemptError> {
+    let unfit =
+        |error: MapError| AttemptError::Maps(format!("{}: {}", pins.map(name).display(), backend::chain(&error)));
+    let map = MapData::from_pin(pins.map(name)).map_err(unfit)?;
+    Ok(match name {
+        map::EVENTS => Map::RingBuf(map),
+        map::CGROUPS => Map::HashMap(map),
+        _ => Map::Array(map),
+    })
+}
+
+pub(super) fn cpus() -> Result<usize, AttemptError> {
+    let cpus = nr_cpus().map_err(|(what, error)| AttemptError::Maps(format!("{what}: {error}")))?;
+    Ok(cpus.get() as usize)
+}
