@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use inotrail::container::cgroup::Hierarchy;
@@ -11,12 +10,10 @@ use inotrail::sensor::{Options, Record, Sensor};
 use inotrail_ebpf::program;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
-use super::rows::{ALL_OPENS, opens_with};
+use super::rows::{ALL_OPENS, DRAIN, opens_with};
 use crate::accesses::RING_BYTES;
 use crate::cgroup::Cgroup;
 
-/// The default of `--drain-interval`.
-const DRAIN: Duration = Duration::from_millis(5);
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 const BTF_COPY: &str = "/tmp/btf";
 const EMPTY: &str = "/dev/null";
@@ -52,11 +49,17 @@ impl Ours {
             root: root.to_owned(),
             exclude: Vec::new(),
             include_self: true,
+            pins: None,
+            swap: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", self.backend.as_str()))?;
         sensor.drain(|_| ());
         let counters = sensor.counters();
-        let hook = if self.backend == Backend::RawTracepoint { program::SYS_EXIT } else { program::INODE_PERMISSION };
+        let hook = match self.backend {
+            Backend::Fexit => program::FEXIT,
+            Backend::Kprobe => program::KPROBE,
+            Backend::RawTracepoint => program::SYS_EXIT,
+        };
         let before = counters.totals(hook);
         let mut reported = 0;
         let cost = opens_with(|| {

@@ -1,5 +1,6 @@
 //! The rows as a table, with what each program adds and how many times more than ours.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
@@ -32,8 +33,8 @@ struct Program {
     miss: f64,
     /// To one that is.
     wanted: f64,
-    /// For a peer's program: how many times more each of ours adds less to a miss; (ours, peer : ours).
-    ratios: Vec<(String, f64)>,
+    /// For a peer's program: how many times more it adds to a miss than each of ours.
+    ratios: BTreeMap<String, f64>,
 }
 
 impl Report {
@@ -57,7 +58,7 @@ impl Report {
                 ours: miss.ours,
                 miss: miss.instructions - mean,
                 wanted: wanted.instructions - mean,
-                ratios: Vec::new(),
+                ratios: BTreeMap::new(),
             });
         }
         let ours: Vec<_> = programs
@@ -77,17 +78,17 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "instructions added to one open and close of a file below four folders, kernel {}", self.kernel)?;
         writeln!(f, "(without programs: {:.0}, and {:.0} at the end)", self.baseline, self.baseline_end)?;
-        writeln!(f, "  {:<44} {:>9} {:>9}", "", "not wanted", "wanted")?;
+        writeln!(f, "  {:<50} {:>10} {:>10}", "", "not wanted", "wanted")?;
         for program in &self.programs {
             let whose = if program.ours { "inotrail" } else { "peer" };
             let name = format!("{whose}: {}", program.name);
-            writeln!(f, "  {name:<44} {:>9.0} {:>9.0}", program.miss, program.wanted)?;
+            writeln!(f, "  {name:<50} {:>10.0} {:>10.0}", program.miss, program.wanted)?;
         }
         writeln!(f, "how many times more a peer adds to an open that is not wanted")?;
         for peer in self.programs.iter().filter(|program| !program.ours) {
             writeln!(f, "  {}", peer.name)?;
             for (ours, ratio) in &peer.ratios {
-                writeln!(f, "    {ours:<42} {ratio:>9.1}")?;
+                writeln!(f, "    {ours:<48} {ratio:>10.1}")?;
             }
         }
         Ok(())
@@ -117,7 +118,7 @@ mod tests {
     fn ratios_are_of_what_is_added() {
         let report = Report::new("6.12".into(), &rows(1000.0)).unwrap();
         assert!(report.valid);
-        assert_eq!(report.programs[1].ratios, [("fexit".to_owned(), 4.0)]);
+        assert_eq!(report.programs[1].ratios, BTreeMap::from([("fexit".to_owned(), 4.0)]));
     }
 
     #[test]
