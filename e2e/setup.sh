@@ -9,6 +9,11 @@ export DEBIAN_FRONTEND=noninteractive
 cache=${INOTRAIL_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/inotrail}
 rust=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 components='rust-src clippy rustfmt'
+# Guests of machines with the other architecture are cross-built, and linked statically.
+case $(uname -m) in
+aarch64) other=x86_64 cross='gcc-x86-64-linux-gnu libc6-dev-amd64-cross' ;;
+*) other=aarch64 cross='gcc-aarch64-linux-gnu libc6-dev-arm64-cross' ;;
+esac
 linker=0.13.0
 # The major version of LLVM inside of that rustc: bpf-linker reads rustc's bitcode.
 llvm=22
@@ -17,7 +22,7 @@ go=1.26
 # The linker: llvm, zstd, zlib. runc: gcc, pkg-config, libseccomp. The containerd client: protoc. Kernels in machines: qemu, cpio. Benchmarks: valgrind.
 packages="ca-certificates gcc g++ libc6-dev make pkg-config git
   llvm-$llvm-dev libzstd-dev zlib1g-dev libseccomp-dev protobuf-compiler
-  qemu-system-x86 cpio zstd xz-utils util-linux valgrind"
+  qemu-system-x86 qemu-system-arm cpio zstd xz-utils valgrind $cross"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
@@ -89,11 +94,13 @@ rust_toolchain() {
     install rustup
   fi
   have=$(rustup component list --toolchain "$rust" --installed 2>/dev/null || true)
+  targets=$(rustup target list --toolchain "$rust" --installed 2>/dev/null || true)
+  case $targets in *"$other-unknown-linux-gnu"*) ;; *) have= ;; esac
   for component in $components; do
     case $have in *"$component"*) ;; *)
       say "installing Rust $rust with $components"
       # shellcheck disable=SC2046
-      rustup toolchain install "$rust" --profile minimal $(printf -- '--component %s ' $components) >&2
+      rustup toolchain install "$rust" --profile minimal --target "$other-unknown-linux-gnu" $(printf -- '--component %s ' $components) >&2
       return
       ;;
     esac

@@ -18,7 +18,6 @@ const PROGRAM: u32 = 0o100_755;
 
 /// An archive being written.
 pub struct Initramfs {
-    path: PathBuf,
     out: BufWriter<fs::File>,
     /// What is in it already, without the leading slash.
     names: BTreeSet<PathBuf>,
@@ -32,7 +31,7 @@ impl Initramfs {
     /// Where the file cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         let file = fs::File::create(path).with_context(|| format!("create {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), out: BufWriter::new(file), names: BTreeSet::new(), offset: 0 })
+        Ok(Self { out: BufWriter::new(file), names: BTreeSet::new(), offset: 0 })
     }
 
     /// Adds an empty folder, and those above it.
@@ -51,12 +50,13 @@ impl Initramfs {
         self.entry(Path::new(path), FILE, content)
     }
 
-    /// Adds a program of this system as `path`, without its debug sections, and the shared libraries it is linked to.
+    /// Adds a program as `path`, and the shared libraries of this system that it is linked to.
     ///
     /// # Errors
     /// Where the program or a library cannot be read.
     pub fn program(&mut self, source: &Path, path: &str) -> Result<()> {
-        self.entry(Path::new(path), PROGRAM, &stripped(source, &self.path.with_extension("stripped"))?)?;
+        let content = fs::read(source).with_context(|| format!("read {}", source.display()))?;
+        self.entry(Path::new(path), PROGRAM, &content)?;
         for library in libraries(source)? {
             let content = fs::read(&library).with_context(|| format!("read {}", library.display()))?;
             self.entry(&library, PROGRAM, &content)?;
@@ -106,18 +106,8 @@ impl Initramfs {
     }
 }
 
-/// The program without what only a debugger reads: most of its size. `scratch` is overwritten and removed: `strip` replaces
-/// its output file, so that cannot be a pipe.
-fn stripped(program: &Path, scratch: &Path) -> Result<Vec<u8>> {
-    let output = Command::new("strip").arg("--strip-debug").arg("-o").args([scratch, program]).output();
-    let output = output.context("run strip")?;
-    ensure!(output.status.success(), "strip {}: {}", program.display(), String::from_utf8_lossy(&output.stderr).trim());
-    let content = fs::read(scratch).with_context(|| format!("read {}", scratch.display()))?;
-    fs::remove_file(scratch).with_context(|| format!("remove {}", scratch.display()))?;
-    Ok(content)
-}
-
-/// The shared libraries and the program loader that a program of this system needs, under the names it asks for.
+/// The shared libraries and the program loader that a program of this system needs, under the names it asks for; none
+/// where it is linked statically, as those for another architecture are.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("ldd").arg(program).env("LC_ALL", "C").output().context("run ldd")?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -3,6 +3,7 @@
 mod apt;
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::{self, Command},
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
 /// A kernel line that tests name, such as 6.12, and where Debian keeps it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// Major and minor version.
@@ -21,8 +22,14 @@ pub struct Line {
     pub arch: String,
     /// Suite of the archive.
     pub suite: String,
-    /// Patterns of package names; `*` stands for anything.
+    /// Patterns of package names; `*` stands for anything without a hyphen.
     pub packages: Vec<String>,
+    /// Preemption models to boot it with, as `preempt=` spells them; only its own where there is none.
+    #[serde(default)]
+    pub preempt: Vec<String>,
+    /// Backends that it does not take, each with a part of the reason.
+    #[serde(default)]
+    pub refused: BTreeMap<String, String>,
 }
 
 /// An unpacked kernel.
@@ -39,19 +46,27 @@ pub struct Kernel {
 }
 
 impl Line {
-    /// The line of this name for an architecture.
+    /// Every line of `kernels.toml`.
     ///
     /// # Errors
-    /// Where `kernels.toml` has none; the message lists those it has.
-    pub fn named(line: &str, arch: &str) -> Result<Self> {
+    /// Where the file is not what it should be.
+    pub fn all() -> Result<Vec<Self>> {
         #[derive(Deserialize)]
         struct Kernels {
             kernel: Vec<Line>,
         }
         let all: Kernels = toml::from_str(include_str!("../kernels.toml")).context("kernels.toml")?;
-        let known: Vec<_> = all.kernel.iter().map(|k| format!("{} ({})", k.line, k.arch)).collect();
-        all.kernel
-            .into_iter()
+        Ok(all.kernel)
+    }
+
+    /// The line of this name for an architecture.
+    ///
+    /// # Errors
+    /// Where `kernels.toml` has none; the message lists those it has.
+    pub fn named(line: &str, arch: &str) -> Result<Self> {
+        let all = Self::all()?;
+        let known: Vec<_> = all.iter().map(|k| format!("{} ({})", k.line, k.arch)).collect();
+        all.into_iter()
             .find(|kernel| kernel.line == line && kernel.arch == arch)
             .with_context(|| format!("no kernel {line} for {arch}: kernels.toml has {}", known.join(", ")))
     }

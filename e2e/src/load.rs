@@ -1,7 +1,11 @@
 //! Many accesses at once: the books must close, and no path may hold a byte that is not its own.
 
+mod clock;
+mod hostile;
+mod hotplug;
 mod opens;
 mod renames;
+mod restarts;
 
 use std::{
     collections::HashMap,
@@ -16,8 +20,12 @@ use inotrail_ebpf::{Header, program};
 
 use crate::accesses::{Watch, spawn};
 
+pub use clock::prove_clock;
+pub use hostile::{Attack, Hostile, attack};
+pub use hotplug::prove_hotplug;
 pub use opens::{Opens, open_unique};
 pub use renames::{Renames, open_renamed};
+pub use restarts::{prove_restarts, prove_swap};
 
 /// How the reader drains.
 #[derive(Clone, Copy, Debug)]
@@ -109,4 +117,11 @@ fn run(
     books.misses = watch.misses();
     books.took = start.elapsed();
     Ok(books)
+}
+
+/// What a test changes there is not given back.
+fn only_in_a_machine() -> Result<()> {
+    let parent = rustix::process::getppid();
+    ensure!(parent.is_some_and(|parent| parent.is_init()), "this test is for a test machine, and not for this one");
+    Ok(())
 }

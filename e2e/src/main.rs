@@ -18,6 +18,8 @@ enum Command {
     },
     /// Show the accesses of a container as they happen
     Demo(e2e::demo::Args),
+    /// Run every test in every machine, and write the README's table
+    Matrix(e2e::vm::MatrixArgs),
     /// Run a Collector and a Loki on loopback until Ctrl-C
     Stack(e2e::stack::Args),
     /// Build the servers that tests and the demo run
@@ -39,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Encode } => e2e::bench::encode(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),
         Command::Demo(args) => args.run(),
+        Command::Matrix(args) => args.run(),
         Command::Stack(args) => args.run(),
         Command::Tools(args) => args.run(),
         Command::Vm(args) => args.run(),

@@ -1,26 +1,38 @@
-//! Test machines: one QEMU per test, Debian's kernel, and a first program of our own that runs the guest.
+//! Test machines: Debian's kernels in QEMU, a first program of our own, and every test on every kernel.
 
+mod cell;
 mod console;
+mod facts;
+mod machine;
+mod matrix;
+mod plan;
+mod programs;
 mod qemu;
+mod readme;
+mod results;
+mod table;
+mod test;
+mod verdict;
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::{self, Command},
-    time::{Duration, Instant},
-};
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
+use inotrail::event::Backend;
 
-use crate::{
-    initramfs::Initramfs,
-    kernels::{self, Kernel, Line},
-};
+use crate::kernels::Line;
 
+pub use cell::Cell;
+pub use facts::{BackendFacts, Facts};
+pub use machine::Machine;
+pub use matrix::Args as MatrixArgs;
+pub use plan::Plan;
+pub use programs::Programs;
 pub use qemu::Threads;
+pub use results::Results;
+pub use table::{Row, passed};
+pub use test::{TESTS, Test};
+pub use verdict::{BACKENDS, Outcome, Verdict, backend};
 
-/// Lines on the console by which the first program and the harness understand each other.
+/// Lines on the console by which the programs in a machine and the harness understand each other.
 pub mod console_lines {
     /// The machine is up; the kernel's release follows.
     pub const UP: &str = "inotrail-up ";
@@ -28,6 +40,10 @@ pub mod console_lines {
     pub const PASS: &str = "inotrail-pass";
     /// It did not; the reason follows.
     pub const FAIL: &str = "inotrail-fail ";
+    /// What kind of machine this is: [`Facts`](super::Facts) in JSON.
+    pub const FACTS: &str = "inotrail-facts ";
+    /// How a test ended on one backend: [`Verdict`](super::Verdict) in JSON.
+    pub const VERDICT: &str = "inotrail-verdict ";
 }
 
 /// Where the first program finds the guest's arguments, each ended by NUL.
@@ -35,47 +51,36 @@ pub const ARGUMENTS: &str = "/arguments";
 /// Where the first program finds the modules to load, in order of their names.
 pub const MODULES: &str = "/modules";
 
-/// What runs in a machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Test {
-    /// Name on the command line and in messages.
-    pub name: &'static str,
-    /// Arguments of the guest.
-    pub guest: &'static [&'static str],
-    /// How QEMU runs the machine's CPUs.
-    pub threads: Threads,
-    /// How long the machine may run once it is up.
-    pub timeout: Duration,
-}
-
-/// Every test of machines.
-pub const TESTS: &[Test] = &[
-    Test::new("accesses", &["prove", "accesses", "fexit", "kprobe"], 180),
-    Test::new("opens", &["prove", "opens", "fexit", "kprobe"], 300),
-    Test::new("renames", &["prove", "renames", "fexit", "kprobe"], 300),
-];
-
-impl Test {
-    const fn new(name: &'static str, guest: &'static [&'static str], seconds: u64) -> Self {
-        Self { name, guest, threads: Threads::Multi, timeout: Duration::from_secs(seconds) }
-    }
-}
-
 /// `e2e vm`: runs tests in machines.
 #[derive(Debug, Parser)]
 pub struct Args {
-    /// Kernel line
-    #[arg(long, default_value = "6.12")]
-    kernel: String,
-    /// Test to run; all where none is named
+    /// Kernel line, such as 6.12; all where none is named
+    #[arg(long, value_name = "LINE")]
+    kernel: Vec<String>,
+    /// Architecture; all where none is named
+    #[arg(long)]
+    arch: Vec<String>,
+    /// Preemption model; all of each kernel where none is named
+    #[arg(long, value_name = "MODEL")]
+    preempt: Vec<String>,
+    /// Test; all where none is named
     #[arg(long)]
     test: Vec<String>,
-    /// Look for a newer package of the kernel
+    /// Backend; all where none is named
+    #[arg(long, value_parser = backend)]
+    backend: Vec<Backend>,
+    /// Machines at a time; each has two CPUs
+    #[arg(long, default_value_t = plan::jobs())]
+    jobs: usize,
+    /// Look for newer packages of the kernels
     #[arg(long)]
     update: bool,
     /// Keep the console logs and the initramfs of tests that pass
     #[arg(long)]
     keep: bool,
+    /// Print the machines and the tests, and run nothing
+    #[arg(long)]
+    list: bool,
 }
 
 impl Args {
@@ -84,95 +89,48 @@ impl Args {
     /// # Errors
     /// Where a test fails or a machine cannot be made.
     pub fn run(&self) -> Result<()> {
-        let unknown = self.test.iter().find(|name| !TESTS.iter().any(|test| test.name == **name));
-        let names: Vec<_> = TESTS.iter().map(|test| test.name).collect();
-        ensure!(unknown.is_none(), "no test {}: there are {}", unknown.map_or("", |name| name), names.join(", "));
-        eprintln!("building the guest");
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo).args(["build", "--quiet", "--package", "e2e", "--bins"]).status();
-        ensure!(built.context("run cargo")?.success(), "the guest does not build");
-        let programs = env::current_exe().context("find this program")?;
-        let kernel = Line::named(&self.kernel, env::consts::ARCH)?.fetch(self.update)?;
-        let machine = Machine {
-            kernel,
-            init: programs.with_file_name("init"),
-            guest: programs.with_file_name("guest"),
-            keep: self.keep,
-        };
-        let tests = TESTS.iter().filter(|test| self.test.is_empty() || self.test.iter().any(|name| name == test.name));
-        let failed: Vec<_> = tests.filter_map(|test| machine.prove(test).err()).collect();
-        for error in &failed {
-            eprintln!("{error:#}");
+        let cells = self.cells()?;
+        let tests = self.tests()?;
+        if self.list {
+            for cell in &cells {
+                eprintln!("{cell}");
+            }
+            for test in &tests {
+                eprintln!("{}: guest {}", test.name, test.guest.join(" "));
+            }
+            return Ok(());
         }
-        ensure!(failed.is_empty(), "{} of the tests failed", failed.len());
-        Ok(())
-    }
-}
-
-/// A machine that a test can run in.
-#[derive(Clone, Debug)]
-pub struct Machine {
-    /// The kernel it boots.
-    pub kernel: Kernel,
-    /// The first program.
-    pub init: PathBuf,
-    /// The program that it runs.
-    pub guest: PathBuf,
-    /// Keep the log of a test that passes.
-    pub keep: bool,
-}
-
-impl Machine {
-    /// Boots the machine, runs the test and waits for its verdict. A machine that does not come up is tried once more,
-    /// because emulation fails now and then before the kernel has started; a test never is.
-    ///
-    /// # Errors
-    /// Where the verdict is not "pass" or does not come.
-    pub fn prove(&self, test: &Test) -> Result<()> {
-        let what = format!("{} {}", self.kernel.release, test.name);
-        let folder = kernels::cache()?.join("vm").join(format!("{}-{}", what.replace(' ', "-"), process::id()));
-        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-        let initramfs = folder.join("initramfs");
-        self.initramfs(test, &initramfs)?;
-        let start = Instant::now();
-        let mut ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console.log"));
-        if matches!(ended, Err(qemu::Error::NotUp(_))) {
-            eprintln!("{what}: the machine did not come up, once more");
-            ended = qemu::run(&self.kernel, test, &initramfs, &folder.join("console-again.log"));
+        let mut plan = Plan::new(&cells, &tests, None, self.update)?;
+        plan.jobs = self.jobs;
+        plan.keep = self.keep;
+        if !self.backend.is_empty() {
+            plan.backends.clone_from(&self.backend);
         }
-        let took = start.elapsed();
-        if let Err(error) = ended {
-            bail!("{what}: {error} ({took:.1?}); see {}", folder.display());
-        }
-        eprintln!("{what}: passed ({took:.1?})");
-        if !self.keep {
-            fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-        }
+        let results = plan.run(None)?;
+        eprint!("\n{}", table::table(&results));
+        ensure!(table::passed(&results), "not all tests passed");
         Ok(())
     }
 
-    fn initramfs(&self, test: &Test, path: &Path) -> Result<()> {
-        let mut archive = Initramfs::create(path)?;
-        for folder in ["/dev", "/proc", "/sys", "/tmp", MODULES] {
-            archive.folder(folder)?;
-        }
-        archive.program(&self.init, "/init")?;
-        archive.program(&self.guest, "/bin/guest")?;
-        archive.program(Path::new("/usr/bin/unshare"), "/usr/bin/unshare")?;
-        archive.file(ARGUMENTS, [test.guest.join("\0"), String::new()].join("\0").as_bytes())?;
-        archive.file(&format!("{MODULES}/overlay.ko"), &module(&self.kernel, "kernel/fs/overlayfs/overlay.ko")?)?;
-        archive.finish()
+    fn cells(&self) -> Result<Vec<Cell>> {
+        let named = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
+        let all = Cell::all()?;
+        let absent = |name: &String, of: fn(&Cell) -> &str| !all.iter().any(|cell| of(cell) == name);
+        let unknown = (self.kernel.iter().find(|name| absent(name, |cell| &cell.line.line)))
+            .or_else(|| self.arch.iter().find(|name| absent(name, |cell| &cell.line.arch)))
+            .or_else(|| self.preempt.iter().find(|name| absent(name, Cell::model)));
+        ensure!(unknown.is_none(), "nothing in kernels.toml is {}: try --list", unknown.map_or("", |name| name));
+        let wanted = |line: &Line| named(&self.kernel, &line.line) && named(&self.arch, &line.arch);
+        let cells: Vec<_> =
+            all.into_iter().filter(|cell| wanted(&cell.line) && named(&self.preempt, cell.model())).collect();
+        ensure!(!cells.is_empty(), "no kernel in kernels.toml is all of that: try --list");
+        Ok(cells)
     }
-}
 
-/// A module's content, whose name the kernel package may have given `.xz`.
-fn module(kernel: &Kernel, name: &str) -> Result<Vec<u8>> {
-    let plain = kernel.modules.join(name);
-    if plain.is_file() {
-        return fs::read(&plain).with_context(|| format!("read {}", plain.display()));
+    fn tests(&self) -> Result<Vec<&'static Test>> {
+        if self.test.is_empty() {
+            return Ok(TESTS.iter().collect());
+        }
+        self.test.iter().map(|name| Test::named(name)).collect()
     }
-    let compressed = kernel.modules.join(format!("{name}.xz"));
-    let output = Command::new("xz").args(["--decompress", "--stdout"]).arg(&compressed).output().context("run xz")?;
-    ensure!(output.status.success(), "unpack {}: {}", compressed.display(), String::from_utf8_lossy(&output.stderr));
-    Ok(output.stdout)
 }

@@ -1,16 +1,19 @@
 //! The raw tracepoint backend on this machine's own kernel. Needs root.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames},
+    load::{Attack, Hostile, Opens, Reader, Renames, prove_restarts},
 };
 use inotrail::event::Backend::RawTracepoint;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 const READER: Reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
 
@@ -46,7 +49,52 @@ fn counts_what_a_full_ring_drops() {
 }
 
 #[test]
+fn exporters_come_and_go() {
+    let _alone = alone();
+    let folder = Bpffs::mount();
+    let opens = Opens { threads: 8, each: 100_000 };
+    prove_restarts(RawTracepoint, guest(), &folder.0.join("inotrail"), opens).unwrap();
+}
+
+/// A BPF file system of the test's own.
+struct Bpffs(PathBuf);
+
+impl Bpffs {
+    fn mount() -> Self {
+        let path = std::env::temp_dir().join(format!("inotrail-bpffs-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        mount("bpf", &path, "bpf", MountFlags::empty(), None).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Bpffs {
+    fn drop(&mut self) {
+        unmount(&self.0, UnmountFlags::DETACH).unwrap();
+        fs::remove_dir(&self.0).unwrap();
+    }
+}
+
+#[test]
 fn no_rename_tears_a_path() {
     let _alone = alone();
     Renames { opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_swapped_descriptor_is_never_confirmed() {
+    let _alone = alone();
+    Hostile { attack: Attack::Descriptor, opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_rewritten_request_changes_no_path() {
+    let _alone = alone();
+    Hostile { attack: Attack::Request, opens: 100_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+}
+
+#[test]
+fn a_moved_mount_mixes_no_paths() {
+    let _alone = alone();
+    Hostile { attack: Attack::Mounts, opens: 50_000 }.prove(RawTracepoint, guest(), READER).unwrap();
 }

@@ -1,41 +1,48 @@
-//! fexit and kprobe, in a machine with Debian's kernel: the development machine's own has neither.
+//! The sensor on the oldest and the newest kernels, in machines of both architectures. `make matrix` runs all.
 
 use std::{
     path::PathBuf,
     sync::{Mutex, PoisonError},
 };
 
-use anyhow::{Context as _, Result};
-use e2e::{
-    kernels::Line,
-    vm::{Machine, TESTS},
-};
+use anyhow::{Result, ensure};
+use e2e::vm::{Cell, Plan, Programs, Test, passed};
 
 /// One machine at a time: emulation needs every CPU there is.
 static ALONE: Mutex<()> = Mutex::new(());
 
-fn prove(test: &str) -> Result<()> {
+fn prove(line: &str, arch: &str, preempt: Option<&str>, tests: &[&str]) -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let machine = Machine {
-        kernel: Line::named("6.12", "x86_64")?.fetch(false)?,
-        init: PathBuf::from(env!("CARGO_BIN_EXE_init")),
-        guest: PathBuf::from(env!("CARGO_BIN_EXE_guest")),
-        keep: false,
-    };
-    machine.prove(TESTS.iter().find(|known| known.name == test).context("no such test")?)
+    let native =
+        Programs { init: PathBuf::from(env!("CARGO_BIN_EXE_init")), guest: PathBuf::from(env!("CARGO_BIN_EXE_guest")) };
+    let tests = tests.iter().map(|name| Test::named(name)).collect::<Result<Vec<_>>>()?;
+    let plan = Plan::new(&[Cell::named(line, arch, preempt)?], &tests, Some(native), false)?;
+    let rows = plan.run(None)?;
+    ensure!(passed(&rows), "not all passed; the lines above say why");
+    Ok(())
 }
 
 #[test]
-fn fexit_and_kprobe_tell_every_access_of_the_list() -> Result<()> {
-    prove("accesses")
+fn the_oldest_kernel() -> Result<()> {
+    prove("5.10", "x86_64", None, &["check", "accesses"])
 }
 
 #[test]
-fn fexit_and_kprobe_report_every_open_under_load() -> Result<()> {
-    prove("opens")
+fn a_kernel_that_is_not_preemptible() -> Result<()> {
+    prove("6.12", "x86_64", Some("none"), &["accesses", "opens", "renames"])
 }
 
 #[test]
-fn fexit_and_kprobe_tear_no_path() -> Result<()> {
-    prove("renames")
+fn the_newest_kernel() -> Result<()> {
+    prove("7.3", "x86_64", Some("lazy"), &["check", "accesses"])
+}
+
+#[test]
+fn the_oldest_kernel_on_aarch64() -> Result<()> {
+    prove("5.10", "aarch64", None, &["check", "accesses"])
+}
+
+#[test]
+fn the_newest_kernel_on_aarch64() -> Result<()> {
+    prove("7.3", "aarch64", Some("lazy"), &["check", "accesses"])
 }

@@ -15,8 +15,8 @@ pub struct Control {
     pub ledger_half: u32,
     /// Not 0: a process's new executable is an access of its own (beside `sys_exit`, which does not tell of them).
     pub exec_is_access: u32,
-    /// Always 0: keeps the next field aligned.
-    pub reserved: u32,
+    /// The only field that a program writes: the thread group that called `whoami`, as the kernel numbers it.
+    pub caller: u32,
     /// Two [`role`]s, changed together. The low half reports accesses; 0: all do. The high half reports an access only where
     /// the other has left no mark; 0: there is none; [`NOBODY`]: the first leaves marks, and all others are silent.
     pub turn: u64,

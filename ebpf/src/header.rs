@@ -36,7 +36,7 @@ pub struct Header {
     pub device: u32,
     /// `inode.i_mode`; 0 where there is no inode.
     pub mode: u16,
-    /// Names of the walk that were read more than once because a rename touched them.
+    /// Reads of the walk that were made again because a rename or a moved mount touched them.
     pub retries: u16,
     /// CPU on which the record was written.
     pub cpu: u32,
@@ -112,9 +112,10 @@ pub mod mask {
 pub mod flags {
     /// The walk ended before the root: the leaf side of the path is kept.
     pub const TRUNCATED: u32 = 1 << 0;
-    /// A rename kept changing a name: the path is cut there, the leaf side before that name is kept.
+    /// A rename kept changing a name, or a mount kept moving: the path is cut there, the leaf side before it is kept.
     pub const RACED: u32 = 1 << 1;
-    /// The mount is in no mount namespace any more: the prefix above its root is missing.
+    /// The file is in no mount namespace, or outside its mount: the prefix above the root of its mount is missing, or that
+    /// of its file system.
     pub const DETACHED: u32 = 1 << 2;
     /// The file has no name left (`i_nlink` is 0).
     pub const UNLINKED: u32 = 1 << 3;

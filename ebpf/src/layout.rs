@@ -30,6 +30,8 @@ layout! {
     task_mm,
     /// `task_struct.real_cred`
     task_real_cred,
+    /// `task_struct.cred`: what the task acts with, which a file system may override.
+    task_cred,
     /// `task_struct.real_parent`
     task_real_parent,
     /// `task_struct.group_leader`
@@ -72,6 +74,10 @@ layout! {
     qstr_name,
     /// `qstr.len`
     qstr_len,
+    /// `dentry.d_u.d_alias`: the entry in its inode's list.
+    dentry_alias,
+    /// `inode.i_dentry`: the list of its dentries.
+    inode_dentries,
     /// `inode.i_sb`
     inode_sb,
     /// `inode.i_ino`
@@ -90,6 +96,14 @@ layout! {
     mount_parent,
     /// `mount.mnt_mountpoint`
     mount_mountpoint,
+    /// `mount.mnt_mp`: what it is mounted on, as the mount point itself knows it.
+    mount_point,
+    /// `mountpoint.m_dentry`
+    mountpoint_dentry,
+    /// `mnt_namespace.root`
+    namespace_root,
+    /// `ns_common.inum` inside `mnt_namespace`
+    namespace_inum,
     /// `vfsmount.mnt_root`
     vfsmount_root,
     /// `files_struct.fdt`

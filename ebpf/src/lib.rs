@@ -88,8 +88,6 @@ pub mod scope {
     pub const KEEP: u32 = 1;
     /// Accesses are not recorded (own stack, or outside the configured cgroup root).
     pub const IGNORE: u32 = 2;
-    /// Accesses are recorded for the time of the self-test; cgroups made below meanwhile are ignored.
-    pub const SELF_TEST: u32 = 3;
 }
 
 /// Map names as they stand in the object.

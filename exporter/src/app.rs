@@ -232,6 +232,7 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
         exclude: scope.exclude.clone(),
         include_self: scope.include_self,
         pins: sensor.pin_dir.clone(),
+        replace: false,
         // Who names a backend gets that one.
         swap: sensor.backend.is_none(),
     }

@@ -23,6 +23,7 @@ mod scopes;
 mod self_test;
 mod start;
 mod takeover;
+mod whoami;
 
 pub use check::check;
 pub use error::{Attempt, AttemptError, Error};
@@ -61,6 +62,8 @@ pub struct Options {
     /// Where programs and maps are pinned, so that they outlive this process: a folder of a BPF file system. Nothing: they end
     /// with it.
     pub pins: Option<PathBuf>,
+    /// Whether programs that an earlier run left are replaced even though this build's are the same.
+    pub replace: bool,
     /// Whether kprobe takes over from fexit when the kernel skips that.
     pub swap: bool,
 }
@@ -99,6 +102,8 @@ pub struct Sensor {
     handover: Arc<HandoverMap>,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
+    early_bytes: usize,
+    ring_bytes: usize,
     /// The exporter's thread group, whose accesses are left out; 0: they are not.
     own_tgid: u32,
     path: Vec<u8>,

@@ -1,45 +1,37 @@
 //! File systems on file systems.
 
-use std::{ffi::CString, fs, path::Path};
+use std::{env, fs, path::Path};
 
 use anyhow::Result;
-use inotrail::event::AccessMode::{Read, ReadWrite, Write};
+use inotrail::event::AccessMode::{Read, ReadWrite};
+use inotrail_ebpf::flags;
 use rustix::{
-    fs::OFlags,
-    mount::{MountFlags, mount, mount_bind},
+    fs::{CWD, Mode, OFlags},
+    mount::{MountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_move, open_tree, unmount},
 };
 
 use super::{
     Case, Expected,
     calls::{one_file, open, refused},
+    overlays::overlay,
 };
 
-/// `merged` of `lower`, which has `a/file`, and `upper`, which has `a/upper`.
-fn overlay(folder: &Path) -> Result<()> {
-    for name in ["lower/a", "upper/a", "work", "merged"] {
-        fs::create_dir_all(folder.join(name))?;
-    }
-    fs::write(folder.join("lower/a/file"), "lower")?;
-    fs::write(folder.join("upper/a/upper"), "upper")?;
-    let folder = folder.display();
-    let options = CString::new(format!("lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"))?;
-    mount("overlay", format!("{folder}/merged"), "overlay", MountFlags::empty(), options.as_c_str())?;
-    Ok(())
+/// A file system in memory, on a new folder.
+fn tmpfs(folder: &Path) -> Result<()> {
+    fs::create_dir(folder)?;
+    Ok(mount("tmpfs", folder, "tmpfs", MountFlags::empty(), None)?)
 }
 
 fn enter(root: &Path) -> Result<()> {
     rustix::process::chroot(root)?;
-    std::env::set_current_dir("/")?;
+    env::set_current_dir("/")?;
     Ok(())
 }
 
 pub(super) const CASES: &[Case] = &[
     Case {
         name: "tmpfs",
-        setup: |folder| {
-            fs::create_dir(folder.join("tmpfs"))?;
-            Ok(mount("tmpfs", folder.join("tmpfs"), "tmpfs", MountFlags::empty(), None)?)
-        },
+        setup: |folder| tmpfs(&folder.join("tmpfs")),
         access: |folder| open(folder.join("tmpfs/new"), OFlags::RDWR | OFlags::CREATE),
         expected: |place| vec![Expected::create(ReadWrite, place.folder.join("tmpfs/new"))],
     },
@@ -65,36 +57,6 @@ pub(super) const CASES: &[Case] = &[
         expected: |place| vec![Expected::open(Read, place.folder.join("bind"))],
     },
     Case {
-        name: "overlay-read-lower",
-        setup: overlay,
-        access: |folder| open(folder.join("merged/a/file"), OFlags::RDONLY),
-        expected: |place| vec![Expected::open(Read, place.folder.join("merged/a/file"))],
-    },
-    Case {
-        name: "overlay-read-upper",
-        setup: overlay,
-        access: |folder| open(folder.join("merged/a/upper"), OFlags::RDONLY),
-        expected: |place| vec![Expected::open(Read, place.folder.join("merged/a/upper"))],
-    },
-    Case {
-        name: "overlay-copy-up",
-        setup: overlay,
-        access: |folder| {
-            open(folder.join("merged/a/file"), OFlags::WRONLY)?;
-            open(folder.join("merged/a/file"), OFlags::RDONLY)
-        },
-        expected: |place| {
-            let path = place.folder.join("merged/a/file");
-            vec![Expected::open(Write, &path), Expected::open(Read, &path)]
-        },
-    },
-    Case {
-        name: "overlay-create",
-        setup: overlay,
-        access: |folder| open(folder.join("merged/a/new"), OFlags::RDWR | OFlags::CREATE),
-        expected: |place| vec![Expected::create(ReadWrite, place.folder.join("merged/a/new"))],
-    },
-    Case {
         name: "chroot",
         setup: |folder| {
             fs::create_dir_all(folder.join("root/a"))?;
@@ -117,11 +79,83 @@ pub(super) const CASES: &[Case] = &[
         name: "container-root",
         setup: |folder| {
             overlay(folder)?;
-            std::env::set_current_dir(folder.join("merged"))?;
-            rustix::mount::mount_move(".", "/")?;
+            env::set_current_dir(folder.join("merged"))?;
+            mount_move(".", "/")?;
             enter(Path::new("."))
         },
         access: |_| open("/a/file", OFlags::RDONLY),
         expected: |_| vec![Expected::open(Read, "/a/file")],
+    },
+    Case {
+        // As container runtimes do it: the old root is left below the new one, and unmounted from there.
+        name: "pivoted-root",
+        setup: |folder| {
+            let outer = folder.join("outer");
+            tmpfs(&outer)?;
+            // The first root of a machine cannot be left: another takes its place.
+            env::set_current_dir(&outer)?;
+            mount_move(".", "/")?;
+            enter(Path::new("."))?;
+            tmpfs(Path::new("/inner"))?;
+            fs::create_dir_all("/inner/a/old")?;
+            fs::write("/inner/a/file", "content")?;
+            rustix::process::pivot_root("/inner", "/inner/a/old")?;
+            env::set_current_dir("/")?;
+            Ok(unmount("/a/old", UnmountFlags::DETACH)?)
+        },
+        access: |_| open("/a/file", OFlags::RDONLY),
+        expected: |_| vec![Expected::open(Read, "/a/file")],
+    },
+    Case {
+        name: "private-mount-namespace",
+        setup: |folder| {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
+            tmpfs(&folder.join("private"))?;
+            Ok(fs::write(folder.join("private/file"), "content")?)
+        },
+        access: |folder| open(folder.join("private/file"), OFlags::RDWR),
+        expected: |place| vec![Expected::open(ReadWrite, place.folder.join("private/file"))],
+    },
+    Case {
+        name: "unmounted-working-directory",
+        setup: |folder| {
+            tmpfs(&folder.join("gone"))?;
+            fs::create_dir(folder.join("gone/a"))?;
+            fs::write(folder.join("gone/a/file"), "content")?;
+            env::set_current_dir(folder.join("gone/a"))?;
+            Ok(unmount(folder.join("gone"), UnmountFlags::DETACH)?)
+        },
+        access: |_| open("file", OFlags::RDONLY),
+        expected: |_| vec![Expected::open(Read, "/a/file").requested("file").flags(flags::DETACHED)],
+    },
+    Case {
+        // A copy of the tree that is mounted nowhere: its mount namespace is anonymous.
+        name: "tree-of-its-own",
+        setup: |folder| {
+            fs::create_dir_all(folder.join("a/b"))?;
+            Ok(fs::write(folder.join("a/b/file"), "content")?)
+        },
+        access: |folder| {
+            let tree = open_tree(CWD, folder.join("a"), OpenTreeFlags::OPEN_TREE_CLONE)?;
+            rustix::fs::openat(&tree, "b/file", OFlags::RDONLY, Mode::empty())?;
+            Ok(())
+        },
+        expected: |_| vec![Expected::open(Read, "/b/file").requested("b/file").flags(flags::DETACHED)],
+    },
+    Case {
+        // Its directory has been moved out of what is mounted.
+        name: "moved-out-of-its-mount",
+        setup: |folder| {
+            tmpfs(&folder.join("files"))?;
+            for name in ["files/mounted/a", "files/elsewhere", "bind"] {
+                fs::create_dir_all(folder.join(name))?;
+            }
+            fs::write(folder.join("files/mounted/a/file"), "content")?;
+            mount_bind(folder.join("files/mounted"), folder.join("bind"))?;
+            env::set_current_dir(folder.join("bind/a"))?;
+            Ok(fs::rename(folder.join("files/mounted/a"), folder.join("files/elsewhere/a"))?)
+        },
+        access: |_| open("file", OFlags::RDONLY),
+        expected: |_| vec![Expected::open(Read, "/elsewhere/a/file").requested("file").flags(flags::DETACHED)],
     },
 ];

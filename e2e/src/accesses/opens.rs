@@ -1,29 +1,19 @@
 //! Every way to open a file, and every mode.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::Result;
 use inotrail::event::AccessMode::{Read, ReadWrite, Write};
 use inotrail_ebpf::flags;
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags},
+    fs::OFlags,
     io::Errno,
+    mount::{MountFlags, mount_bind, mount_remount},
 };
 
 use super::{
     Case, Expected,
-    calls::{execute, one_file, open, refused},
-    program,
+    calls::{one_file, open, refused},
 };
-
-/// A program that makes a system call of this number on the file.
-const fn call(
-    name: &'static str,
-    setup: fn(&Path) -> Result<()>,
-    expected: fn(&super::Place) -> Vec<Expected>,
-) -> Case {
-    Case { name, setup, access: |folder| execute(folder.join("program")), expected }
-}
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -75,16 +65,6 @@ pub(super) const CASES: &[Case] = &[
         expected: |place| vec![Expected::open(ReadWrite, place.folder.join("file"))],
     },
     Case {
-        name: "openat2",
-        setup: one_file,
-        access: |folder| {
-            let flags = ResolveFlags::NO_SYMLINKS;
-            rustix::fs::openat2(CWD, folder.join("file"), OFlags::RDONLY, Mode::empty(), flags)?;
-            Ok(())
-        },
-        expected: |place| vec![Expected::open(Read, place.folder.join("file"))],
-    },
-    Case {
         name: "openat-directory",
         setup: |_| Ok(()),
         access: |folder| open(folder, OFlags::RDONLY | OFlags::DIRECTORY),
@@ -117,70 +97,50 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
-        name: "io-uring",
-        setup: one_file,
-        access: |folder| {
-            tokio_uring::start(async { tokio_uring::fs::File::open(folder.join("file")).await?.close().await })?;
-            Ok(())
-        },
+        name: "openat-without-a-name",
+        setup: |_| Ok(()),
+        access: |folder| open(folder, OFlags::RDWR | OFlags::TMPFILE),
         expected: |place| {
-            let event = Expected::open(Read, place.folder.join("file"));
-            // The completion has the file, and not what was asked for.
-            vec![event.clone().by(Expected::PERMISSION), event.requested("").by(Expected::CALLS)]
+            // tmpfs calls it by the number of its inode (d_tmpfile, fs/dcache.c).
+            let event = |path| Expected::create(ReadWrite, path).requested(&place.folder);
+            // The check comes when the lookup does not know the mount any more; there, this file system's top is "/".
+            let check = event(PathBuf::from("/openat-without-a-name/#")).flags(flags::UNLINKED | flags::DETACHED);
+            let call = event(place.folder.join("#")).flags(flags::UNLINKED);
+            vec![check.by(Expected::PERMISSION), call.by(Expected::CALLS)]
         },
     },
-    call(
-        "open",
-        |folder| {
+    Case {
+        name: "openat-exclusively-existing",
+        setup: one_file,
+        access: |folder| refused(folder.join("file"), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, Errno::EXIST),
+        expected: |place| {
+            vec![Expected::open(Write, place.folder.join("file")).fails(Errno::EXIST).by(Expected::CALLS)]
+        },
+    },
+    Case {
+        name: "openat-for-writing-on-a-read-only-mount",
+        setup: |folder| {
             one_file(folder)?;
-            program::opens(
-                &folder.join("program"),
-                program::Call::Syscall,
-                2,
-                &folder.join("file"),
-                OFlags::RDWR.bits(),
-            )
+            mount_bind(folder, folder)?;
+            Ok(mount_remount(folder, MountFlags::BIND | MountFlags::RDONLY, "")?)
         },
-        |place| {
-            let file = Expected::open(ReadWrite, place.folder.join("file"));
-            vec![Expected::execute(place.folder.join("program")), file]
+        access: |folder| refused(folder.join("file"), OFlags::WRONLY, Errno::ROFS),
+        expected: |place| {
+            let event = Expected::open(Write, place.folder.join("file"));
+            // The mount is asked after the file was.
+            vec![event.clone().by(Expected::PERMISSION), event.fails(Errno::ROFS).by(Expected::CALLS)]
         },
-    ),
-    call(
-        "creat",
-        |folder| program::opens(&folder.join("program"), program::Call::Syscall, 85, &folder.join("new"), 0o600),
-        |place| {
-            let file = Expected::create(Write, place.folder.join("new"));
-            vec![Expected::execute(place.folder.join("program")), file]
+    },
+    Case {
+        name: "openat-by-another-thread",
+        setup: one_file,
+        access: |folder| {
+            let file = folder.join("file");
+            match std::thread::spawn(move || open(file, OFlags::RDONLY)).join() {
+                Ok(opened) => opened,
+                Err(_) => anyhow::bail!("the thread panicked"),
+            }
         },
-    ),
-    call(
-        "creat-existing",
-        |folder| {
-            one_file(folder)?;
-            program::opens(&folder.join("program"), program::Call::Syscall, 85, &folder.join("file"), 0o600)
-        },
-        |place| {
-            let file = Expected::open(Write, place.folder.join("file"));
-            vec![Expected::execute(place.folder.join("program")), file]
-        },
-    ),
-    call(
-        "open-32-bit",
-        |folder| {
-            one_file(folder)?;
-            program::opens(
-                &folder.join("program"),
-                program::Call::Int80,
-                5,
-                &folder.join("file"),
-                OFlags::WRONLY.bits(),
-            )
-        },
-        |place| {
-            let file = |flags| Expected::open(Write, place.folder.join("file")).flags(flags);
-            let execute = Expected::execute(place.folder.join("program"));
-            vec![execute, file(flags::COMPAT).by(Expected::CALLS), file(0).by(Expected::PERMISSION)]
-        },
-    ),
+        expected: |place| vec![Expected::open(Read, place.folder.join("file")).another_thread()],
+    },
 ];

@@ -180,7 +180,7 @@ pub(super) const CASES: &[Case] = &[
         setup: |_| Ok(()),
         access: |_| open("/proc/self/mem", OFlags::RDWR),
         expected: |place| {
-            vec![Expected::open(ReadWrite, format!("/proc/{}/mem", place.pid)).requested("/proc/self/mem")]
+            vec![Expected::open(ReadWrite, format!("/proc/{}/mem", place.process.pid)).requested("/proc/self/mem")]
         },
     },
     Case {

@@ -1,7 +1,7 @@
 //! Who accesses, and what is executed.
 
 use std::{
-    ffi::OsStr,
+    ffi::{CStr, OsStr},
     fs,
     os::{
         fd::AsRawFd as _,
@@ -11,41 +11,27 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use inotrail::event::AccessMode::{Read, Write};
 use inotrail_ebpf::flags;
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{MemfdFlags, OFlags, memfd_create},
     io::Errno,
-    process::{Gid, Uid},
-    thread::{set_thread_res_gid, set_thread_res_uid},
 };
 
 use super::{
     Case, Expected,
-    calls::{execute, one_file, open, refused},
+    calls::{DESCRIPTOR, USER, become_user, execute, numbered, one_file, open, refused, renumbered},
     program,
 };
 
 /// Arguments of a program: of several bytes per character, empty, with a line's end.
 const ARGUMENTS: [&str; 3] = ["\u{e9}", "", "two\nlines"];
-/// A descriptor number that no setup uses.
-const DESCRIPTOR: i32 = 100;
-/// Any user but root.
-const USER: u32 = 1000;
 
 /// Tries to, and must fail with this error.
 fn not_executed(path: &Path, errno: Errno) -> Result<()> {
     let error = Command::new(path).exec();
     ensure!(error.raw_os_error() == Some(errno.raw_os_error()), "refused with {error}, and not {errno}");
-    Ok(())
-}
-
-/// Becomes another user, who keeps root's rights or does not.
-fn become_user(effective: u32) -> Result<()> {
-    let (user, effective) = (Uid::from_raw(USER), Uid::from_raw(effective));
-    set_thread_res_gid(Gid::from_raw(USER), Gid::from_raw(USER), Gid::from_raw(USER))?;
-    set_thread_res_uid(user, effective, effective)?;
     Ok(())
 }
 
@@ -69,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
             become_user(USER)?;
             refused(folder.join("file"), OFlags::RDONLY, Errno::ACCESS)
         },
-        expected: |place| vec![Expected::open(Read, place.folder.join("file")).fails(Errno::ACCESS).uid(USER)],
+        expected: |place| vec![Expected::open(Read, place.folder.join("file")).fails(Errno::ACCESS).user(USER)],
     },
     Case {
         name: "denied-directory",
@@ -85,7 +71,7 @@ pub(super) const CASES: &[Case] = &[
         // The lookup ends at the directory: the file is not checked.
         expected: |place| {
             let event = Expected::open(Write, place.folder.join("closed/file"));
-            vec![event.fails(Errno::ACCESS).uid(USER).by(Expected::CALLS)]
+            vec![event.fails(Errno::ACCESS).user(USER).by(Expected::CALLS)]
         },
     },
     Case {
@@ -95,18 +81,13 @@ pub(super) const CASES: &[Case] = &[
             become_user(0)?;
             open(folder.join("file"), OFlags::RDONLY)
         },
-        expected: |place| vec![Expected::open(Read, place.folder.join("file")).uid(USER)],
+        expected: |place| vec![Expected::open(Read, place.folder.join("file")).user(USER).effective(0)],
     },
     Case {
         name: "unlinked",
         setup: one_file,
         access: |folder| {
-            let file = rustix::fs::open(folder.join("file"), OFlags::RDONLY, Mode::empty())?;
-            // The number that the expected events name.
-            let file = rustix::io::fcntl_dupfd_cloexec(&file, DESCRIPTOR)?;
-            if file.as_raw_fd() != DESCRIPTOR {
-                bail!("descriptor {DESCRIPTOR} is taken");
-            }
+            let _file = numbered(folder.join("file"))?;
             fs::remove_file(folder.join("file"))?;
             open(format!("/proc/self/fd/{DESCRIPTOR}"), OFlags::RDONLY)
         },
@@ -146,6 +127,48 @@ pub(super) const CASES: &[Case] = &[
                     .requested(&script)
                     .arguments(&[program.as_os_str(), script.as_os_str()])
                     .by(Expected::CALLS),
+            ]
+        },
+    },
+    Case {
+        name: "execute-a-descriptor",
+        setup: |folder| program::exits(&folder.join("program")),
+        access: |folder| {
+            let program = numbered(folder.join("program"))?;
+            match nix::unistd::fexecve(program.as_raw_fd(), &[c"name"], &[] as &[&CStr]) {
+                Err(error) => Err(error.into()),
+            }
+        },
+        expected: |place| {
+            let program = place.folder.join("program");
+            let execute = Expected::execute(&program).arguments(&[OsStr::new("name")]);
+            vec![
+                Expected::open(Read, &program),
+                execute.clone().requested("").by(Expected::PERMISSION),
+                // What the kernel calls it where a script's interpreter is told (fs/exec.c).
+                execute.requested(format!("/dev/fd/{DESCRIPTOR}")).by(Expected::CALLS),
+            ]
+        },
+    },
+    Case {
+        // The program is in no file system that anyone can look at.
+        name: "execute-a-file-in-memory",
+        setup: |folder| program::exits(&folder.join("program")),
+        access: |folder| {
+            let program = memfd_create("program", MemfdFlags::empty())?;
+            rustix::io::write(&program, &fs::read(folder.join("program"))?)?;
+            let program = renumbered(&program)?;
+            match nix::unistd::fexecve(program.as_raw_fd(), &[c"name"], &[] as &[&CStr]) {
+                Err(error) => Err(error.into()),
+            }
+        },
+        expected: |place| {
+            let execute = Expected::execute("/memfd:program").arguments(&[OsStr::new("name")]);
+            let execute = execute.flags(flags::UNLINKED | flags::DETACHED);
+            vec![
+                Expected::open(Read, place.folder.join("program")),
+                execute.clone().requested("").by(Expected::PERMISSION),
+                execute.requested(format!("/dev/fd/{DESCRIPTOR}")).by(Expected::CALLS),
             ]
         },
     },

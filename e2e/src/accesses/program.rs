@@ -1,72 +1,124 @@
 //! Programs of a few instructions, without a loader and libraries: executing one accesses nothing else, and it makes
-//! exactly the system call that it is made for.
+//! exactly the system calls that it is made for.
 
-use std::{ffi::CString, fs, os::unix::fs::PermissionsExt as _, path::Path};
+#[cfg_attr(target_arch = "x86_64", path = "program/x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "program/aarch64.rs")]
+mod machine;
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::Result;
 
-/// Where the image lies: below 4 GiB, so that a 32-bit call can point into it.
+/// Where the image lies: below 4 GiB, so that a 32-bit call can point into it, and on a page of any size.
 const BASE: u64 = 0x40_0000;
+const PAGE: u64 = 0x1_0000;
 const HEADERS: usize = 64 + 56;
 
-/// How the call is made.
+/// How a call is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
-    /// The 64-bit way.
-    Syscall,
-    /// The 32-bit way.
+pub(super) enum Entry {
+    /// The machine's own way.
+    Native,
+    /// The 32-bit way, which takes three arguments.
+    #[cfg(target_arch = "x86_64")]
     Int80,
+}
+
+/// An argument of a call.
+#[derive(Clone, Copy)]
+pub(super) enum Argument {
+    /// As it is.
+    Number(u64),
+    /// The address of a piece of [`Program::memory`].
+    Address(usize),
+}
+
+/// A system call.
+pub(super) struct Call {
+    pub(super) entry: Entry,
+    pub(super) number: u32,
+    pub(super) arguments: Vec<Argument>,
+}
+
+/// Makes its calls one after another, and ends with 0 if the last one did not fail.
+#[derive(Default)]
+pub(super) struct Program {
+    pub(super) calls: Vec<Call>,
+    /// Pieces of memory that it can write to.
+    pub(super) memory: Vec<Vec<u8>>,
 }
 
 /// Writes a program that ends at once.
 pub(super) fn exits(file: &Path) -> Result<()> {
-    write(file, |_| Vec::new(), c"")
+    Program::default().write(file)
 }
 
-/// Writes a program that makes one call `number(path, flags, 0600)` and ends with 0 if that gave a descriptor.
-pub(super) fn opens(file: &Path, call: Call, number: u32, path: &Path, flags: u32) -> Result<()> {
-    let string = CString::new(path.as_os_str().as_encoded_bytes())?;
-    let code = |string: u32| {
-        // Immediate moves to (eax, then the first, second and third argument), and the call.
-        let (first, second, enter): (u8, u8, &[u8]) = match call {
-            Call::Syscall => (0xbf, 0xbe, &[0x0f, 0x05]),
-            Call::Int80 => (0xbb, 0xb9, &[0xcd, 0x80]),
+/// The bytes of a path as a system call takes it.
+pub(super) fn string(path: &Path) -> Vec<u8> {
+    [path.as_os_str().as_encoded_bytes(), b"\0"].concat()
+}
+
+impl Program {
+    /// Writes the executable.
+    pub(super) fn write(&self, file: &Path) -> Result<()> {
+        fs::write(file, self.image())?;
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    /// An executable of one segment: headers, code, memory. Addresses are of one length, so the code's is known first.
+    fn image(&self) -> Vec<u8> {
+        let start = BASE + (HEADERS + self.code(0).len()) as u64;
+        let code = self.code(start);
+        let memory: usize = self.memory.iter().map(|piece| aligned(piece.len())).sum();
+        let mut image = headers((HEADERS + code.len() + memory) as u64);
+        image.extend(code);
+        for piece in &self.memory {
+            image.extend(piece);
+            image.resize(image.len() + aligned(piece.len()) - piece.len(), 0);
+        }
+        image
+    }
+
+    fn code(&self, memory: u64) -> Vec<u8> {
+        let value = |argument: &Argument| match argument {
+            Argument::Number(number) => *number,
+            Argument::Address(piece) => {
+                memory + self.memory[..*piece].iter().map(|piece| aligned(piece.len()) as u64).sum::<u64>()
+            }
         };
-        let moves = [(0xb8, number), (first, string), (second, flags), (0xba, 0o600)];
-        let mut code: Vec<u8> =
-            moves.iter().flat_map(|(to, value)| [&[*to], &value.to_le_bytes()[..]].concat()).collect();
-        code.extend_from_slice(enter);
+        let mut code = Vec::new();
+        for call in &self.calls {
+            let values: Vec<_> = call.arguments.iter().map(value).collect();
+            code.extend(machine::call(call.entry, call.number, &values));
+        }
+        code.extend(machine::exit());
+        code.resize(aligned(code.len()), 0);
         code
-    };
-    write(file, code, &string)
+    }
 }
 
-/// An x86-64 executable of one segment: the headers, `code` (given the address of `string`), an exit, the string.
-fn write(file: &Path, code: impl Fn(u32) -> Vec<u8>, string: &std::ffi::CStr) -> Result<()> {
-    // edi = eax >> 31; eax = exit; syscall. At the start eax is 0.
-    let exit = [0x89, 0xc7, 0xc1, 0xef, 31, 0xb8, 60, 0, 0, 0, 0x0f, 0x05];
-    let end = HEADERS + code(0).len() + exit.len();
-    let size = (end + string.count_bytes() + 1) as u64;
-    let mut image = Vec::new();
-    image.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+/// The room that so many bytes take.
+fn aligned(length: usize) -> usize {
+    length.next_multiple_of(8)
+}
+
+/// The ELF headers of a file of `size` bytes.
+fn headers(size: u64) -> Vec<u8> {
+    let mut headers = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let half = |image: &mut Vec<u8>, values: &[u16]| values.iter().for_each(|v| image.extend(v.to_le_bytes()));
     let word = |image: &mut Vec<u8>, values: &[u32]| values.iter().for_each(|v| image.extend(v.to_le_bytes()));
     let long = |image: &mut Vec<u8>, values: &[u64]| values.iter().for_each(|v| image.extend(v.to_le_bytes()));
-    // ET_EXEC, EM_X86_64, EV_CURRENT; entry, program headers, no sections; sizes and counts.
-    half(&mut image, &[2, 62]);
-    word(&mut image, &[1]);
-    long(&mut image, &[BASE + HEADERS as u64, 64, 0]);
-    word(&mut image, &[0]);
-    half(&mut image, &[64, 56, 1, 0, 0, 0]);
-    // PT_LOAD, readable and executable, the whole file.
-    word(&mut image, &[1, 5]);
-    long(&mut image, &[0, BASE, BASE, size, size, 0x1000]);
-    image.extend(code(BASE as u32 + end as u32));
-    image.extend(exit);
-    image.extend(string.to_bytes_with_nul());
-    fs::write(file, image)?;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
-    Ok(())
+    // ET_EXEC, the machine, EV_CURRENT; entry, program headers, no sections; sizes and counts.
+    half(&mut headers, &[2, machine::ELF]);
+    word(&mut headers, &[1]);
+    long(&mut headers, &[BASE + HEADERS as u64, 64, 0]);
+    word(&mut headers, &[0]);
+    half(&mut headers, &[64, 56, 1, 0, 0, 0]);
+    // PT_LOAD: readable, writable and executable, the whole file.
+    word(&mut headers, &[1, 7]);
+    long(&mut headers, &[0, BASE, BASE, size, size, PAGE]);
+    headers
 }
 
 #[cfg(test)]
@@ -84,12 +136,18 @@ mod tests {
         let run = || Command::new(&program).status().unwrap().code();
         exits(&program).unwrap();
         assert_eq!(run(), Some(0));
-        for (call, number) in [(Call::Syscall, 2), (Call::Int80, 5)] {
-            opens(&program, call, number, &there, 0).unwrap();
-            assert_eq!(run(), Some(0));
-            opens(&program, call, number, &absent, 0).unwrap();
-            assert_eq!(run(), Some(1));
-        }
+        let openat = |path: &Path| Program {
+            calls: vec![Call {
+                entry: Entry::Native,
+                number: machine::OPENAT,
+                arguments: vec![Argument::Number(0), Argument::Address(1), Argument::Number(0), Argument::Number(0)],
+            }],
+            memory: vec![vec![1], string(path)],
+        };
+        openat(&there).write(&program).unwrap();
+        assert_eq!(run(), Some(0));
+        openat(&absent).write(&program).unwrap();
+        assert_eq!(run(), Some(1));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -14,6 +14,7 @@ use inotrail::{
 };
 use inotrail_ebpf::{Counters, program};
 
+use super::sound;
 use crate::cgroup::Cgroup;
 
 /// Records that a process has written before it ended are in the ring; what is waited for is other writers.
@@ -41,6 +42,8 @@ pub struct Watch {
     taken: [u64; program::COUNT as usize],
     /// Records that were none.
     malformed: u64,
+    /// What was wrong with the first record that held something that is not its own.
+    unsound: Option<anyhow::Error>,
 }
 
 impl Watch {
@@ -63,6 +66,7 @@ impl Watch {
             hierarchy,
             include_self: false,
             pins: None,
+            replace: false,
             swap: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
@@ -70,7 +74,7 @@ impl Watch {
         sensor.drain(|_| {});
         let counters = sensor.counters();
         let start = std::array::from_fn(|program| counters.totals(program as u32));
-        Ok(Self { sensor, cgroup, id, start, taken: Default::default(), malformed: 0 })
+        Ok(Self { sensor, cgroup, id, start, taken: Default::default(), malformed: 0, unsound: None })
     }
 
     /// The file by which a process enters the cgroup.
@@ -85,15 +89,23 @@ impl Watch {
         self.sensor.backend()
     }
 
-    /// Gives the records of the cgroup's accesses and processes that are in the ring.
+    /// The cgroup, as the kernel numbers it.
+    #[must_use]
+    pub fn cgroup_id(&self) -> u64 {
+        self.id
+    }
+
+    /// Gives the records of accesses and processes that are in the ring: all are to be the cgroup's.
     pub fn drain(&mut self, mut each: impl FnMut(&Record<'_>)) {
-        let (taken, malformed, cgroup) = (&mut self.taken, &mut self.malformed, self.id);
+        let (taken, malformed, unsound) = (&mut self.taken, &mut self.malformed, &mut self.unsound);
         self.sensor.drain(|record| match record {
             Ok(record) => {
-                let header = record.header();
-                taken[header.program as usize] += 1;
+                taken[record.header().program as usize] += 1;
+                if let Err(error) = sound::check(&record) {
+                    unsound.get_or_insert(error);
+                }
                 // cgroup_mkdir and cgroup_release tell about every cgroup.
-                if header.cgroup_id == cgroup && !matches!(record, Record::CgroupMade(..) | Record::CgroupReleased(_)) {
+                if !matches!(record, Record::CgroupMade(..) | Record::CgroupReleased(_)) {
                     each(&record);
                 }
             }
@@ -104,12 +116,15 @@ impl Watch {
     /// Drains until every record that was written so far has been given. The cgroup must be quiet.
     ///
     /// # Errors
-    /// Where one does not come, or is malformed.
+    /// Where one does not come, is malformed, or holds anything that is not its own.
     pub fn settle(&mut self, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             self.drain(&mut each);
             ensure!(self.malformed == 0, "{} records are malformed", self.malformed);
+            if let Some(error) = self.unsound.take() {
+                return Err(error.context("a record holds what is not its own"));
+            }
             let missing = |program: &&u32| self.taken[**program as usize] != self.emitted(**program);
             let Some(program) = PROGRAMS.iter().find(missing) else { return Ok(()) };
             if Instant::now() > deadline {
@@ -146,15 +161,12 @@ impl Watch {
 pub fn spawn(guest: &Path, arguments: &[&str], procs: &Path) -> Result<process::Child> {
     let base = base();
     std::fs::create_dir_all(&base).with_context(|| format!("create {}", base.display()))?;
-    // unshare(1) becomes the guest: the process stays the same, and its mounts go with it.
-    process::Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--"])
-        .arg(guest)
+    process::Command::new(guest)
         .arg("watched")
         .args([&base, procs])
         .args(arguments)
         .spawn()
-        .context("start unshare")
+        .with_context(|| format!("start {}", guest.display()))
 }
 
 /// Where such a program's file system is mounted; the folder below stays empty.

@@ -6,14 +6,21 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, Subcommand, ValueEnum as _};
 use e2e::{
     accesses::{self, RING_BYTES},
-    load::{Opens, Reader, Renames, open_renamed, open_unique},
+    load::{
+        self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique, prove_clock, prove_hotplug,
+        prove_restarts, prove_swap,
+    },
+    vm::{Facts, Outcome, Verdict, backend},
 };
 use inotrail::event::Backend;
-use rustix::mount::{MountFlags, mount};
+use rustix::{
+    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+    thread::UnshareFlags,
+};
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -23,8 +30,18 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Tell what kind of machine this is, and which backends work
+    Facts {
+        #[arg(long = "backend", value_parser = backend)]
+        backends: Vec<Backend>,
+    },
     /// Prove that backends tell the truth
-    Prove { what: What, backends: Vec<Hook> },
+    Prove {
+        #[arg(long = "backend", value_parser = backend, global = true)]
+        backends: Vec<Backend>,
+        #[command(subcommand)]
+        what: What,
+    },
     /// Measure what an open costs
     Miss,
     /// Be watched
@@ -46,54 +63,135 @@ enum Deed {
     Opens { threads: usize, each: usize },
     /// Open files whose names change
     Renames { opens: usize },
+    /// Try to make the sensor tell of another file
+    Hostile { attack: Attack, opens: usize },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Subcommand)]
 enum What {
     /// The golden list of accesses
     Accesses,
     /// That the books close under load
-    Opens,
+    Opens {
+        #[arg(long)]
+        threads: usize,
+        /// Opens of each thread
+        #[arg(long)]
+        each: usize,
+    },
     /// That renames tear no path
-    Renames,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Hook {
-    Fexit,
-    Kprobe,
-    RawTracepoint,
+    Renames {
+        #[arg(long)]
+        opens: usize,
+    },
+    /// That exporters may come and go
+    Restarts {
+        #[arg(long)]
+        each: usize,
+    },
+    /// That kprobe takes over from fexit
+    Swap {
+        #[arg(long)]
+        each: usize,
+    },
+    /// That the calendar may be set back meanwhile
+    Clock,
+    /// That the books close when a CPU goes and comes back
+    Hotplug,
+    /// That no other thread makes it tell of another file
+    Hostile {
+        #[arg(long)]
+        opens: usize,
+    },
 }
 
 fn main() -> Result<()> {
     match Args::parse().command {
+        Command::Facts { backends } => facts(&backends),
         Command::Prove { what, backends } => {
             let guest = env::current_exe().context("find this program")?;
-            backends.into_iter().try_for_each(|backend| prove(what, backend, &guest))
+            let failed = backends.iter().try_fold(0, |failed, backend| {
+                let outcome = outcome(what.prove(*backend, &guest));
+                let fails = usize::from(matches!(outcome, Outcome::Fail(_)));
+                Verdict { backend: backend.as_str().to_owned(), outcome }.say().map(|()| failed + fails)
+            })?;
+            ensure!(failed == 0, "{failed} of {} backends failed", backends.len());
+            Ok(())
         }
         Command::Miss => e2e::bench::miss::measure(),
-        Command::Watched { base, procs, deed } => {
-            mount("tmpfs", &base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
-            match deed {
-                Deed::Access { case } => accesses::access(&case, &base, &procs),
-                Deed::Opens { threads, each } => open_unique(Opens { threads, each }, &base, &procs),
-                Deed::Renames { opens } => open_renamed(Renames { opens }, &base, &procs),
-            }
-        }
+        Command::Watched { base, procs, deed } => watched(&base, &procs, &deed),
     }
 }
 
-/// With loads for an emulated machine.
-fn prove(what: What, hook: Hook, guest: &Path) -> Result<()> {
-    let backend = match hook {
-        Hook::Fexit => Backend::Fexit,
-        Hook::Kprobe => Backend::Kprobe,
-        Hook::RawTracepoint => Backend::RawTracepoint,
-    };
-    let reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
-    match what {
-        What::Accesses => accesses::prove(backend, guest),
-        What::Opens => Opens { threads: 4, each: 5000 }.prove(backend, guest, reader).map(drop),
-        What::Renames => Renames { opens: 20_000 }.prove(backend, guest, reader),
+/// What works here. That something does not is no failure: the harness knows what must.
+fn facts(backends: &[Backend]) -> Result<()> {
+    let facts = Facts::ask()?;
+    facts.say()?;
+    for backend in backends {
+        let refused = facts.of(*backend).and_then(|facts| facts.refused.clone());
+        let outcome = refused.map_or_else(|| Outcome::Pass("works".to_owned()), Outcome::NotApplicable);
+        Verdict { backend: backend.as_str().to_owned(), outcome }.say()?;
+    }
+    Ok(())
+}
+
+fn outcome(result: Result<String>) -> Outcome {
+    match result {
+        Ok(done) => Outcome::Pass(done),
+        Err(error) => Outcome::Fail(format!("{error:#}")),
+    }
+}
+
+#[expect(deprecated, reason = "the safe call: only unsharing descriptors is unsafe, and this does not")]
+fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
+    // Mounts of its own, which go with it.
+    rustix::thread::unshare(UnshareFlags::NEWNS).context("unshare the mount namespace")?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).context("make the mounts private")?;
+    mount("tmpfs", base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
+    match deed {
+        Deed::Access { case } => accesses::access(case, base, procs),
+        Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each: *each }, base, procs),
+        Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
+        Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
+    }
+}
+
+impl What {
+    /// Says in a few words what was done.
+    fn prove(self, backend: Backend, guest: &Path) -> Result<String> {
+        let reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
+        match self {
+            Self::Accesses => {
+                accesses::prove(backend, guest)?;
+                Ok(format!("all {}", accesses::cases().count()))
+            }
+            Self::Opens { threads, each } => {
+                let account = Opens { threads, each }.prove(backend, guest, reader)?;
+                Ok(format!("{} of {}", account.events, threads * each))
+            }
+            Self::Restarts { each } => {
+                prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each: *each })
+            }
+            Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each: *each }),
+            Self::Clock => {
+                prove_clock(Opens { threads: 2, each: 2500 }, backend, guest, reader)?;
+                Ok("set back by an hour".to_owned())
+            }
+            Self::Hotplug => {
+                prove_hotplug(Opens { threads: 4, each: 5000 }, backend, guest, reader)?;
+                Ok("one of two CPUs, again and again".to_owned())
+            }
+            Self::Hostile { opens } => {
+                for attack in Attack::value_variants() {
+                    Hostile { attack: *attack, opens }.prove(backend, guest, reader)?;
+                }
+                Ok(format!("{opens} opens under each of {} attacks", Attack::value_variants().len()))
+            }
+            Self::Renames { opens } => {
+                Renames { opens }.prove(backend, guest, reader)?;
+                Ok(format!("{opens} opens"))
+            }
+        }
     }
 }

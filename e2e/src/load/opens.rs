@@ -77,7 +77,7 @@ impl Opens {
     }
 
     /// Where a path stands in the list of all.
-    fn place(self, folder: &Path, path: &[u8]) -> Option<usize> {
+    pub(super) fn place(self, folder: &Path, path: &[u8]) -> Option<usize> {
         let path = std::str::from_utf8(path).ok()?;
         let (thread, number) = Path::new(path).strip_prefix(folder).ok()?.to_str()?.split_once('-')?;
         let (thread, number): (usize, usize) = (thread.parse().ok()?, number.parse().ok()?);

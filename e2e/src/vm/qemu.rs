@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Test, console::Console, console_lines};
+use super::{Test, console::Console, console_lines, machine::Told};
 use crate::kernels::Kernel;
 
 /// From the start of QEMU to the first line of our first program.
@@ -21,72 +21,89 @@ pub enum Threads {
     Single,
 }
 
-/// Why a machine did not pass.
+/// How a run of a machine ended.
 #[derive(Debug)]
-pub(super) enum Error {
+pub(super) enum Ended {
+    /// It said that all is well.
+    Pass,
     /// It never came up.
     NotUp(String),
     /// It came up, and then this.
     Failed(String),
 }
 
-impl std::fmt::Display for Error {
+impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Pass => f.write_str("passed"),
             Self::NotUp(why) => write!(f, "the machine did not come up: {why}"),
             Self::Failed(why) => f.write_str(why),
         }
     }
 }
 
-/// Boots the kernel and waits for the verdict.
-pub(super) fn run(kernel: &Kernel, test: &Test, initramfs: &Path, log: &Path) -> Result<(), Error> {
-    let not_up = |error: std::io::Error| Error::NotUp(error.to_string());
-    let mut machine = Running(command(kernel, test.threads, initramfs).spawn().map_err(not_up)?);
-    let mut console = Console::open(&mut machine.0, log).map_err(not_up)?;
-    let start = Instant::now();
-    let mut deadline = start + BOOT;
+/// Boots the kernel and reads what the guest tells, to its end.
+pub(super) fn run(
+    kernel: &Kernel,
+    preempt: Option<&str>,
+    test: &Test,
+    initramfs: &Path,
+    log: &Path,
+    told: &mut Told,
+) -> Ended {
+    let not_up = |error: std::io::Error| Ended::NotUp(error.to_string());
+    let mut machine = match command(kernel, preempt, test, initramfs).spawn() {
+        Ok(machine) => Running(machine),
+        Err(error) => return not_up(error),
+    };
+    let mut console = match Console::open(&mut machine.0, log) {
+        Ok(console) => console,
+        Err(error) => return not_up(error),
+    };
+    let mut deadline = Instant::now() + BOOT;
     let mut up = false;
     let why = loop {
         let Some(line) = console.line(deadline) else {
             break if Instant::now() >= deadline { "time ran out" } else { "the machine ended without a verdict" };
         };
         // The firmware and the kernel may leave a line without its end.
-        if let Some((_, release)) = line.split_once(console_lines::UP) {
-            eprintln!("{release} {}: up after {:.1?}", test.name, start.elapsed());
+        if line.contains(console_lines::UP) {
             up = true;
             deadline = Instant::now() + test.timeout;
+        } else if let Some((_, facts)) = line.split_once(console_lines::FACTS) {
+            told.facts = serde_json::from_str(facts).ok();
+        } else if let Some((_, verdict)) = line.split_once(console_lines::VERDICT) {
+            told.verdicts.extend(serde_json::from_str(verdict));
         } else if line.ends_with(console_lines::PASS) {
-            return Ok(());
+            return Ended::Pass;
         } else if line.contains(console_lines::FAIL) {
             break "the guest failed";
-        } else if up {
-            eprintln!("{} | {line}", test.name);
         }
     };
-    // What came after the machine was up has been printed.
-    if up {
-        return Err(Error::Failed(why.to_owned()));
-    }
     eprintln!("{}", console.tail());
-    Err(Error::NotUp(why.to_owned()))
+    if up { Ended::Failed(why.to_owned()) } else { Ended::NotUp(why.to_owned()) }
 }
 
-fn command(kernel: &Kernel, threads: Threads, initramfs: &Path) -> Command {
+fn command(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path) -> Command {
     let mut command = Command::new(format!("qemu-system-{}", kernel.arch));
-    let threads = if threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
-    command.args(["-accel", threads, "-m", "1024", "-smp", "2"]);
+    let threads = if test.threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
+    command.args(["-accel", threads, "-m", &test.memory.to_string(), "-smp", "2"]);
     let console = if kernel.arch == "x86_64" {
         // Five-level page tables and counters cost emulation time and are not what is tested. QEMU 7.2 now and then
         // gives cmpxchg16b wrong flags, of which one boot in eight died.
         command.args(["-cpu", "max,la57=off,pmu=off,cx16=off"]);
         "ttyS0"
     } else {
+        // Every arm64 kernel runs on it, and emulating "max" costs more. QEMU unpacks gzipped images itself.
         command.args(["-M", "virt", "-cpu", "cortex-a72"]);
         "ttyAMA0"
     };
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
-    command.arg("-append").arg(format!("console={console} quiet loglevel=3 panic=-1 oops=panic"));
+    let mut words = format!("console={console} quiet loglevel=3 panic=-1 oops=panic");
+    for word in preempt.map(|model| format!("preempt={model}")).into_iter().chain([test.command_line.to_owned()]) {
+        words = format!("{words} {word}");
+    }
+    command.args(["-append", words.trim_end()]);
     command.args(["-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command

@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use inotrail_ebpf::{kind, program, scope};
+use inotrail_ebpf::{kind, program};
 
 use super::kernel::{at, read};
 use super::record::{begin, count, current, emit, requested_from_kernel};
@@ -19,7 +19,7 @@ pub(crate) fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     let parent: u64 = read(read(node, at!(kernfs_node_parent)), at!(kernfs_node_id));
     // SAFETY: the value is copied at once.
     if let Some(inherited) = unsafe { CGROUPS.get(&parent) } {
-        let scope = if *inherited == scope::KEEP { scope::KEEP } else { scope::IGNORE };
+        let scope = *inherited;
         if CGROUPS.insert(&node_id(cgroup), &scope, 0).is_err() {
             count(program::CGROUP_MKDIR, |counters| &mut counters.scope_full);
         }

@@ -6,7 +6,7 @@
 
 use aya_ebpf::macros::{fexit, kprobe};
 use aya_ebpf::programs::{FExitContext, ProbeContext};
-use inotrail_ebpf::{RESULT_UNKNOWN, flags, kind, mask, program};
+use inotrail_ebpf::{ABSENT, RESULT_UNKNOWN, flags, kind, mask, program};
 
 use super::kernel::{at, read};
 use super::record::{begin, count, current, current_tgid, emit_access, requested_from_kernel};
@@ -27,8 +27,10 @@ fn permission(program: u32, inode: u64, asked: u32, result: i32) {
     }
     let nameidata: u64 = read(task, at!(task_nameidata));
     let path = nameidata.wrapping_add(u64::from(at!(nameidata_path)));
-    let dentry: u64 = read(path, at!(path_dentry));
-    if nameidata == 0 || read::<u64>(dentry, at!(dentry_inode)) != inode {
+    let found: u64 = read(path, at!(path_dentry));
+    let is_found = read::<u64>(found, at!(dentry_inode)) == inode;
+    let dentry = if is_found { found } else { nameless(task, asked, inode, found) };
+    if nameidata == 0 || dentry == 0 {
         count(program, |counters| &mut counters.internal);
         return;
     }
@@ -53,6 +55,21 @@ fn permission(program: u32, inode: u64, asked: u32, result: i32) {
         walk(scratch, program, read(path, at!(path_mnt)), dentry);
     }
     emit_access(scratch, program);
+}
+
+/// The dentry of a file that this lookup made without a name (`O_TMPFILE`); 0 where the inode is anything else.
+///
+/// Such a lookup has given its path away before the check (`do_tmpfile`, fs/namei.c), and the mount with it. An overlay
+/// that makes the file on its upper file system first does so with credentials that are not the task's.
+#[inline(always)]
+fn nameless(task: u64, asked: u32, inode: u64, found: u64) -> u64 {
+    let known = [at!(dentry_alias), at!(inode_dentries), at!(task_cred)].iter().all(|offset| *offset != ABSENT);
+    if asked != mask::OPEN || found != 0 || !known || read::<u32>(inode, at!(inode_nlink)) != 0 {
+        return 0;
+    }
+    let entry: u64 = read(inode, at!(inode_dentries));
+    let own = read::<u64>(task, at!(task_cred)) == read::<u64>(task, at!(task_real_cred));
+    if entry == 0 || !own { 0 } else { entry - u64::from(at!(dentry_alias)) }
 }
 
 // Two programs per backend and not one that picks its arguments: the compiler would merge the two reads into one at a

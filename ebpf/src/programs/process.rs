@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 use core::ptr::{read_volatile, write_volatile};
 
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -10,7 +11,7 @@ use inotrail_ebpf::{ARGUMENTS_MAX, REQUESTED_MAX, kind, mask, program};
 
 use super::kernel::{at, read};
 use super::record::{Scratch, begin, emit, emit_access, requested_from_kernel};
-use super::scope::{cgroup_id, exec_is_access, keeps};
+use super::scope::{cgroup_id, exec_is_access, keeps, set_caller};
 use super::sys_exit::file;
 use super::turn::yields;
 
@@ -103,5 +104,13 @@ pub(crate) fn process_exit(ctx: RawTracePointContext) -> i32 {
     // SAFETY: this program's scratch.
     unsafe { (*scratch).header.result = read(task, at!(task_exit_code)) };
     emit(scratch, program::PROCESS_EXIT);
+    0
+}
+
+/// Never attached, only called: tells the caller's thread group as the kernel numbers it, which nothing else does from
+/// inside a PID namespace.
+#[raw_tracepoint]
+pub(crate) fn whoami(_ctx: RawTracePointContext) -> i32 {
+    set_caller((bpf_get_current_pid_tgid() >> 32) as u32);
     0
 }

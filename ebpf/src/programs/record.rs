@@ -93,6 +93,8 @@ pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Optio
         header.arguments_len = 0;
         header.path_len = 0;
         header.reserved = 0;
+        // Before 6.4 the helper leaves what is behind the name: here the last record's.
+        header.comm = [0; 16];
         bpf_get_current_comm(header.comm.as_mut_ptr().cast::<c_void>(), header.comm.len() as u32);
     }
     Some(scratch)
@@ -105,7 +107,7 @@ pub(super) fn current() -> u64 {
     unsafe { bpf_get_current_task() as u64 }
 }
 
-/// The current task's thread group, in whose place a probe read would cost more than the rest of the filter.
+/// The current task's thread group, by a helper: every access that nobody wants would pay for a probe read.
 #[inline(always)]
 pub(super) fn current_tgid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32

@@ -1,6 +1,6 @@
 //! Which tasks are recorded.
 
-use core::ptr::read_volatile;
+use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::helpers::bpf_get_current_cgroup_id;
 use aya_ebpf::macros::map;
@@ -45,6 +45,15 @@ pub(super) fn node_id(cgroup: u64) -> u64 {
 #[inline(always)]
 pub(super) fn control() -> Option<*const Control> {
     CONTROL.get_ptr(0)
+}
+
+/// Tells user space which thread group called.
+#[inline(always)]
+pub(super) fn set_caller(tgid: u32) {
+    if let Some(control) = CONTROL.get_ptr_mut(0) {
+        // SAFETY: one number of the map's value.
+        unsafe { write_volatile(&raw mut (*control).caller, tgid) };
+    }
 }
 
 /// The half of the ledger that is written to.

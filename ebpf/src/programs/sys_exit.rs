@@ -25,6 +25,10 @@ const O_RDWR: u32 = 0o2;
 const O_TRUNC: u32 = 0o1000;
 const O_APPEND: u32 = 0o2000;
 const O_PATH: u32 = 0o10_000_000;
+/// `__O_TMPFILE`
+const O_TMPFILE: u32 = 0o20_000_000;
+/// include/uapi/linux/openat2.h
+const RESOLVE_IN_ROOT: u64 = 0x10;
 /// `FMODE_CREATED` (include/linux/fs.h)
 const FMODE_CREATED: u32 = 1 << 20;
 const AT_FDCWD: i32 = -100;
@@ -68,7 +72,7 @@ pub(super) unsafe fn opened(scratch: *mut Scratch, program: u32, found: &Descrip
         }
         header.open_flags = read(found.file, at!(file_flags));
         header.mask = asked(header.open_flags);
-        if read::<u32>(found.file, at!(file_mode)) & FMODE_CREATED != 0 {
+        if read::<u32>(found.file, at!(file_mode)) & FMODE_CREATED != 0 || header.open_flags & O_TMPFILE != 0 {
             header.mask |= mask::CREATED;
         }
         if header.open_flags & O_PATH != 0 {
@@ -196,7 +200,7 @@ unsafe fn refused(scratch: *mut Scratch, task: u64, call: Call, arguments: &Argu
             header.open_flags = match call {
                 Call::Open => arguments.1 as u32,
                 Call::Creat => O_CREAT | O_WRONLY | O_TRUNC,
-                Call::OpenAt2 => open_how(arguments.2),
+                Call::OpenAt2 => open_how(arguments.2, 0) as u32,
                 _ => arguments.2 as u32,
             };
             header.mask = asked(header.open_flags);
@@ -206,7 +210,10 @@ unsafe fn refused(scratch: *mut Scratch, task: u64, call: Call, arguments: &Argu
             return;
         }
         header.flags |= flags::BASE;
-        let absolute = header.requested_len > 0 && read_volatile((&raw const (*scratch).strings).cast::<u8>()) == b'/';
+        // Inside of a root of its own, an absolute path starts at the directory.
+        let in_root = call == Call::OpenAt2 && open_how(arguments.2, 16) & RESOLVE_IN_ROOT != 0;
+        let absolute =
+            !in_root && header.requested_len > 0 && read_volatile((&raw const (*scratch).strings).cast::<u8>()) == b'/';
         let fs: u64 = read(task, at!(task_fs));
         let mut base = fs + u64::from(if absolute { at!(fs_root) } else { at!(fs_pwd) });
         if !absolute && call.has_directory() && arguments.0 as i32 != AT_FDCWD {
@@ -221,13 +228,14 @@ unsafe fn refused(scratch: *mut Scratch, task: u64, call: Call, arguments: &Argu
     }
 }
 
-/// `open_how.flags` (include/uapi/linux/openat2.h): the low half holds every flag there is.
+/// A field of `open_how` (include/uapi/linux/openat2.h): `flags` at 0, of which the low half holds all there are, or
+/// `resolve` at 16.
 #[inline(always)]
-unsafe fn open_how(how: u64) -> u32 {
-    let mut flags = 0u32;
-    // SAFETY: four bytes into a local.
-    unsafe { bpf_probe_read_user((&raw mut flags).cast::<c_void>(), 4, how as *const c_void) };
-    flags
+unsafe fn open_how(how: u64, offset: u64) -> u64 {
+    let mut field = 0u64;
+    // SAFETY: eight bytes into a local.
+    unsafe { bpf_probe_read_user((&raw mut field).cast::<c_void>(), 8, how.wrapping_add(offset) as *const c_void) };
+    field
 }
 
 /// Works everywhere; the call's number and whether it is a 32-bit one cost a probe read each.

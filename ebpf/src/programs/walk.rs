@@ -4,10 +4,15 @@ use core::ffi::c_void;
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use inotrail_ebpf::{STRINGS_LIMIT, STRINGS_MAX, WALK_RETRIES, WALK_STEPS, flags};
+use inotrail_ebpf::{ABSENT, STRINGS_LIMIT, STRINGS_MAX, WALK_RETRIES, WALK_STEPS, flags};
 
 use super::kernel::{at, read};
 use super::record::{Scratch, count};
+
+/// From here on a pointer is an error (`MAX_ERRNO`, include/linux/err.h).
+const ERRORS: u64 = -4095i64 as u64;
+/// `MNT_NS_ANON_INO` (include/uapi/linux/nsfs.h, since 6.18; before, such a namespace has no number).
+const ANONYMOUS: u32 = 0xefff_fff7;
 
 /// Appends the components of `{vfsmount, dentry}`, leaf first, each ended by NUL, up to the root of the mount namespace
 /// and not of the task: what a chroot hides is part of the path.
@@ -40,14 +45,14 @@ pub(super) unsafe fn walk(scratch: *mut Scratch, program: u32, vfsmount: u64, de
 /// One name, or one mount crossed; false where the walk ends.
 #[inline(always)]
 unsafe fn step(scratch: *mut Scratch) -> bool {
-    // SAFETY: as in `walk`.
+    // SAFETY: as in `walk`; `offset` is below STRINGS_MAX.
     unsafe {
         let dentry = read_volatile(&raw const (*scratch).dentry);
         let vfsmount = read_volatile(&raw const (*scratch).vfsmount);
         let sequence: u32 = read(dentry, at!(dentry_seq));
         let root: u64 = read(vfsmount, at!(vfsmount_root));
         let parent: u64 = read(dentry, at!(dentry_parent));
-        if dentry == root || dentry == parent {
+        if dentry == root {
             return cross_mount(scratch);
         }
         let used = read_volatile(&raw const (*scratch).used) as usize;
@@ -57,39 +62,85 @@ unsafe fn step(scratch: *mut Scratch) -> bool {
         }
         let offset = used & (STRINGS_MAX - 1);
         if !copy_name(scratch, offset, dentry, length, sequence) {
-            let retries = read_volatile(&raw const (*scratch).retries);
-            write_volatile(&raw mut (*scratch).retries, retries + 1);
-            if retries < u64::from(WALK_RETRIES) {
-                return true;
-            }
-            (*scratch).header.flags ^= flags::TRUNCATED;
-            (*scratch).header.flags |= flags::RACED;
-            return false;
+            return retry(scratch);
         }
-        write_volatile(&raw mut (*scratch).used, (offset + length) as u64 + 1);
+        let is_top = dentry == parent;
+        // The top of a file system that is not the mount's: its name is "/". A file in memory has a name and no parent.
+        let is_slash = read_volatile((&raw const (*scratch).strings).cast::<u8>().add(offset)) == b'/';
+        if !is_top || !is_slash {
+            write_volatile(&raw mut (*scratch).used, (offset + length) as u64 + 1);
+        }
+        if is_top {
+            return end(scratch, flags::DETACHED);
+        }
         write_volatile(&raw mut (*scratch).dentry, parent);
         true
     }
 }
 
 /// Goes on at the mount point; false at the root of the namespace, where the walk is complete.
+///
+/// A mount that is moved changes its parent, its mount point and `mnt_mp` one after another (`mnt_set_mountpoint`,
+/// fs/namespace.c), and for a moment it is its own parent, like a root.
 #[inline(always)]
 unsafe fn cross_mount(scratch: *mut Scratch) -> bool {
     // SAFETY: as in `walk`.
     unsafe {
         let mount = read_volatile(&raw const (*scratch).mount);
         let parent: u64 = read(mount, at!(mount_parent));
+        let namespace: u64 = read(mount, at!(mount_ns));
         if parent == mount || parent == 0 {
-            (*scratch).header.flags &= !flags::TRUNCATED;
-            if read::<u64>(mount, at!(mount_ns)) == 0 {
-                (*scratch).header.flags |= flags::DETACHED;
+            if namespace == 0 || is_internal(namespace) {
+                return end(scratch, flags::DETACHED);
             }
-            return false;
+            if at!(namespace_root) != ABSENT && read::<u64>(namespace, at!(namespace_root)) != mount {
+                return retry(scratch);
+            }
+            return end(scratch, if is_anonymous(namespace) { flags::DETACHED } else { 0 });
         }
-        write_volatile(&raw mut (*scratch).dentry, read(mount, at!(mount_mountpoint)));
+        let mountpoint: u64 = read(mount, at!(mount_mountpoint));
+        let point: u64 = read(mount, at!(mount_point));
+        let known = at!(mount_point) != ABSENT && at!(mountpoint_dentry) != ABSENT;
+        let is_torn = known && read::<u64>(point, at!(mountpoint_dentry)) != mountpoint;
+        if is_torn || read::<u64>(mount, at!(mount_parent)) != parent {
+            return retry(scratch);
+        }
+        write_volatile(&raw mut (*scratch).dentry, mountpoint);
         write_volatile(&raw mut (*scratch).mount, parent);
         write_volatile(&raw mut (*scratch).vfsmount, parent + u64::from(at!(mount_mnt)));
         true
+    }
+}
+
+/// `MNT_NS_INTERNAL`, an error pointer: a mount of the kernel's own.
+#[inline(always)]
+fn is_internal(namespace: u64) -> bool {
+    namespace >= ERRORS
+}
+
+/// Whether a namespace holds a tree that is mounted nowhere (open_tree(2), fsmount(2)).
+#[inline(always)]
+fn is_anonymous(namespace: u64) -> bool {
+    let inum = if at!(namespace_inum) == ABSENT { u32::MAX } else { read(namespace, at!(namespace_inum)) };
+    inum == 0 || inum == ANONYMOUS
+}
+
+/// The walk is complete.
+#[inline(always)]
+unsafe fn end(scratch: *mut Scratch, bits: u32) -> bool {
+    // SAFETY: the caller's scratch.
+    unsafe { (*scratch).header.flags = (*scratch).header.flags & !flags::TRUNCATED | bits };
+    false
+}
+
+/// Reads the same once more, unless that was done too often.
+#[inline(always)]
+unsafe fn retry(scratch: *mut Scratch) -> bool {
+    // SAFETY: the caller's scratch.
+    unsafe {
+        let retries = read_volatile(&raw const (*scratch).retries);
+        write_volatile(&raw mut (*scratch).retries, retries + 1);
+        retries < u64::from(WALK_RETRIES) || end(scratch, flags::RACED)
     }
 }
 

@@ -68,7 +68,7 @@ pub fn not_seen(backend: Backend, features: &Features) -> Vec<&'static str> {
     match backend {
         Backend::Fexit | Backend::Kprobe => {
             list.push("opens with O_PATH, and opens refused before the file is reached (no such file, a directory on the way)");
-            list.push("the name of a file made by O_TMPFILE");
+            list.push("the mount of a file made by O_TMPFILE: its path starts at its file system");
         }
         Backend::RawTracepoint => {
             list.push("the resolved path of a refused open: only what was asked for");

@@ -279,11 +279,11 @@ fn own(name: &'static str, descriptor: &ProgramFd) -> Result<OwnedFd, Error> {
     descriptor.as_fd().try_clone_to_owned().map_err(|error| failed(name, &error))
 }
 
-fn failed(name: &str, error: &dyn std::error::Error) -> Error {
+pub(super) fn failed(name: &str, error: &dyn std::error::Error) -> Error {
     Error::Load { program: name.to_owned(), reason: chain(error), verifier_log: String::new() }
 }
 
-fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, Error>
+pub(super) fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, Error>
 where
     &'a mut T: TryFrom<&'a mut Program>,
 {
@@ -298,7 +298,7 @@ fn kernel_btf() -> Result<KernelBtf, Error> {
     KernelBtf::from_sys_fs().map_err(|error| Error::Unsupported(format!("the kernel has no readable BTF: {error}")))
 }
 
-fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Result<(), Error> {
+pub(super) fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Result<(), Error> {
     result.or_else(|error| match error {
         // An earlier attempt has loaded it: the tables' programs serve every backend.
         ProgramError::AlreadyLoaded => Ok(()),

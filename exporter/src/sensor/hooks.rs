@@ -11,9 +11,9 @@ use inotrail_ebpf::role;
 use super::backend::Error;
 use super::hook::{Attached, Hook};
 use super::memory::{ControlMap, HandoverMap};
-use super::misses;
 use super::pins::Pins;
 use super::takeover::{First, take_over};
+use super::{misses, whoami};
 use crate::event::Backend;
 
 /// The attached programs. Cloning shares them; no thread that reads events ever waits for one that changes them.
@@ -92,18 +92,44 @@ impl Hooks {
         Some(set.missed_before + set.missed_now()?)
     }
 
-    /// Lets kprobe take over from fexit if fexit has missed a call. It takes up to seconds: never on a thread that reads events.
+    /// Lets kprobe take over from fexit if fexit has missed a call.
     ///
     /// # Errors
-    /// kprobe does not attach; fexit goes on then, and no further attempt is made.
+    /// As [`Self::swap`].
     pub fn swap_if_missed(&self) -> Result<Option<Swapped>, Error> {
+        let missed = self.lock().missed_now().is_some_and(|missed| missed > 0);
+        if missed { self.swap() } else { Ok(None) }
+    }
+
+    /// Lets the programs that stand by take over; nothing happens where none do. It takes up to seconds: never on a thread
+    /// that reads events.
+    ///
+    /// # Errors
+    /// They do not attach; the others go on then, and no further attempt is made.
+    pub fn swap(&self) -> Result<Option<Swapped>, Error> {
         let mut set = self.lock();
-        if set.standby.is_empty() || set.missed_now().is_none_or(|missed| missed == 0) {
+        if set.standby.is_empty() {
             return Ok(None);
         }
         let swapped = set.swap()?;
         self.is_kprobe.store(true, Ordering::Relaxed);
         Ok(Some(swapped))
+    }
+
+    /// Lets the programs outlive this process.
+    ///
+    /// # Errors
+    /// The file system refuses; some programs are detached then.
+    pub(super) fn pin(&self, pins: Pins) -> Result<(), Error> {
+        let mut set = self.lock();
+        let set = &mut *set;
+        let Some(object) = &mut set.object else { return Ok(()) };
+        whoami::pin(object, &pins)?;
+        let attached = std::mem::take(&mut set.attached).into_iter();
+        set.attached =
+            attached.map(|attached| attached.pin(&pins, object, set.kprobe_pins)).collect::<Result<_, _>>()?;
+        set.pins = Some(pins);
+        Ok(())
     }
 
     /// Detaches the programs, or leaves them to the next run where they are pinned.

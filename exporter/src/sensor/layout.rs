@@ -72,6 +72,8 @@ pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(L
         .iter()
         .find_map(|member| btf.offset("kernfs_node", member))
         .ok_or_else(|| missing("kernfs_node", "parent"))?;
+    // dentry.d_u became anonymous in 7.2.
+    layout.dentry_alias = ["d_alias", "d_u"].iter().find_map(|member| btf.offset("dentry", member)).unwrap_or(ABSENT);
     layout.hierarchy_id = hierarchy;
     layout.css_set_subsys = subsystem(btf, controller)?;
     let features = features(btf, &layout);
@@ -181,7 +183,7 @@ fn of_files(layout: &mut Layout) -> [Field<'_>; 28] {
     ]
 }
 
-fn optional(layout: &mut Layout) -> [Field<'_>; 15] {
+fn optional(layout: &mut Layout) -> [Field<'_>; 21] {
     let [number, argument0, argument1, argument2, compat0, compat1, compat2] = registers::NAMES;
     [
         (&mut layout.regs_number, "pt_regs", number),
@@ -195,6 +197,12 @@ fn optional(layout: &mut Layout) -> [Field<'_>; 15] {
         (&mut layout.nameidata_path, "nameidata", "path"),
         (&mut layout.nameidata_name, "nameidata", "name"),
         (&mut layout.filename_name, "filename", "name"),
+        (&mut layout.mount_point, "mount", "mnt_mp"),
+        (&mut layout.mountpoint_dentry, "mountpoint", "m_dentry"),
+        (&mut layout.namespace_root, "mnt_namespace", "root"),
+        (&mut layout.namespace_inum, "mnt_namespace", "ns.inum"),
+        (&mut layout.task_cred, "task_struct", "cred"),
+        (&mut layout.inode_dentries, "inode", "i_dentry"),
         (&mut layout.io_opcode, "io_kiocb", "opcode"),
         (&mut layout.io_cmd, "io_kiocb", "cmd"),
         (&mut layout.io_open_slot, "io_open", "file_slot"),
@@ -217,6 +225,9 @@ mod tests {
         assert_eq!(layout.hierarchy_id, 4);
         assert_ne!(layout.css_set_subsys, ABSENT);
         assert_ne!(layout.regs_number, ABSENT);
+        let walk = [layout.mount_point, layout.mountpoint_dentry, layout.namespace_root, layout.namespace_inum];
+        assert!(!walk.contains(&ABSENT), "{layout:?}");
+        assert!(![layout.dentry_alias, layout.inode_dentries, layout.task_cred].contains(&ABSENT), "{layout:?}");
         assert_eq!(resolve(&btf, None, 0).unwrap().0.css_set_subsys, ABSENT);
     }
 }

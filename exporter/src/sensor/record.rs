@@ -49,8 +49,8 @@ pub(super) fn parse<'a>(bytes: &'a [u8], path: &'a mut Vec<u8>) -> Result<Record
     let requested_end = usize::from(header.requested_len);
     let arguments_end = requested_end + usize::from(header.arguments_len);
     let path_end = arguments_end + usize::from(header.path_len);
-    if strings.len() < path_end {
-        return Err(Malformed("shorter than its strings"));
+    if strings.len() != path_end {
+        return Err(Malformed("not as long as its strings"));
     }
     let requested = &strings[..requested_end];
     let access = |path| Access { header, path, requested, arguments: &strings[requested_end..arguments_end] };

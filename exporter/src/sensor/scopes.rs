@@ -36,12 +36,11 @@ pub(super) fn validate(options: &Options) -> Result<(), Error> {
 /// The map from cgroup id to scope. Changed only at start: later cgroups inherit from their parents inside the kernel.
 pub(super) struct Scopes {
     map: HashMap<MapData, u64, u32>,
-    own: Option<u64>,
 }
 
 impl Scopes {
-    pub(super) fn new(map: HashMap<MapData, u64, u32>, options: &Options) -> Self {
-        Self { map, own: options.hierarchy.own_id() }
+    pub(super) fn new(map: HashMap<MapData, u64, u32>) -> Self {
+        Self { map }
     }
 
     /// What becomes of a cgroup that has no entry.
@@ -49,19 +48,9 @@ impl Scopes {
         if is_everything(&options.root) { scope::KEEP } else { scope::IGNORE }
     }
 
-    /// Records this process's own cgroup for the time of the self-test, if it is not recorded anyway.
-    pub(super) fn begin_self_test(&mut self, options: &Options) -> Result<(), Error> {
-        match self.own {
-            Some(own) if own_scope(options).unwrap_or(Self::others(options)) != scope::KEEP => {
-                Ok(self.map.insert(&own, &scope::SELF_TEST, 0)?)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Enters every cgroup whose scope differs from the others'. Call it when the programs that inherit scopes run:
     /// a parent is entered before its children are listed, so none that is made meanwhile is missed.
-    pub(super) fn fill(&mut self, options: &Options) -> Result<(), Error> {
+    pub(super) fn fill(mut self, options: &Options) -> Result<(), Error> {
         if is_everything(&options.root) && options.exclude.is_empty() {
             return Ok(());
         }
@@ -77,19 +66,6 @@ impl Scopes {
         scanned.map_err(Error::Scan)?;
         Ok(result?)
     }
-
-    /// Gives this process's own cgroup the scope that it is configured to have.
-    pub(super) fn end_self_test(&mut self, options: &Options) -> Result<(), Error> {
-        match (self.own, own_scope(options)) {
-            (Some(own), Some(scope)) => Ok(self.map.insert(&own, &scope, 0)?),
-            (Some(own), None) if Self::others(options) != scope::KEEP => Ok(self.map.remove(&own)?),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn own_scope(options: &Options) -> Option<u32> {
-    options.hierarchy.own_cgroup().ok().and_then(|path| scope_of(&path, options))
 }
 
 fn is_everything(root: &Path) -> bool {

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use inotrail_ebpf::program;
+use inotrail_ebpf::{Control, program};
 
 use super::{Record, Sensor, record};
 
@@ -24,13 +24,21 @@ pub enum Failure {
 }
 
 /// Far longer than a loaded machine needs: the record is written before the open returns.
-const DEADLINE: Duration = Duration::from_secs(2);
-/// Records kept while the test runs: a busy node makes many, and none may be lost here.
-const EARLY_MAX: usize = 65_536;
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Bytes kept of records that come while the test runs, in sizes of the ring: a busy node makes many, and none may be
+/// lost here. The sentinel's record has at most one full ring before it.
+const EARLY_RINGS: usize = 4;
 
-/// Opens a file that no one else opens and expects its record exactly once. Returns this process's id as the kernel
-/// numbers it: inside a PID namespace that is the only way to learn it.
-pub(super) fn run(sensor: &mut Sensor) -> Result<u32, Failure> {
+/// Opens a file that no one else opens and expects its record exactly once. `tgid` is this process's.
+pub(super) fn run(sensor: &mut Sensor, tgid: u32) -> Result<(), Failure> {
+    let control = sensor.control.get();
+    sensor.control.set(Control { self_tgid: tgid, self_test: 1, ..control });
+    let result = prove(sensor);
+    sensor.control.set(control);
+    result
+}
+
+fn prove(sensor: &mut Sensor) -> Result<(), Failure> {
     // A descriptor's file in procfs: it exists on a read-only root file system, and its name is ours alone.
     let anchor =
         File::open("/proc/self/stat").map_err(|error| Failure::Sentinel("/proc/self/stat".to_owned(), error))?;
@@ -53,7 +61,7 @@ pub(super) fn run(sensor: &mut Sensor) -> Result<u32, Failure> {
         collect(sensor, &sentinel, &comm, &mut seen);
         match seen[..] {
             [] => {}
-            [tgid] => return Ok(tgid),
+            [()] => return Ok(()),
             _ => return Err(Failure::Repeated(sentinel, seen.len())),
         }
     }
@@ -66,18 +74,23 @@ fn ring_full(sensor: &Sensor) -> u64 {
     hooks.into_iter().map(|program| sensor.counters.totals(program).ring_full).sum()
 }
 
-/// Takes the sentinel's records out of the stream and keeps all others for the first drain.
-fn collect(sensor: &mut Sensor, sentinel: &str, comm: &[u8], seen: &mut Vec<u32>) {
-    while sensor.early.len() < EARLY_MAX {
+/// Takes the sentinel's records out of the stream and keeps all others for the first drain. Ends where the ring is empty or
+/// has been read once over, because others may write as fast as this reads.
+fn collect(sensor: &mut Sensor, sentinel: &str, comm: &[u8], seen: &mut Vec<()>) {
+    let (mut read, mut path) = (0, Vec::new());
+    while read < sensor.ring_bytes && sensor.early_bytes < EARLY_RINGS * sensor.ring_bytes {
         let Some(item) = sensor.ring.next() else { break };
-        let mut path = Vec::new();
+        read += item.len();
         match record::parse(&item, &mut path) {
             Ok(Record::Access(access))
                 if access.requested == sentinel.as_bytes() && access.comm() == comm.trim_ascii_end() =>
             {
-                seen.push(access.header.tgid);
+                seen.push(());
             }
-            _ => sensor.early.push_back(item.to_vec()),
+            _ => {
+                sensor.early_bytes += item.len();
+                sensor.early.push_back(item.to_vec());
+            }
         }
     }
 }

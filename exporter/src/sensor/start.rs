@@ -17,7 +17,7 @@ use super::memory::{ControlMap, CounterMap, HandoverMap};
 use super::pins::Pins;
 use super::scopes::Scopes;
 use super::takeover::{First, boot_ns, take_over};
-use super::{AttemptError, Error, Gap, OBJECT, Options, Sensor, backend, hook, layout, self_test};
+use super::{AttemptError, Error, Gap, OBJECT, Options, Sensor, backend, hook, layout, self_test, whoami};
 use crate::event::Backend;
 
 /// The kernel as it was found, and what to attach to it.
@@ -142,22 +142,20 @@ impl<'a> Found<'a> {
         let fingerprint = Fingerprint::of(&self.layout);
         let wanted = |backend: &Backend| self.options.backend.is_none_or(|only| only == *backend);
         let Some(backend) = previous.backend().filter(wanted) else { return Ok(None) };
-        if previous.handover.object != fingerprint.object {
+        if previous.handover.object != fingerprint.object || self.options.replace {
             return Ok(None);
         }
         let maps = Maps::of(|name| pinned(pins, name))?;
-        let instance = previous.handover.instance;
+        let (instance, ring_bytes) = (previous.handover.instance, previous.ring_bytes);
         let (mut object, mut standby) = (None, Vec::new());
         if backend == Backend::Fexit && self.options.swap {
-            let mut loaded = load(&self.layout, previous.ring_bytes, instance, Some(pins))?;
+            let mut loaded = load(&self.layout, ring_bytes, instance, Some(pins))?;
             standby = load_standby(&mut loaded, backend, &self.features);
             object = Some(loaded);
         }
-        let mut scopes = Scopes::new(maps.scopes, self.options);
-        scopes.fill(self.options)?;
-        scopes.begin_self_test(self.options)?;
-        let control = Control { default_scope: Scopes::others(self.options), self_tgid: 0, ..maps.control.get() };
-        maps.control.set(control);
+        Scopes::new(maps.scopes).fill(self.options)?;
+        let tgid = whoami::ask_pinned(pins, &maps.control)?;
+        maps.control.set(Control { default_scope: Scopes::others(self.options), ..maps.control.get() });
         let set = Set {
             attached: std::mem::take(&mut previous.attached),
             object,
@@ -169,8 +167,8 @@ impl<'a> Found<'a> {
             kprobe_pins: self.kernel.version >= KPROBE_PINS,
             missed_before: 0,
         };
-        let sensor = sensor(backend, set, maps.ring, maps.counters, None);
-        finish(sensor, &mut scopes, self.options).map(Some)
+        let sensor = sensor(backend, set, maps.ring, maps.counters, ring_bytes, None);
+        Ok(Some(sensor.know_itself(tgid, self.options)))
     }
 
     /// Attaches a backend and tests it. What an earlier run left goes on until this one has taken over.
@@ -190,27 +188,23 @@ impl<'a> Found<'a> {
         let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref())?;
         let hooks = hook::load(&mut object, backend, &self.features)?;
         let standby = if self.options.swap { load_standby(&mut object, backend, &self.features) } else { Vec::new() };
+        whoami::load(&mut object)?;
+        // From here on no program can be loaded: its maps' descriptors are gone.
         let maps = Maps::of(|name| {
             object.take_map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
         })?;
-        let mut scopes = Scopes::new(maps.scopes, self.options);
+        let tgid = whoami::ask(&mut object, &maps.control)?;
         let (tables, accesses): (Vec<_>, Vec<_>) = hooks.into_iter().partition(|hook| !hook.reports_accesses());
         let mut attached = Vec::new();
         for hook in tables {
             attached.push(hook.attach(&mut object)?);
         }
-        scopes.fill(self.options)?;
-        scopes.begin_self_test(self.options)?;
+        Scopes::new(maps.scopes).fill(self.options)?;
         let new = Incoming { backend, role: role(instance, backend == Backend::Kprobe), accesses };
         let default_scope = Scopes::others(self.options);
         let (hooked, gap) =
             new.attach(&mut object, &maps.control, default_scope, self.previous.as_mut(), self.pins.as_ref())?;
         attached.extend(hooked);
-        let kprobe_pins = self.kernel.version >= KPROBE_PINS;
-        if let Some(pins) = &self.pins {
-            let pinned = attached.into_iter().map(|attached| attached.pin(pins, &mut object, kprobe_pins));
-            attached = pinned.collect::<Result<_, _>>()?;
-        }
         // The new programs report by now: what other versions left is of no use any more.
         let other_ns = self.pins.as_ref().map(Pins::remove_others).transpose().map_err(folder)?.flatten();
         let gap = gap.or(self.stale_ns.max(other_ns).map(|start_ns| Gap { start_ns, end_ns: boot_ns() }));
@@ -228,13 +222,21 @@ impl<'a> Found<'a> {
             standby,
             control: Arc::new(maps.control),
             handover: Arc::new(maps.handover),
-            pins: self.pins.take(),
+            pins: None,
             instance,
-            kprobe_pins,
+            kprobe_pins: self.kernel.version >= KPROBE_PINS,
             missed_before: 0,
         };
-        let sensor = sensor(backend, set, maps.ring, maps.counters, gap);
-        finish(sensor, &mut scopes, self.options)
+        let mut sensor =
+            sensor(backend, set, maps.ring, maps.counters, ring_bytes, gap).know_itself(tgid, self.options);
+        // What an earlier run left in the ring must be delivered from there: then the first test is the reader's.
+        if self.previous.is_none() {
+            self_test::run(&mut sensor, tgid)?;
+        }
+        if let Some(pins) = self.pins.take() {
+            sensor.hooks.pin(pins)?;
+        }
+        Ok(sensor)
     }
 }
 
@@ -302,7 +304,14 @@ fn first(old: Backend, new: Backend) -> Option<First> {
 /// The first kernel on which the link of a kprobe can be pinned (5.15: `BPF_LINK_TYPE_PERF_EVENT`).
 const KPROBE_PINS: (u32, u32) = (5, 15);
 
-fn sensor(backend: Backend, set: Set, ring: RingBuf<MapData>, counters: CounterMap, gap: Option<Gap>) -> Sensor {
+fn sensor(
+    backend: Backend,
+    set: Set,
+    ring: RingBuf<MapData>,
+    counters: CounterMap,
+    ring_bytes: u32,
+    gap: Option<Gap>,
+) -> Sensor {
     Sensor {
         attempts: Vec::new(),
         ring,
@@ -310,6 +319,8 @@ fn sensor(backend: Backend, set: Set, ring: RingBuf<MapData>, counters: CounterM
         handover: Arc::clone(&set.handover),
         control: Arc::clone(&set.control),
         early: VecDeque::new(),
+        early_bytes: 0,
+        ring_bytes: ring_bytes as usize,
         own_tgid: 0,
         path: Vec::with_capacity(STRINGS_LIMIT + 512),
         gap,
@@ -317,13 +328,13 @@ fn sensor(backend: Backend, set: Set, ring: RingBuf<MapData>, counters: CounterM
     }
 }
 
-/// Tests the sensor, and leaves the exporter's own accesses out from then on.
-fn finish(mut sensor: Sensor, scopes: &mut Scopes, options: &Options) -> Result<Sensor, AttemptError> {
-    let tgid = self_test::run(&mut sensor)?;
-    scopes.end_self_test(options)?;
-    sensor.own_tgid = if options.include_self { 0 } else { tgid };
-    sensor.control.set(Control { self_tgid: sensor.own_tgid, ..sensor.control.get() });
-    Ok(sensor)
+impl Sensor {
+    /// Leaves the exporter's own accesses out, but for those of self-tests.
+    fn know_itself(mut self, tgid: u32, options: &Options) -> Self {
+        self.own_tgid = if options.include_self { 0 } else { tgid };
+        self.control.set(Control { self_tgid: self.own_tgid, self_test: 0, ..self.control.get() });
+        self
+    }
 }
 
 /// Loads kprobe's programs beside fexit's. Not being able to is no error: nothing stands by then.

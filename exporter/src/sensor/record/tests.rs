@@ -15,10 +15,17 @@ fn bytes(kind: u32, bits: u32, requested: &[u8], arguments: &[u8], path: &[u8]) 
     words
 }
 
+/// Without what follows in the last word.
+fn record(words: &[u64]) -> &[u8] {
+    let (header, strings) = Header::ref_from_prefix(words.as_bytes()).unwrap();
+    let length = header.requested_len + header.arguments_len + header.path_len;
+    &words.as_bytes()[..size_of::<Header>() + strings.len().min(usize::from(length))]
+}
+
 fn check(bits: u32, requested: &[u8], components: &[u8], expected: &[u8]) {
     let words = bytes(kind::ACCESS, bits, requested, b"", components);
     let mut path = vec![1, 2, 3];
-    let Ok(Record::Access(access)) = parse(words.as_bytes(), &mut path) else { panic!("no access") };
+    let Ok(Record::Access(access)) = parse(record(&words), &mut path) else { panic!("no access") };
     assert_eq!(access.path.escape_ascii().to_string(), expected.escape_ascii().to_string());
     assert_eq!(access.requested, requested);
 }
@@ -46,24 +53,25 @@ fn joins_refused_requests_to_their_base() {
 #[test]
 fn refuses_what_breaks_the_contract() {
     let mut path = Vec::new();
-    let mut reason = |words: &[u64], length: usize| parse(&words.as_bytes()[..length], &mut path).unwrap_err().0;
+    let mut reason = |words: &[u64], length: usize| parse(&record(words)[..length], &mut path).unwrap_err().0;
     let slash = bytes(kind::ACCESS, 0, b"", b"", b"a/b\0");
-    assert_eq!(reason(&slash, slash.len() * 8), "a component that holds a slash");
+    assert_eq!(reason(&slash, record(&slash).len()), "a component that holds a slash");
     let open = bytes(kind::ACCESS, 0, b"", b"", b"ab");
-    assert_eq!(reason(&open, open.len() * 8), "an open component");
+    assert_eq!(reason(&open, record(&open).len()), "an open component");
     assert_eq!(reason(&open, 100), "shorter than a header");
-    let long = bytes(kind::ACCESS, 0, b"abcdefgh", b"", b"");
-    assert_eq!(reason(&long, size_of::<Header>() + 4), "shorter than its strings");
+    let long = bytes(kind::ACCESS, 0, b"abcdefgh", b"", b"b\0");
+    assert_eq!(reason(&long, size_of::<Header>() + 4), "not as long as its strings");
+    assert_eq!(reason(&long, size_of::<Header>() + 9), "not as long as its strings");
     let odd = bytes(99, 0, b"", b"", b"");
-    assert_eq!(reason(&odd, odd.len() * 8), "of unknown kind");
+    assert_eq!(reason(&odd, record(&odd).len()), "of unknown kind");
 }
 
 #[test]
 fn tells_kinds_apart() {
     let mut path = Vec::new();
     let words = bytes(kind::CGROUP_MKDIR, 0, b"/kubepods/x", b"", b"");
-    assert!(matches!(parse(words.as_bytes(), &mut path), Ok(Record::CgroupMade(_, b"/kubepods/x"))));
+    assert!(matches!(parse(record(&words), &mut path), Ok(Record::CgroupMade(_, b"/kubepods/x"))));
     let words = bytes(kind::EXEC, 0, b"sh", b"sh\0-c\0", b"sh\0bin\0");
-    let Ok(Record::Exec(access)) = parse(words.as_bytes(), &mut path) else { panic!("no exec") };
+    let Ok(Record::Exec(access)) = parse(record(&words), &mut path) else { panic!("no exec") };
     assert_eq!((access.path, access.arguments), (&b"/bin/sh"[..], &b"sh\0-c\0"[..]));
 }

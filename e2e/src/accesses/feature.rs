@@ -1,0 +1,73 @@
+//! What a kernel may be built or started without.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result};
+#[cfg(target_arch = "x86_64")]
+use {
+    super::program::{Call, Entry, Program},
+    std::{env, fs, process},
+};
+
+/// What a kernel may be built or started without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// `CONFIG_IO_URING` and `kernel.io_uring_disabled`
+    IoUring,
+    /// `CONFIG_IA32_EMULATION`
+    #[cfg(target_arch = "x86_64")]
+    Compat,
+    /// `CONFIG_X86_X32_ABI`
+    #[cfg(target_arch = "x86_64")]
+    X32,
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IoUring => "io_uring",
+            #[cfg(target_arch = "x86_64")]
+            Self::Compat => "32-bit system calls",
+            #[cfg(target_arch = "x86_64")]
+            Self::X32 => "x32 system calls",
+        })
+    }
+}
+
+impl Feature {
+    /// Whether this kernel has it: it is used once.
+    ///
+    /// # Errors
+    /// Where using it fails in a way that does not mean that it is missing.
+    pub fn is_here(self) -> Result<bool> {
+        match self {
+            Self::IoUring => match io_uring::IoUring::new(2) {
+                Ok(_) => Ok(true),
+                Err(error) if is_missing(&error) => Ok(false),
+                Err(error) => Err(error).context("set io_uring up"),
+            },
+            // getpid of either table; that of x32 has bit 30.
+            #[cfg(target_arch = "x86_64")]
+            Self::Compat => succeeds(Entry::Int80, 20),
+            #[cfg(target_arch = "x86_64")]
+            Self::X32 => succeeds(Entry::Native, 39 | 0x4000_0000),
+        }
+    }
+}
+
+/// Not built in, or switched off.
+fn is_missing(error: &std::io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(errno, Some(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM))
+}
+
+/// Whether a program that makes the call ends with 0.
+#[cfg(target_arch = "x86_64")]
+fn succeeds(entry: Entry, number: u32) -> Result<bool> {
+    let file = env::temp_dir().join(format!("inotrail-feature-{}", process::id()));
+    let calls = vec![Call { entry, number, arguments: Vec::new() }];
+    Program { calls, memory: Vec::new() }.write(&file)?;
+    let status = process::Command::new(&file).status().with_context(|| format!("run {}", file.display()));
+    fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
+    Ok(status?.success())
+}

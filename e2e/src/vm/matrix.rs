@@ -1,0 +1,49 @@
+//! `e2e matrix`: every test in every machine, and the README's table of what came of it.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+
+use super::{
+    Cell, Plan, TESTS, plan, readme,
+    results::Results,
+    table::{passed, table},
+};
+
+/// Runs every test in every machine and writes the README's table. A run that was interrupted goes on where it was:
+/// what passed with the same programs on the same kernel is kept.
+#[derive(Debug, Parser)]
+pub struct Args {
+    /// Run all afresh
+    #[arg(long)]
+    fresh: bool,
+    /// Machines at a time; each has two CPUs
+    #[arg(long, default_value_t = plan::jobs())]
+    jobs: usize,
+    /// Look for newer packages of the kernels
+    #[arg(long)]
+    update: bool,
+}
+
+impl Args {
+    /// Runs it all.
+    ///
+    /// # Errors
+    /// Where a test fails, a machine cannot be made or the README not be written.
+    pub fn run(&self) -> Result<()> {
+        let cells = Cell::all()?;
+        let mut plan = Plan::new(&cells, &TESTS.iter().collect::<Vec<_>>(), None, self.update)?;
+        plan.jobs = self.jobs;
+        let rows = plan.run(Some(&Results::open(self.fresh)?))?;
+        eprint!("\n{}", table(&rows));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let date = jiff::Zoned::now().date().to_string();
+        let text = readme::replaced(&text, &readme::section(&rows, &cells, &date))?;
+        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        eprintln!("wrote the table into {}", file.display());
+        ensure!(passed(&rows), "not all tests passed");
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! The tests that run in machines. A new one is a line in [`TESTS`] and a subcommand of the guest.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use inotrail::event::Backend;
+
+use super::{BACKENDS, qemu::Threads};
+
+/// What runs in a machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Test {
+    /// Name on the command line and in messages.
+    pub name: &'static str,
+    /// Arguments of the guest; `--backend` and a name are added for each backend.
+    pub guest: &'static [&'static str],
+    /// How QEMU runs the machine's CPUs.
+    pub threads: Threads,
+    /// How long the machine may run once it is up.
+    pub timeout: Duration,
+    /// The backends that are tested.
+    pub backends: &'static [Backend],
+    /// The kernel lines it runs on; all where none is named.
+    pub kernels: &'static [&'static str],
+    /// What is added to the kernel's command line.
+    pub command_line: &'static str,
+    /// The machine's memory, in MiB.
+    pub memory: u32,
+}
+
+/// Every test of machines. The first one asks the machine what works there; the others must pass where that says so.
+///
+/// Loads are for emulation, which is 10 to 20 times slower than the machine it runs on.
+pub const TESTS: &[Test] = &[
+    Test::new("check", &["facts"], 120),
+    Test::new("accesses", &["prove", "accesses"], 300),
+    Test::new("opens", &["prove", "opens", "--threads", "4", "--each", "5000"], 300),
+    Test::new("renames", &["prove", "renames", "--opens", "20000"], 300),
+    Test::new("restarts", &["prove", "restarts", "--each", "25000"], 500).single_threaded(),
+    Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]),
+    Test::new("clock", &["prove", "clock"], 300),
+    Test::new("hotplug", &["prove", "hotplug"], 300),
+    Test::new("hostile", &["prove", "hostile", "--opens", "5000"], 400),
+];
+
+impl Test {
+    /// The test of this name.
+    ///
+    /// # Errors
+    /// Where there is none; the message lists those there are.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        let names = || TESTS.iter().map(|test| test.name).collect::<Vec<_>>().join(", ");
+        TESTS.iter().find(|test| test.name == name).with_context(|| format!("no test {name}: there are {}", names()))
+    }
+
+    const fn new(name: &'static str, guest: &'static [&'static str], seconds: u64) -> Self {
+        Self {
+            name,
+            guest,
+            threads: Threads::Multi,
+            timeout: Duration::from_secs(seconds),
+            backends: &BACKENDS,
+            kernels: &[],
+            command_line: "",
+            memory: 1024,
+        }
+    }
+
+    /// With all emulated CPUs in one thread: for programs that are attached or detached under load.
+    #[must_use]
+    pub const fn single_threaded(mut self) -> Self {
+        self.threads = Threads::Single;
+        self
+    }
+
+    /// Only on these backends.
+    #[must_use]
+    pub const fn backends(mut self, backends: &'static [Backend]) -> Self {
+        self.backends = backends;
+        self
+    }
+
+    /// Only on these kernel lines.
+    #[must_use]
+    pub const fn kernels(mut self, lines: &'static [&'static str]) -> Self {
+        self.kernels = lines;
+        self
+    }
+
+    /// With more words on the kernel's command line, such as `lockdown=integrity`.
+    #[must_use]
+    pub const fn command_line(mut self, words: &'static str) -> Self {
+        self.command_line = words;
+        self
+    }
+
+    /// In a machine of this many MiB.
+    #[must_use]
+    pub const fn memory(mut self, mebibytes: u32) -> Self {
+        self.memory = mebibytes;
+        self
+    }
+
+    /// Whether it asks the machine what works, and so runs on backends that do not.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.guest == TESTS[0].guest
+    }
+
+    /// Whether it runs on a kernel line.
+    #[must_use]
+    pub fn runs_on(&self, line: &str) -> bool {
+        self.kernels.is_empty() || self.kernels.contains(&line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_name_names_one_test_and_the_machine_is_asked_first() {
+        let names: BTreeSet<_> = TESTS.iter().map(|test| test.name).collect();
+        assert_eq!(names.len(), TESTS.len());
+        assert_eq!(TESTS[0].guest, ["facts"]);
+    }
+}
