@@ -151,7 +151,7 @@ fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
     mount("tmpfs", base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
     match deed {
         Deed::Access { case } => accesses::access(case, base, procs),
-        Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each: *each }, base, procs),
+        Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each }, base, procs),
         Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
         Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
     }
@@ -171,9 +171,9 @@ impl What {
                 Ok(format!("{} of {}", account.events, threads * each))
             }
             Self::Restarts { each } => {
-                prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each: *each })
+                prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each })
             }
-            Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each: *each }),
+            Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each }),
             Self::Clock => {
                 prove_clock(Opens { threads: 2, each: 2500 }, backend, guest, reader)?;
                 Ok("set back by an hour".to_owned())
