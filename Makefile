@@ -3,7 +3,7 @@
 # Where rustup and Go's own installer put programs; a shell that was open before does not know.
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint deny tools test matrix bench demo demo-stack
+.PHONY: help setup build lint deny tools test matrix fuzz bench demo demo-stack
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -20,6 +20,11 @@ test: setup lint deny ## set up, and run every test
 	cargo test --workspace --no-run
 	$(or $(CARGO_TARGET_DIR),target)/debug/e2e tools
 	cargo test --workspace
+
+fuzz: setup ## feed 10 million damaged inputs to each parser of foreign bytes
+	cargo build -p e2e --profile fuzz --bin e2e
+	$(or $(CARGO_TARGET_DIR),target)/fuzz/e2e fuzz btf
+	$(or $(CARGO_TARGET_DIR),target)/fuzz/e2e fuzz record
 
 matrix: setup ## prove the sensor on every kernel, in machines, and write the README's table; goes on where it was
 	cargo build --workspace

@@ -63,7 +63,8 @@ pub fn groups() -> impl Iterator<Item = (Option<Feature>, &'static [Case])> {
         processes::CASES,
         abi::CASES,
     ];
-    let somewhere = abi::SOMEWHERE.iter().map(|(feature, cases)| (Some(*feature), *cases));
+    let somewhere =
+        [abi::SOMEWHERE, processes::SOMEWHERE].into_iter().flatten().map(|(feature, cases)| (Some(*feature), *cases));
     anywhere.into_iter().map(|cases| (None, cases)).chain(somewhere)
 }
 

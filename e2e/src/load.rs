@@ -122,6 +122,6 @@ fn run(
 /// What a test changes there is not given back.
 fn only_in_a_machine() -> Result<()> {
     let parent = rustix::process::getppid();
-    ensure!(parent.is_some_and(|parent| parent.is_init()), "this test is for a test machine, and not for this one");
+    ensure!(parent.is_some_and(rustix::process::Pid::is_init), "this test is for a test machine, and not for this one");
     Ok(())
 }

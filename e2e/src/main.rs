@@ -18,6 +18,8 @@ enum Command {
     },
     /// Show the accesses of a container as they happen
     Demo(e2e::demo::Args),
+    /// Feed damaged inputs to what reads bytes of others
+    Fuzz(e2e::fuzz::Args),
     /// Run every test in every machine, and write the README's table
     Matrix(e2e::vm::MatrixArgs),
     /// Run a Collector and a Loki on loopback until Ctrl-C
@@ -41,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Encode } => e2e::bench::encode(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),
         Command::Demo(args) => args.run(),
+        Command::Fuzz(args) => args.run(),
         Command::Matrix(args) => args.run(),
         Command::Stack(args) => args.run(),
         Command::Tools(args) => args.run(),

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,12 +49,16 @@ pub struct Shown {
     pub metrics: Arc<Metrics>,
 }
 
-/// Takes the address, so that a port in use is known before anything else starts.
+/// Takes the address, so that a port in use is known before anything else starts. Does not block, for tokio to take it.
 ///
 /// # Errors
 /// It is taken, or not this host's.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|cause| Error { address, cause })
+pub fn bind(address: SocketAddr) -> Result<net::TcpListener, Error> {
+    let listener = net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|cause| Error { address, cause })
 }
 
 /// Serves until it is dropped.

@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -16,10 +17,12 @@ use crate::batch::{Batch, Limits};
 use crate::config;
 use crate::container::cgroup::{self, Hierarchy};
 use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
-use crate::event::Event;
+use crate::event::{Backend, Event};
 use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
+use crate::sensor::kernel::Kernel;
+use crate::sensor::privileges::{self, Dropped};
 use crate::sensor::report::Report;
 use crate::sensor::{self, Hooks, Options, Sensor, Swapped};
 use crate::ship::{self, Queue};
@@ -50,6 +53,9 @@ pub enum Error {
     /// The programs do not run.
     #[error(transparent)]
     Sensor(#[from] sensor::Error),
+    /// More is left than is needed.
+    #[error("cannot drop capabilities: {0}")]
+    Privileges(io::Error),
     /// The administration server has no address.
     #[error(transparent)]
     Admin(#[from] admin::Error),
@@ -69,13 +75,16 @@ pub enum Error {
 /// # Errors
 /// It cannot start.
 pub fn run(config: &config::Run) -> Result<(), Error> {
+    // What can be wrong outside the kernel is found first.
+    let listener = admin::bind(config.listen)?;
+    ship::check(&config.export)?;
+    let attached = Attached::start(&config.sensor, &config.scope, config.containerd.as_ref())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
+    let listener = TcpListener::from_std(listener)?;
     let metrics = Arc::new(Metrics::default());
-    // What can be wrong outside the kernel is found first.
-    let listener = runtime.block_on(admin::bind(config.listen))?;
     let queue = ship::spawn(&config.export, Arc::clone(&metrics))?;
-    let parts = Parts::start(&runtime, &config.sensor, &config.scope, config.containerd.as_ref(), &metrics)?;
+    let parts = Parts::start(&runtime, attached, &metrics)?;
     let backend = parts.sensor.backend();
     let kernel = parts.losses.kernel();
     let registry = registry(&metrics, backend, move || kernel.read());
@@ -100,9 +109,10 @@ pub fn trace<W>(config: &config::Trace, metrics: &Arc<Metrics>, printer: Printer
 where
     W: Write + Send + 'static,
 {
+    let attached = Attached::start(&config.sensor, &config.scope, config.containerd.as_ref())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
-    let parts = Parts::start(&runtime, &config.sensor, &config.scope, config.containerd.as_ref(), metrics)?;
+    let parts = Parts::start(&runtime, attached, metrics)?;
     // Loading takes a moment, and a quiet node shows nothing: say when it counts.
     let _closed = writeln!(io::stderr(), "inotrail: watching by {}", parts.sensor.backend().as_str());
     parts.read(&runtime, config.sensor.drain_interval, printer)
@@ -117,6 +127,38 @@ pub fn check(config: &config::Check) -> Result<Report, Error> {
     let version = hierarchy.controller.map_or_else(|| "version 2".to_owned(), |name| format!("version 1, {name}"));
     let cgroups = format!("{version}, at {}", hierarchy.root.display());
     Ok(sensor::check(&options(&config.sensor, &config.scope, hierarchy), cgroups))
+}
+
+/// The sensor, and what containers are told by.
+struct Attached {
+    sensor: Sensor,
+    source: ContainerConfig,
+    host: bool,
+}
+
+impl Attached {
+    /// Attaches and then gives up the privileges that this took: before there is any other thread, which would keep them.
+    fn start(
+        sensor: &config::Sensor,
+        scope: &config::Scope,
+        containerd: Option<&config::Containerd>,
+    ) -> Result<Self, Error> {
+        let hierarchy = Hierarchy::detect()?;
+        let source = ContainerConfig {
+            hierarchy: hierarchy.clone(),
+            socket: containerd.map(|containerd| containerd.socket.clone()),
+            explicit: containerd.is_some_and(|containerd| containerd.required),
+        };
+        source.check()?;
+        let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
+        let mut keep = privileges::to_change_maps(&Kernel::detect());
+        if sensor.hooks().has_standby() {
+            keep |= privileges::to_attach(Backend::Kprobe);
+        }
+        let Dropped { dropped, kept } = privileges::drop_all_but(keep).map_err(Error::Privileges)?;
+        tracing::info!(dropped = dropped.join(" "), kept = kept.join(" "), "attached; dropped capabilities");
+        Ok(Self { sensor, source, host: scope.host })
+    }
 }
 
 /// Detaches what exporters left attached by pins; returns how many programs that were.
@@ -138,28 +180,14 @@ struct Parts {
 }
 
 impl Parts {
-    fn start(
-        runtime: &Runtime,
-        sensor: &config::Sensor,
-        scope: &config::Scope,
-        containerd: Option<&config::Containerd>,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, Error> {
-        let hierarchy = Hierarchy::detect()?;
-        let source = ContainerConfig {
-            hierarchy: hierarchy.clone(),
-            socket: containerd.map(|containerd| containerd.socket.clone()),
-            explicit: containerd.is_some_and(|containerd| containerd.required),
-        };
-        let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
-        let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
+    fn start(runtime: &Runtime, attached: Attached, metrics: &Arc<Metrics>) -> Result<Self, Error> {
+        let Attached { sensor, source, host } = attached;
         metrics.health.sensor.set(true);
+        let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         runtime.spawn(watch(sensor.hooks()));
-        // The tree was read before the programs were attached: what came between is found now.
-        tables.1.rescan();
         let (losses, scans) = Losses::of(&sensor, metrics, &tables.1);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, losses, scans, metrics, host: scope.host })
+        Ok(Self { sensor, tables, losses, scans, metrics, host })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.

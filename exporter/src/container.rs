@@ -45,6 +45,18 @@ pub struct ContainerConfig {
     pub explicit: bool,
 }
 
+impl ContainerConfig {
+    /// Whether the socket that the user named is there.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(&self) -> Result<(), Error> {
+        let Some(socket) = self.socket.as_ref().filter(|_| self.explicit) else { return Ok(()) };
+        let connected = std::os::unix::net::UnixStream::connect(socket).map(|_| ());
+        connected.map_err(|source| Error::Socket { socket: socket.clone(), source })
+    }
+}
+
 /// Why containers cannot be told apart.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -69,8 +81,8 @@ pub enum Error {
 /// Reads the cgroup tree and starts the task that keeps the table, until all of the returned [`CgroupEvents`] are dropped.
 ///
 /// A cgroup of the host is known within milliseconds, a container's within the time that the runtime needs to answer, and
-/// in 3 s without an answer it is given out with `resolved: false`. Call [`CgroupEvents::rescan`] once the programs
-/// that report new cgroups are attached.
+/// in 3 s without an answer it is given out with `resolved: false`. Call it when the programs that report new cgroups
+/// are attached: what was there before is in the tree.
 ///
 /// # Errors
 ///
@@ -80,12 +92,8 @@ pub fn spawn(
     metrics: Arc<Metrics>,
     runtime: &Handle,
 ) -> Result<(Containers, CgroupEvents), Error> {
-    let ContainerConfig { hierarchy, socket, explicit } = config;
-    if let Some(socket) = socket.as_ref().filter(|_| explicit)
-        && let Err(source) = std::os::unix::net::UnixStream::connect(socket)
-    {
-        return Err(Error::Socket { socket: socket.clone(), source });
-    }
+    config.check()?;
+    let ContainerConfig { hierarchy, socket, explicit: _ } = config;
     let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
     let containers = Containers::default();
     let (changes, receiver) = mpsc::channel(CHANGES_MAX);

@@ -17,7 +17,8 @@ pub mod layout;
 mod memory;
 mod misses;
 mod pins;
-mod record;
+pub mod privileges;
+pub mod record;
 pub mod report;
 mod scopes;
 mod self_test;
@@ -149,9 +150,12 @@ impl Sensor {
     }
 
     fn find(options: &Options) -> Result<Found<'_>, Error> {
-        let missing = kernel::missing_capabilities();
+        let missing = privileges::missing(&kernel::Kernel::detect());
         if !missing.is_empty() {
             return Err(Error::Capability(missing));
+        }
+        if kernel::is_confidential() {
+            return Err(Error::Lockdown);
         }
         scopes::validate(options)?;
         let btf = Btf::load(&options.btf)?;

@@ -45,6 +45,15 @@ pub struct Queue {
     workers: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
+/// Whether the endpoint can be used as it is configured, without connecting: for those who start other things first.
+///
+/// # Errors
+///
+/// [`Error`]
+pub fn check(config: &Export) -> Result<(), Error> {
+    channel::endpoint(config).map(|_| ())
+}
+
 /// Starts shipping to the configured endpoint. Must be called inside a tokio runtime.
 ///
 /// A receiver that is not there, now or later, is waited for: `metrics.health.export` tells.

@@ -17,7 +17,7 @@ use super::{
 
 /// `AT_FDCWD`
 const HERE: u64 = -100i64 as u64;
-/// name_to_handle_at and open_by_handle_at: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h
+/// `name_to_handle_at` and `open_by_handle_at` (`arch/x86/entry/syscalls/syscall_64.tbl`, include/uapi/asm-generic/unistd.h)
 const HANDLE: (u32, u32) = if cfg!(target_arch = "x86_64") { (303, 304) } else { (264, 265) };
 /// Room for a handle: the length of the rest, the type, the rest (`struct file_handle`).
 const HANDLE_BYTES: usize = 128;
@@ -89,7 +89,9 @@ mod x86 {
     use inotrail::event::AccessMode::{ReadWrite, Write};
     use inotrail_ebpf::flags;
 
-    use super::*;
+    use super::{
+        Address, Call, Case, Entry, Expected, Number, OFlags, Path, Program, Result, call, executed, one_file, string,
+    };
 
     /// A program that makes one call `number(path, flags, 0600)` on `name`.
     fn opens(folder: &Path, entry: Entry, number: u32, name: &str, flags: OFlags) -> Result<()> {
@@ -133,7 +135,7 @@ mod x86 {
 
     pub(super) const OPEN_X32: Case = call(
         "open-x32",
-        |folder| opens_the_file(folder, Entry::Native, 2 | 0x4000_0000, OFlags::RDWR),
+        |folder| opens_the_file(folder, Entry::Native, 0x4000_0002, OFlags::RDWR),
         |place| executed(place, [Expected::open(ReadWrite, place.folder.join("file"))]),
     );
 }

@@ -1,8 +1,10 @@
 //! What a kernel may be built or started without.
 
-use std::fmt;
+use std::{ffi::CStr, fmt, os::fd::AsRawFd as _};
 
 use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+use rustix::fs::{MemfdFlags, memfd_create};
 #[cfg(target_arch = "x86_64")]
 use {
     super::program::{Call, Entry, Program},
@@ -14,6 +16,8 @@ use {
 pub enum Feature {
     /// `CONFIG_IO_URING` and `kernel.io_uring_disabled`
     IoUring,
+    /// Execution by a descriptor alone: 5.10.223 refuses it.
+    ExecuteDescriptor,
     /// `CONFIG_IA32_EMULATION`
     #[cfg(target_arch = "x86_64")]
     Compat,
@@ -26,6 +30,7 @@ impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::IoUring => "io_uring",
+            Self::ExecuteDescriptor => "execution by a descriptor",
             #[cfg(target_arch = "x86_64")]
             Self::Compat => "32-bit system calls",
             #[cfg(target_arch = "x86_64")]
@@ -46,12 +51,23 @@ impl Feature {
                 Err(error) if is_missing(&error) => Ok(false),
                 Err(error) => Err(error).context("set io_uring up"),
             },
+            Self::ExecuteDescriptor => executes_descriptors(),
             // getpid of either table; that of x32 has bit 30.
             #[cfg(target_arch = "x86_64")]
             Self::Compat => succeeds(Entry::Int80, 20),
             #[cfg(target_arch = "x86_64")]
-            Self::X32 => succeeds(Entry::Native, 39 | 0x4000_0000),
+            Self::X32 => succeeds(Entry::Native, 0x4000_0027),
         }
+    }
+}
+
+/// Whether executing an empty file by its descriptor fails because of what is in it.
+fn executes_descriptors() -> Result<bool> {
+    let empty = memfd_create("inotrail-feature", MemfdFlags::empty())?;
+    match nix::unistd::fexecve(empty.as_raw_fd(), &[c"name"], &[] as &[&CStr]) {
+        Err(Errno::ENOEXEC) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(error) => Err(error).context("execute an empty file"),
     }
 }
 

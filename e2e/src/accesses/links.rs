@@ -19,7 +19,7 @@ use super::{
     calls::{DESCRIPTOR, one_file, open, refused, renumbered},
 };
 
-/// A volume as the kubelet writes it (pkg/volume/util/atomic_writer.go): the key is a link through `..data`, which is a
+/// A volume as the kubelet writes it (`pkg/volume/util/atomic_writer.go`): the key is a link through `..data`, which is a
 /// link to the folder of the version.
 fn volume(folder: &Path) -> Result<()> {
     for version in ["..2026_1", "..2026_2"] {

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::{
-    Case, Expected,
+    Case, Expected, Feature,
     calls::{DESCRIPTOR, USER, become_user, execute, numbered, one_file, open, refused, renumbered},
     program,
 };
@@ -131,6 +131,22 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "execute-denied",
+        setup: one_file,
+        access: |folder| not_executed(&folder.join("file"), Errno::ACCESS),
+        expected: |place| vec![Expected::execute(place.folder.join("file")).fails(Errno::ACCESS)],
+    },
+    Case {
+        name: "execute-absent",
+        setup: |_| Ok(()),
+        access: |folder| not_executed(&folder.join("absent"), Errno::NOENT),
+        expected: |place| vec![Expected::execute(place.folder.join("absent")).fails(Errno::NOENT).by(Expected::CALLS)],
+    },
+];
+
+/// What is executed by a descriptor.
+const DESCRIPTORS: &[Case] = &[
+    Case {
         name: "execute-a-descriptor",
         setup: |folder| program::exits(&folder.join("program")),
         access: |folder| {
@@ -172,16 +188,7 @@ pub(super) const CASES: &[Case] = &[
             ]
         },
     },
-    Case {
-        name: "execute-denied",
-        setup: one_file,
-        access: |folder| not_executed(&folder.join("file"), Errno::ACCESS),
-        expected: |place| vec![Expected::execute(place.folder.join("file")).fails(Errno::ACCESS)],
-    },
-    Case {
-        name: "execute-absent",
-        setup: |_| Ok(()),
-        access: |folder| not_executed(&folder.join("absent"), Errno::NOENT),
-        expected: |place| vec![Expected::execute(place.folder.join("absent")).fails(Errno::NOENT).by(Expected::CALLS)],
-    },
 ];
+
+/// What needs something that not every kernel has.
+pub(super) const SOMEWHERE: &[(Feature, &[Case])] = &[(Feature::ExecuteDescriptor, DESCRIPTORS)];

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use inotrail::{
     container::cgroup::Hierarchy,
     event::Backend,
-    sensor::{Options, Record, Sensor, kernel::missing_capabilities},
+    sensor::{Options, Record, Sensor},
 };
 use inotrail_ebpf::{Counters, program};
 
@@ -52,8 +52,6 @@ impl Watch {
     /// # Errors
     /// Where the backend does not run here.
     pub fn start(backend: Backend, ring_bytes: u32) -> Result<Self> {
-        let missing = missing_capabilities();
-        ensure!(missing.is_empty(), "run as root: eBPF programs need {}", missing.join(" and "));
         let hierarchy = Hierarchy::detect()?;
         let cgroup = Cgroup::create_top(&format!("inotrail-{}", backend.as_str()))?;
         let id = hierarchy.id_of(cgroup.path())?;

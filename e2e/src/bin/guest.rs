@@ -14,6 +14,7 @@ use e2e::{
         self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique, prove_clock, prove_hotplug,
         prove_restarts, prove_swap,
     },
+    privileges::{self, Limited},
     vm::{Facts, Outcome, Verdict, backend},
 };
 use inotrail::event::Backend;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Measure what an open costs
     Miss,
+    /// Start the sensor with a few capabilities only
+    Limited(Limited),
     /// Be watched
     Watched {
         /// Where to mount a file system for the files
@@ -94,6 +97,10 @@ enum What {
         #[arg(long)]
         each: usize,
     },
+    /// That exactly the capabilities that are named are needed
+    Privileges,
+    /// That lockdown for confidentiality is named
+    Lockdown,
     /// That the calendar may be set back meanwhile
     Clock,
     /// That the books close when a CPU goes and comes back
@@ -119,6 +126,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Miss => e2e::bench::miss::measure(),
+        Command::Limited(limited) => limited.run(),
         Command::Watched { base, procs, deed } => watched(&base, &procs, &deed),
     }
 }
@@ -151,7 +159,7 @@ fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
     mount("tmpfs", base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
     match deed {
         Deed::Access { case } => accesses::access(case, base, procs),
-        Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each }, base, procs),
+        Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each: *each }, base, procs),
         Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
         Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
     }
@@ -162,10 +170,7 @@ impl What {
     fn prove(self, backend: Backend, guest: &Path) -> Result<String> {
         let reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
         match self {
-            Self::Accesses => {
-                accesses::prove(backend, guest)?;
-                Ok(format!("all {}", accesses::cases().count()))
-            }
+            Self::Accesses => Ok(format!("all {}", accesses::prove(backend, guest)?)),
             Self::Opens { threads, each } => {
                 let account = Opens { threads, each }.prove(backend, guest, reader)?;
                 Ok(format!("{} of {}", account.events, threads * each))
@@ -174,12 +179,14 @@ impl What {
                 prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each })
             }
             Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each }),
+            Self::Privileges => privileges::prove(backend, guest),
+            Self::Lockdown => privileges::prove_lockdown(backend, guest),
             Self::Clock => {
                 prove_clock(Opens { threads: 2, each: 2500 }, backend, guest, reader)?;
                 Ok("set back by an hour".to_owned())
             }
             Self::Hotplug => {
-                prove_hotplug(Opens { threads: 4, each: 5000 }, backend, guest, reader)?;
+                prove_hotplug(Opens { threads: 4, each: 1000 }, backend, guest, reader)?;
                 Ok("one of two CPUs, again and again".to_owned())
             }
             Self::Hostile { opens } => {

@@ -116,7 +116,7 @@ fn against(opening: &[&(dyn Fn() -> Result<()> + Sync)], meanwhile: &[&(dyn Fn()
                 })
             })
             .collect();
-        let opening: Vec<_> = opening.iter().map(|open| scope.spawn(move || open())).collect();
+        let opening: Vec<_> = opening.iter().map(|open| scope.spawn(open)).collect();
         let opened: Vec<_> = opening.into_iter().map(thread::ScopedJoinHandle::join).collect();
         done.store(true, Ordering::Relaxed);
         for ended in changing.into_iter().map(thread::ScopedJoinHandle::join).chain(opened) {

@@ -146,8 +146,8 @@ mod tests {
                     all 3; skipped calls are not counted | **failed** | 1, 2 |\n";
         assert!(section.contains(line), "{section}");
         assert!(section.contains("2 passed, 1 failed") && section.contains("\n2. that\n"), "{section}");
-        let text = replaced(&format!("a\n{START}old\n{END}b\n"), &section).unwrap();
-        assert!(text.starts_with("a\n") && text.ends_with("b\n") && !text.contains("old"));
+        let text = replaced(&format!("a\n{START}former\n{END}b\n"), &section).unwrap();
+        assert!(text.starts_with("a\n") && text.ends_with("b\n") && !text.contains("former"));
         assert_eq!(rows(&text).unwrap(), [["5.10", "aarch64", "default"].map(str::to_owned)]);
         assert!(replaced("nothing", &section).is_err());
     }

@@ -38,10 +38,15 @@ pub const TESTS: &[Test] = &[
     Test::new("renames", &["prove", "renames", "--opens", "20000"], 300),
     Test::new("restarts", &["prove", "restarts", "--each", "25000"], 500).single_threaded(),
     Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]),
+    Test::new("privileges", &["prove", "privileges"], 600),
+    Test::new("lockdown", &["prove", "lockdown"], 200),
     Test::new("clock", &["prove", "clock"], 300),
     Test::new("hotplug", &["prove", "hotplug"], 300),
     Test::new("hostile", &["prove", "hostile", "--opens", "5000"], 400),
 ];
+
+/// How much longer than on a quiet machine a test may take: time is only to end a machine that hangs.
+const PATIENCE: u64 = 4;
 
 impl Test {
     /// The test of this name.
@@ -53,12 +58,13 @@ impl Test {
         TESTS.iter().find(|test| test.name == name).with_context(|| format!("no test {name}: there are {}", names()))
     }
 
+    /// A test that takes at most so many seconds on a quiet machine.
     const fn new(name: &'static str, guest: &'static [&'static str], seconds: u64) -> Self {
         Self {
             name,
             guest,
             threads: Threads::Multi,
-            timeout: Duration::from_secs(seconds),
+            timeout: Duration::from_secs(PATIENCE * seconds),
             backends: &BACKENDS,
             kernels: &[],
             command_line: "",

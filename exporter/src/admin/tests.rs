@@ -8,7 +8,8 @@ use crate::metrics;
 async fn start() -> (SocketAddr, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     let registry = metrics::registry(&metrics, Backend::Kprobe, Vec::new);
-    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("bind");
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bind");
+    let listener = TcpListener::from_std(listener).expect("a listener");
     let address = listener.local_addr().expect("address");
     tokio::spawn(serve(listener, Arc::new(Shown { registry, metrics: Arc::clone(&metrics) })));
     (address, metrics)
@@ -71,7 +72,7 @@ async fn idle_connections_do_not_shut_others_out() {
 async fn a_port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = taken.local_addr().expect("address");
-    let error = bind(address).await.expect_err("in use");
+    let error = bind(address).expect_err("in use");
     let text = error.to_string();
     assert!(text.contains(&address.to_string()) && text.contains("--listen"), "{text}");
 }

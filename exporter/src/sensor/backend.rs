@@ -4,6 +4,9 @@ use super::kernel::Kernel;
 use super::layout::Features;
 use crate::event::Backend;
 
+/// What no backend can do anything about.
+pub const CONFIDENTIAL: &str = "the kernel is locked down for confidentiality, under which no program may read its memory: boot with lockdown=integrity";
+
 /// Why a backend does not run here.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

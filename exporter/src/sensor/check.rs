@@ -2,20 +2,21 @@
 
 use super::backend::{self, degraded, not_seen, order};
 use super::btf::Btf;
-use super::kernel::{Kernel, missing_capabilities};
+use super::kernel::{self, Kernel};
 use super::report::{BackendReport, Report};
-use super::{AttemptError, Options, Sensor, layout};
+use super::{AttemptError, Error, Options, Sensor, layout, privileges};
 use crate::event::Backend;
 
 /// Loads, attaches, tests and detaches each backend in turn. `cgroups` describes the hierarchy that was chosen.
 #[must_use]
 pub fn check(options: &Options, cgroups: String) -> Report {
     let kernel = Kernel::detect();
+    let missing = privileges::missing(&kernel);
     let mut report = Report {
         kernel: kernel.release.clone(),
         arch: kernel.architecture.clone(),
         preemption: kernel.preemption.as_str().to_owned(),
-        missing_capabilities: missing_capabilities().into_iter().map(str::to_owned).collect(),
+        missing_capabilities: missing.iter().map(|one| one.capability.to_owned()).collect(),
         cgroups,
         ..Report::default()
     };
@@ -27,14 +28,13 @@ pub fn check(options: &Options, cgroups: String) -> Report {
         Err(reason) => reason.clone(),
     };
     let features = match layout {
-        Ok((_, features)) if report.missing_capabilities.is_empty() => features,
-        Ok(_) => {
-            report.why = format!(
-                "missing {}: run as root, or give these capabilities",
-                report.missing_capabilities.join(" and ")
-            );
-            return report;
-        }
+        Ok(_) if !missing.is_empty() => Err(Error::Capability(missing).to_string()),
+        Ok(_) if kernel::is_confidential() => Err(Error::Lockdown.to_string()),
+        Ok((_, features)) => Ok(features),
+        Err(reason) => Err(reason),
+    };
+    let features = match features {
+        Ok(features) => features,
         Err(reason) => {
             report.why = reason;
             return report;

@@ -1,5 +1,6 @@
 //! Why no sensor runs, and what came of each backend.
 
+use super::privileges::Missing;
 use super::{backend, btf, layout, pins, scopes, self_test};
 use crate::event::Backend;
 
@@ -11,7 +12,7 @@ pub enum Error {
     Btf(#[from] btf::Error),
     /// The kernel's layout is not known.
     #[error(transparent)]
-    Layout(#[from] layout::Missing),
+    Layout(#[from] layout::Unresolved),
     /// A configured cgroup does not exist.
     #[error(transparent)]
     Scope(#[from] scopes::Error),
@@ -19,11 +20,19 @@ pub enum Error {
     #[error(transparent)]
     Pins(#[from] pins::Error),
     /// This process may not load eBPF programs.
-    #[error("missing {}: run as root, or give the container these capabilities", .0.join(" and "))]
-    Capability(Vec<&'static str>),
+    #[error("missing {}: run as root, or give the container these capabilities", list(.0))]
+    Capability(Vec<Missing>),
+    /// This kernel lets no program read its memory.
+    #[error("{}", backend::CONFIDENTIAL)]
+    Lockdown,
     /// No backend works here.
     #[error("no backend works on this kernel ({}); `inotrail check` tells more", reasons(.0))]
     NoBackend(Vec<Attempt>),
+}
+
+/// What is missing and what for, in one line.
+fn list(missing: &[Missing]) -> String {
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 fn reasons(attempts: &[Attempt]) -> String {

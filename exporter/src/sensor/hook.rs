@@ -8,9 +8,10 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{BtfTracePoint, FExit, KProbe, ProbeKind, Program, ProgramError, ProgramFd, RawTracePoint};
 use aya::{Btf as KernelBtf, Ebpf};
 
-use super::backend::{Error, chain};
+use super::backend::{CONFIDENTIAL, Error, chain};
 use super::layout::{Features, IoUring};
 use super::pins::Pins;
+use super::privileges;
 use crate::event::Backend;
 
 /// The function that fexit and kprobe hook.
@@ -101,7 +102,7 @@ impl Hook {
     pub(super) fn attach(self, ebpf: &mut Ebpf) -> Result<Attached, Error> {
         let link = self.link(ebpf).map_err(|error| match error {
             LinkError::Absent(error) => error,
-            LinkError::Refused(error) => Error::Attach { program: self.program.to_owned(), reason: chain(&error) },
+            LinkError::Refused(error) => Error::Attach { program: self.program.to_owned(), reason: refusal(&error) },
         })?;
         let program = ebpf.program(self.program).ok_or_else(|| absent(self.program))?;
         let descriptor =
@@ -257,6 +258,12 @@ impl Attached {
     }
 }
 
+fn refusal(error: &ProgramError) -> String {
+    let denied = matches!(error, ProgramError::SyscallError(error)
+        if error.call == "perf_event_open" && error.io_error.kind() == io::ErrorKind::PermissionDenied);
+    denied.then(privileges::kprobe_refusal).flatten().unwrap_or_else(|| chain(error))
+}
+
 /// Why there is no link.
 enum LinkError {
     Absent(Error),
@@ -302,6 +309,9 @@ pub(super) fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Re
     result.or_else(|error| match error {
         // An earlier attempt has loaded it: the tables' programs serve every backend.
         ProgramError::AlreadyLoaded => Ok(()),
+        ProgramError::LoadError { verifier_log, .. } if may_not_read(&verifier_log.to_string()) => {
+            Err(Error::Unsupported(CONFIDENTIAL.to_owned()))
+        }
         ProgramError::LoadError { io_error, verifier_log } => Err(Error::Load {
             program: name.to_owned(),
             reason: io_error.to_string(),
@@ -309,4 +319,9 @@ pub(super) fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Re
         }),
         other => Err(failed(name, &other)),
     })
+}
+
+/// Lockdown for confidentiality takes these helpers away; a container cannot see it otherwise.
+fn may_not_read(verifier_log: &str) -> bool {
+    ["unknown func bpf_probe_read", "cannot use helper bpf_probe_read"].iter().any(|line| verifier_log.contains(line))
 }

@@ -114,20 +114,16 @@ fn guess(build: &str, command_line: &str, version: (u32, u32)) -> Preemption {
     }
 }
 
-/// Capabilities that a backend needs and that this process lacks, by name.
+/// Whether the kernel is locked down for confidentiality, where it is known: then no program may read its memory
+/// (`LOCKDOWN_BPF_READ_KERNEL`, include/linux/security.h).
 #[must_use]
-pub fn missing_capabilities() -> Vec<&'static str> {
-    // Bits of include/uapi/linux/capability.h. CAP_SYS_ADMIN includes the first two.
-    const SYS_ADMIN: u64 = 1 << 21;
-    const NEEDED: [(&str, u64); 2] = [("CAP_PERFMON", 1 << 38), ("CAP_BPF", 1 << 39)];
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
-        .unwrap_or(0);
-    let lacks = |bit: u64| effective & (bit | SYS_ADMIN) == 0;
-    NEEDED.into_iter().filter(|(_, bit)| lacks(*bit)).map(|(name, _)| name).collect()
+pub fn is_confidential() -> bool {
+    match fs::read_to_string("/sys/kernel/security/lockdown") {
+        Ok(text) => text.contains("[confidentiality]"),
+        // A container sees no securityfs.
+        Err(_) => fs::read_to_string("/proc/cmdline")
+            .is_ok_and(|line| line.split_whitespace().any(|word| word == "lockdown=confidentiality")),
+    }
 }
 
 #[cfg(test)]

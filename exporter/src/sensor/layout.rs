@@ -2,18 +2,20 @@
 
 use inotrail_ebpf::{ABSENT, Layout};
 
-use super::btf::Btf;
+use super::btf::{Btf, Fault};
 
-/// A member that every backend needs and that this kernel's type information does not have.
+/// A member that every backend needs and that the type information does not tell.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "this kernel's type information has no {structure}.{member}; its layout is not known to this version of inotrail"
+    "the type information does not tell {structure}.{member}: {fault}; is it this kernel's? It may also be newer than this version of inotrail"
 )]
-pub struct Missing {
+pub struct Unresolved {
     /// The structure.
     pub structure: &'static str,
     /// Its member.
     pub member: String,
+    /// Why.
+    pub fault: Fault,
 }
 
 /// What this kernel has, beside the offsets.
@@ -54,47 +56,59 @@ mod registers {
 /// controller or none for version 2, and its number.
 ///
 /// # Errors
-/// A member that every backend needs is missing. What only one backend needs is left [`ABSENT`] and told in [`Features`].
-pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(Layout, Features), Missing> {
+/// A member that every backend needs cannot be told. What only one backend needs is left [`ABSENT`] and told in
+/// [`Features`].
+pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(Layout, Features), Unresolved> {
     let mut layout = Layout::ABSENT;
-    let missing = |structure, member: &str| Missing { structure, member: member.to_owned() };
     for (field, structure, member) in of_tasks(&mut layout) {
-        *field = offset(btf, structure, member).ok_or_else(|| missing(structure, member))?;
+        *field = required(btf, structure, member)?;
     }
     for (field, structure, member) in of_files(&mut layout) {
-        *field = offset(btf, structure, member).ok_or_else(|| missing(structure, member))?;
+        *field = required(btf, structure, member)?;
     }
     for (field, structure, member) in optional(&mut layout) {
         *field = offset(btf, structure, member).unwrap_or(ABSENT);
     }
     // kernfs_node.parent became an RCU pointer with another name in 6.15.
-    layout.kernfs_node_parent = ["parent", "__parent"]
-        .iter()
-        .find_map(|member| btf.offset("kernfs_node", member))
-        .ok_or_else(|| missing("kernfs_node", "parent"))?;
+    layout.kernfs_node_parent = required(btf, "kernfs_node", "parent")
+        .or_else(|error| btf.offset("kernfs_node", "__parent").map_err(|_| error))?;
     // dentry.d_u became anonymous in 7.2.
-    layout.dentry_alias = ["d_alias", "d_u"].iter().find_map(|member| btf.offset("dentry", member)).unwrap_or(ABSENT);
+    layout.dentry_alias =
+        ["d_alias", "d_u"].iter().find_map(|member| btf.offset("dentry", member).ok()).unwrap_or(ABSENT);
     layout.hierarchy_id = hierarchy;
     layout.css_set_subsys = subsystem(btf, controller)?;
     let features = features(btf, &layout);
     Ok((layout, features))
 }
 
+/// Every structure and member that is looked up, for tests that make type information.
+#[must_use]
+pub fn names() -> Vec<(&'static str, &'static str)> {
+    let (mut tasks, mut files, mut others) = (Layout::ABSENT, Layout::ABSENT, Layout::ABSENT);
+    let fields = of_tasks(&mut tasks).into_iter().chain(of_files(&mut files)).chain(optional(&mut others));
+    let more = [("kernfs_node", "parent"), ("css_set", "subsys")];
+    fields.map(|(_, structure, member)| (structure, member)).chain(more).collect()
+}
+
 /// Where `css_set` keeps the pointer of the hierarchy's controller; [`ABSENT`] for version 2.
-fn subsystem(btf: &Btf, controller: Option<&str>) -> Result<u32, Missing> {
+fn subsystem(btf: &Btf, controller: Option<&str>) -> Result<u32, Unresolved> {
     let Some(controller) = controller else { return Ok(ABSENT) };
     let name = format!("{controller}_cgrp_id");
-    let missing = |structure, member| Missing { structure, member };
-    let index = btf.enum_value("cgroup_subsys_id", &name).ok_or_else(|| missing("cgroup_subsys_id", name))?;
-    let start = btf.offset("css_set", "subsys").ok_or_else(|| missing("css_set", "subsys".to_owned()))?;
-    Ok(start + 8 * index)
+    let unresolved = |fault| Unresolved { structure: "cgroup_subsys_id", member: name.clone(), fault };
+    let index = btf.enum_value("cgroup_subsys_id", &name).map_err(unresolved)?;
+    let start = required(btf, "css_set", "subsys")?;
+    index
+        .checked_mul(8)
+        .and_then(|bytes| start.checked_add(bytes))
+        .ok_or_else(|| unresolved(Fault::Damaged("its value is too large")))
 }
 
 fn features(btf: &Btf, layout: &Layout) -> Features {
     let nameidata = [layout.task_nameidata, layout.nameidata_path, layout.nameidata_name, layout.filename_name];
     // By the parameter's place and never by version: vendors port signatures back.
-    let place = btf.parameters("inode_permission").and_then(|names| names.iter().position(|name| *name == "inode"));
-    let complete = btf.parameters("__traceiter_io_uring_complete").unwrap_or_default();
+    let parameters = |function| btf.parameters(function).unwrap_or_default();
+    let place = parameters("inode_permission").iter().position(|name| *name == "inode");
+    let complete = parameters("__traceiter_io_uring_complete");
     let io_uring = match (complete.get(2), complete.get(3), complete.get(4)) {
         (Some(&"req"), Some(&"cqe"), _) if layout.io_cqe_res != ABSENT => Some(IoUring::Entry),
         (Some(&"req"), _, Some(&"res")) => Some(IoUring::Result),
@@ -108,12 +122,16 @@ fn features(btf: &Btf, layout: &Layout) -> Features {
     }
 }
 
+fn required(btf: &Btf, structure: &'static str, member: &str) -> Result<u32, Unresolved> {
+    offset(btf, structure, member).map_err(|fault| Unresolved { structure, member: member.to_owned(), fault })
+}
+
 /// `member`, or `member+bytes`.
-fn offset(btf: &Btf, structure: &str, member: &str) -> Option<u32> {
-    match member.split_once('+') {
-        Some((member, more)) => Some(btf.offset(structure, member)? + more.parse::<u32>().ok()?),
-        None => btf.offset(structure, member),
-    }
+fn offset(btf: &Btf, structure: &str, member: &str) -> Result<u32, Fault> {
+    let (member, more) = member.split_once('+').unwrap_or((member, "0"));
+    let more = more.parse().map_err(|_| Fault::NoMember)?;
+    let start = btf.offset(structure, member)?;
+    start.checked_add(more).ok_or(Fault::Damaged("an offset is too large"))
 }
 
 type Field<'a> = (&'a mut u32, &'static str, &'static str);
@@ -229,5 +247,26 @@ mod tests {
         assert!(!walk.contains(&ABSENT), "{layout:?}");
         assert!(![layout.dentry_alias, layout.inode_dentries, layout.task_cred].contains(&ABSENT), "{layout:?}");
         assert_eq!(resolve(&btf, None, 0).unwrap().0.css_set_subsys, ABSENT);
+    }
+    /// The kernel's own file, with one name in it changed.
+    fn without(name: &[u8]) -> String {
+        let mut bytes = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        let name = [b"\0", name, b"\0"].concat();
+        let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+        bytes[at + 1] = b'#';
+        let btf = Btf::parse(bytes).unwrap();
+        resolve(&btf, Some("memory"), 4).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn names_what_is_missing() {
+        let rest = "is it this kernel's? It may also be newer than this version of inotrail";
+        let check = |name: &[u8], expected: &str| {
+            assert_eq!(without(name), format!("the type information does not tell {expected}; {rest}"));
+        };
+        check(b"start_boottime", "task_struct.start_boottime: the type has no such member");
+        check(b"d_seq", "dentry.d_seq: the type has no such member");
+        check(b"css_set", "css_set.subsys: there is no such type");
+        check(b"memory_cgrp_id", "cgroup_subsys_id.memory_cgrp_id: the type has no such member");
     }
 }

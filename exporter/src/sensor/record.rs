@@ -44,7 +44,7 @@ impl Record<'_> {
 ///
 /// # Errors
 /// The bytes are no record.
-pub(super) fn parse<'a>(bytes: &'a [u8], path: &'a mut Vec<u8>) -> Result<Record<'a>, Malformed> {
+pub fn parse<'a>(bytes: &'a [u8], path: &'a mut Vec<u8>) -> Result<Record<'a>, Malformed> {
     let (header, strings) = Header::ref_from_prefix(bytes).map_err(|_| Malformed("shorter than a header"))?;
     let requested_end = usize::from(header.requested_len);
     let arguments_end = requested_end + usize::from(header.arguments_len);

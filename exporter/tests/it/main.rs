@@ -8,6 +8,7 @@ mod export_tcp;
 mod fakes;
 mod layers;
 mod oracle;
+mod privileges;
 mod readme;
 mod requests;
 mod trace;

@@ -4,7 +4,7 @@ use super::Entry;
 
 /// `EM_X86_64` (include/uapi/linux/elf-em.h)
 pub(super) const ELF: u16 = 62;
-/// arch/x86/entry/syscalls/syscall_64.tbl
+/// `arch/x86/entry/syscalls/syscall_64.tbl`
 #[cfg(test)]
 pub(super) const OPENAT: u32 = 257;
 

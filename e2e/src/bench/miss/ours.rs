@@ -50,6 +50,7 @@ impl Ours {
             exclude: Vec::new(),
             include_self: true,
             pins: None,
+            replace: false,
             swap: false,
         };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", self.backend.as_str()))?;

@@ -66,6 +66,27 @@ fn refuses_what_breaks_the_contract() {
     assert_eq!(reason(&odd, record(&odd).len()), "of unknown kind");
 }
 
+/// Lengths that lie are believed only as far as there are bytes.
+#[test]
+fn lengths_stay_inside() {
+    let mut path = Vec::new();
+    let whole = bytes(kind::EXEC, 0, b"sh", b"-c\0", b"sh\0");
+    let length = size_of::<Header>() + 8;
+    assert!(parse(&whole.as_bytes()[..length], &mut path).is_ok());
+    for cut in 0..length {
+        let reason = parse(&whole.as_bytes()[..cut], &mut path).unwrap_err().0;
+        let header = cut < size_of::<Header>();
+        assert_eq!(reason, if header { "shorter than a header" } else { "shorter than its strings" }, "{cut}");
+    }
+    let mut lying = whole.clone();
+    let at = std::mem::offset_of!(Header, arguments_len);
+    lying.as_mut_bytes()[at..at + 2].fill(0xff);
+    assert_eq!(parse(lying.as_bytes(), &mut path).unwrap_err().0, "shorter than its strings");
+    // A length that is too short moves the strings behind it, and what they are then is looked at.
+    lying.as_mut_bytes()[at..at + 2].copy_from_slice(&2u16.to_ne_bytes());
+    assert_eq!(parse(lying.as_bytes(), &mut path).unwrap_err().0, "an open component");
+}
+
 #[test]
 fn tells_kinds_apart() {
     let mut path = Vec::new();
