@@ -72,10 +72,10 @@ fn listen(mut machine: Running, each: &mut dyn FnMut(&str)) -> Result<()> {
             bail!("the guest failed: {why}: {last}");
         }
         // What firmware and kernel write before is theirs.
-        up |= line.contains(console_lines::UP);
         if up {
             each(&line);
         }
+        up |= line.contains(console_lines::UP);
         last = line;
     }
 }
