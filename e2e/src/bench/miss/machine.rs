@@ -17,7 +17,7 @@ use crate::kernels::Kernel;
 use crate::vm::{ARGUMENTS, MODULES, console_lines};
 
 /// For a machine that shares its CPU with much else; a free one needs a minute.
-const TIMEOUT: Duration = Duration::from_secs(1800);
+const TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Boots the kernel with the programs of this folder, runs the guest with this argument, and gives each line that it writes
 /// to `each`.

@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use aya::maps::{HashMap, RingBuf};
 use aya::programs::KProbe;
 use aya::{Ebpf, EbpfLoader};
@@ -55,7 +55,7 @@ impl Peer {
         let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux"))?;
         let mut ebpf = load(&btf)?;
         let own = std::fs::metadata("/sys/fs/cgroup").context("the cgroup that this process is in")?.ino();
-        self.choose(&mut ebpf, wanted, own)?;
+        choose(&mut ebpf, wanted, own)?;
         let kept = HashSet::from([if wanted { own } else { u64::MAX }]);
         let arity = btf.parameters(PERMISSION).context("the kernel's type information has no inode_permission")?.len();
         let mut ring = RingBuf::try_from(ebpf.take_map(map::EVENTS).context("the ring")?)?;
@@ -81,31 +81,6 @@ impl Peer {
         Ok(cost)
     }
 
-    /// Says what is wanted, where the kernel decides.
-    fn choose(self, ebpf: &mut Ebpf, wanted: bool, own: u64) -> Result<()> {
-        if !wanted {
-            // Tables are not empty where anything is watched.
-            HashMap::<_, [u64; 2], u32>::try_from(ebpf.map_mut(map::INODES).context("inodes")?)?.insert(
-                &[1, 1],
-                &1,
-                0,
-            )?;
-            HashMap::<_, u64, u32>::try_from(ebpf.map_mut(map::CGROUPS).context("cgroups")?)?.insert(
-                &u64::MAX,
-                &1,
-                0,
-            )?;
-            return Ok(());
-        }
-        let file = std::fs::metadata(FILE)?;
-        // MKDEV of include/linux/kdev_t.h
-        let device = u64::from(major(file.dev())) << 20 | u64::from(minor(file.dev()));
-        let mut inodes = HashMap::<_, [u64; 2], u32>::try_from(ebpf.map_mut(map::INODES).context("inodes")?)?;
-        inodes.insert(&[file.ino(), device], &1, 0)?;
-        let mut cgroups = HashMap::<_, u64, u32>::try_from(ebpf.map_mut(map::CGROUPS).context("cgroups")?)?;
-        Ok(cgroups.insert(&own, &1, 0)?)
-    }
-
     fn attach(self, ebpf: &mut Ebpf, arity: usize) -> Result<()> {
         let form = arity.checked_sub(2).filter(|form| *form < 2).context("inode_permission has another form here")?;
         let programs: &[(&str, &str)] = match self {
@@ -125,9 +100,8 @@ impl Peer {
 }
 
 fn load(btf: &Btf) -> Result<Ebpf> {
-    let offset = |structure, member| match btf.offset(structure, member) {
-        Some(offset) => Ok(offset),
-        None => bail!("the kernel's type information has no {structure}.{member}"),
+    let offset = |structure, member| {
+        btf.offset(structure, member).with_context(|| format!("{structure}.{member} in the kernel's type information"))
     };
     let (number, superblock) = (offset("inode", "i_ino")?, offset("inode", "i_sb")?);
     let device = offset("super_block", "s_dev")?;
@@ -136,4 +110,21 @@ fn load(btf: &Btf) -> Result<Ebpf> {
     loader.override_global(global::INODE_SUPER, &superblock, true);
     loader.override_global(global::SUPER_DEVICE, &device, true);
     loader.load_file(COOKBOOK).with_context(|| format!("load {COOKBOOK}"))
+}
+
+/// Says what is wanted, where the kernel decides.
+fn choose(ebpf: &mut Ebpf, wanted: bool, own: u64) -> Result<()> {
+    if !wanted {
+        // Tables are not empty where anything is watched.
+        HashMap::<_, [u64; 2], u32>::try_from(ebpf.map_mut(map::INODES).context("inodes")?)?.insert(&[1, 1], &1, 0)?;
+        HashMap::<_, u64, u32>::try_from(ebpf.map_mut(map::CGROUPS).context("cgroups")?)?.insert(&u64::MAX, &1, 0)?;
+        return Ok(());
+    }
+    let file = std::fs::metadata(FILE)?;
+    // MKDEV of include/linux/kdev_t.h
+    let device = u64::from(major(file.dev())) << 20 | u64::from(minor(file.dev()));
+    let mut inodes = HashMap::<_, [u64; 2], u32>::try_from(ebpf.map_mut(map::INODES).context("inodes")?)?;
+    inodes.insert(&[file.ino(), device], &1, 0)?;
+    let mut cgroups = HashMap::<_, u64, u32>::try_from(ebpf.map_mut(map::CGROUPS).context("cgroups")?)?;
+    Ok(cgroups.insert(&own, &1, 0)?)
 }
