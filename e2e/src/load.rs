@@ -15,7 +15,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use inotrail::{event::Backend, sensor::Record};
+use inotrail::{
+    event::Backend,
+    sensor::{Entry, Record},
+};
 use inotrail_ebpf::{Header, program};
 
 use crate::accesses::{Watch, spawn};
@@ -23,7 +26,7 @@ use crate::accesses::{Watch, spawn};
 pub use clock::prove_clock;
 pub use hostile::{Attack, Hostile, attack};
 pub use hotplug::prove_hotplug;
-pub use opens::{Opens, open_unique};
+pub use opens::{Opens, open_files};
 pub use renames::{Renames, open_renamed};
 pub use restarts::{prove_restarts, prove_swap};
 
@@ -43,6 +46,13 @@ struct Books {
     events: u64,
     /// Records for which the ring had no room.
     ring_full: u64,
+    /// Accesses that were counted instead: by file, and by cgroup alone.
+    ledger: u64,
+    overflow: u64,
+    /// By file: inode number -> accesses.
+    counted: HashMap<u64, u64>,
+    /// The same of events.
+    seen: HashMap<u64, u64>,
     /// Sequence numbers that did not come.
     gaps: u64,
     /// Numbers that came twice, or late.
@@ -58,9 +68,17 @@ struct Books {
 }
 
 impl Books {
+    fn count(&mut self, entry: &Entry) {
+        *if entry.overflow { &mut self.overflow } else { &mut self.ledger } += entry.count;
+        if !entry.overflow {
+            *self.counted.entry(entry.key.inode).or_default() += entry.count;
+        }
+    }
+
     fn see(&mut self, header: &Header) {
         self.events += 1;
         self.last_access_ns = self.last_access_ns.max(header.time_ns);
+        *self.seen.entry(header.inode).or_default() += 1;
         let sequence = header.sequence;
         if let Some(last) = self.last.insert((header.program, header.cpu), sequence) {
             self.backwards += u64::from(sequence <= last);
@@ -80,7 +98,7 @@ fn run(
     let mut watch = Watch::start(backend, reader.ring_bytes)?;
     let mut books = Books::default();
     let mut wrong = None;
-    let mut take = |record: &Record<'_>| match record {
+    let mut take = |books: &mut Books, record: &Record<'_>| match record {
         Record::Access(access) => {
             books.see(access.header);
             if let Err(error) = each(record) {
@@ -93,13 +111,15 @@ fn run(
     let start = Instant::now();
     let mut child = spawn(guest, arguments, &watch.procs())?;
     let status = loop {
-        watch.drain(&mut take);
+        watch.drain(|record| take(&mut books, record));
+        watch.take(|entry| books.count(&entry))?;
         if let Some(status) = child.try_wait().context("wait for the guest")? {
             break status;
         }
         thread::sleep(reader.pause);
     };
-    watch.settle(&mut take)?;
+    watch.settle(|record| take(&mut books, record))?;
+    watch.take(|entry| books.count(&entry))?;
     ensure!(status.success(), "the guest ended with {status}");
     if let Some(error) = wrong {
         return Err(error);
@@ -110,6 +130,13 @@ fn run(
         Backend::RawTracepoint => program::SYS_EXIT,
     };
     books.ring_full = watch.ring_full(hook);
+    let (ledger, overflow) = watch.counted(hook);
+    ensure!(
+        (books.ledger, books.overflow) == (ledger, overflow),
+        "{ledger} and {overflow} accesses were counted, and {} and {} were taken",
+        books.ledger,
+        books.overflow
+    );
     match books.exit_ns {
         Some(exit_ns) => ensure!(exit_ns > books.last_access_ns, "the guest's end was reported before its last access"),
         None => ensure!(watch.ring_full(program::PROCESS_EXIT) > 0, "the guest's end was not reported"),

@@ -80,35 +80,59 @@ fn dropped(words: &str, reason: &str) -> u64 {
 /// One at a time: they share the folder of the guest's files.
 static ALONE: Mutex<()> = Mutex::new(());
 
-fn prove(name: &str, arguments: &[&str], expect_drops: bool) {
+fn prove(name: &str, arguments: &[&str], files: usize, (expect_counted, expect_drops): (bool, bool)) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let cgroup = Cgroup::create_top(name).unwrap();
     let trace = Trace::start(&cgroup, arguments);
     let guest = Path::new(env!("CARGO_BIN_EXE_guest"));
     let each = (OPENS / THREADS).to_string();
-    let status = spawn(guest, &["opens", &THREADS.to_string(), &each], &cgroup.procs()).unwrap().wait().unwrap();
+    let status = spawn(guest, &["opens", &THREADS.to_string(), &each, &files.to_string()], &cgroup.procs());
+    let status = status.unwrap().wait().unwrap();
     assert!(status.success());
     let (lines, words) = trace.stop();
     let folder = base();
     let opened = |line: &&Value| Path::new(line["file.path"].as_str().unwrap_or("")).starts_with(&folder);
-    let events = lines.iter().filter(opened).count() as u64;
+    let counted = |line: &&Value| line["inotrail.aggregation.last_time"].is_string();
+    let count = |line: &Value| line["inotrail.aggregation.count"].as_u64().unwrap();
+    let events = lines.iter().filter(opened).map(count).sum::<u64>();
+    let summaries = lines.iter().filter(counted).map(count).sum::<u64>();
+    let (losses, accesses): (Vec<&Value>, Vec<&Value>) =
+        lines.iter().partition(|line| line["otel.event.name"] == "inotrail.exporter.loss");
+    let lost = losses.iter().filter(|line| line["inotrail.loss.reason"] == "ring_full");
+    let lost: u64 = lost.map(|line| line["inotrail.loss.count"].as_u64().unwrap()).sum();
     let (ring_full, held_full) = (dropped(&words, "ring_full"), dropped(&words, "held_full"));
-    eprintln!("{OPENS} opens = {events} events + {ring_full} ring_full + {held_full} held_full; {}", words.trim_end());
-    assert_eq!(events + ring_full + held_full, OPENS, "{words}");
-    assert_eq!(ring_full > 0, expect_drops, "{words}");
+    eprintln!(
+        "{OPENS} opens = {events} events + {summaries} counted + {ring_full} ring_full + {held_full} held_full; {}",
+        words.trim_end()
+    );
+    assert_eq!(events + summaries + ring_full + held_full, OPENS, "{words}");
+    assert_eq!(lost, ring_full, "told as losses: {losses:?}");
+    assert_eq!((summaries > 0, ring_full > 0), (expect_counted, expect_drops), "{words}");
+    for line in lines.iter().filter(counted) {
+        assert_eq!(line["inotrail.file.flags"], "path_unknown", "{line}");
+        assert!(line["file.path"].is_null() && line["process.pid"].is_null(), "{line}");
+        assert!(line["inotrail.file.access_mode"] == "read" || files == 0, "{line}");
+        assert!(line["file.inode"].is_string() && line["inotrail.file.device"].is_string(), "{line}");
+        assert!(line["time"].as_str() <= line["inotrail.aggregation.last_time"].as_str(), "{line}");
+    }
     // What was kept is numbered without a hole, whatever was dropped before.
-    let numbers = lines.iter().map(|line| line["inotrail.stream.sequence"].as_u64().unwrap());
-    let first = lines.first().unwrap()["inotrail.stream.sequence"].as_u64().unwrap();
-    assert!(numbers.eq(first..first + lines.len() as u64), "{name}: the stream has a hole");
+    let numbers = accesses.iter().map(|line| line["inotrail.stream.sequence"].as_u64().unwrap());
+    let first = accesses.first().unwrap()["inotrail.stream.sequence"].as_u64().unwrap();
+    assert!(numbers.eq(first..first + accesses.len() as u64), "{name}: the stream has a hole");
     fs::remove_dir(&folder).ok();
 }
 
 #[test]
 fn every_open_is_an_event() {
-    prove("inotrail-books", &["--ring-size", "64MiB"], false);
+    prove("inotrail-books", &["--ring-size", "64MiB"], 0, (false, false));
 }
 
 #[test]
-fn what_does_not_fit_is_counted() {
-    prove("inotrail-drops", &["--ring-size", "1MiB", "--drain-interval", "100ms"], true);
+fn what_does_not_fit_is_counted_by_file() {
+    prove("inotrail-counts", &["--ring-size", "64KiB", "--drain-interval", "100ms"], 64, (true, false));
+}
+
+#[test]
+fn what_does_not_fit_there_either_is_counted() {
+    prove("inotrail-drops", &["--ring-size", "64KiB", "--drain-interval", "100ms"], 0, (true, true));
 }

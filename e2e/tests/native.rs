@@ -17,6 +17,9 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 const READER: Reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
 
+/// Far too slow.
+const SLOW: Reader = Reader { ring_bytes: 64 << 10, pause: Duration::from_millis(20) };
+
 fn guest() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_guest"))
 }
@@ -36,23 +39,30 @@ fn tells_every_access_of_the_list() {
 #[test]
 fn reports_every_open_under_load() {
     let _alone = alone();
-    let account = Opens { threads: 4, each: 25_000 }.prove(RawTracepoint, guest(), READER).unwrap();
+    let account = Opens { threads: 4, each: 25_000, files: 0 }.prove(RawTracepoint, guest(), READER).unwrap();
     assert_eq!((account.events, account.ring_full), (100_000, 0));
 }
 
 #[test]
 fn counts_what_a_full_ring_drops() {
     let _alone = alone();
-    let slow = Reader { ring_bytes: 64 << 10, pause: Duration::from_millis(20) };
-    let account = Opens { threads: 4, each: 25_000 }.prove(RawTracepoint, guest(), slow).unwrap();
-    assert!(account.events > 0 && account.ring_full > 0, "{account:?}");
+    let account = Opens { threads: 4, each: 25_000, files: 0 }.prove(RawTracepoint, guest(), SLOW).unwrap();
+    assert!(account.events > 0 && account.ledger > 0, "{account:?}");
+}
+
+#[test]
+fn counts_by_file_what_a_full_ring_drops() {
+    let _alone = alone();
+    let account = Opens { threads: 8, each: 100_000, files: 64 }.prove(RawTracepoint, guest(), SLOW).unwrap();
+    assert!(account.events > 0 && account.ledger > 400_000, "{account:?}");
+    assert_eq!(account.events + account.ledger, 800_000);
 }
 
 #[test]
 fn exporters_come_and_go() {
     let _alone = alone();
     let folder = Bpffs::mount();
-    let opens = Opens { threads: 8, each: 100_000 };
+    let opens = Opens { threads: 8, each: 100_000, files: 0 };
     prove_restarts(RawTracepoint, guest(), &folder.0.join("inotrail"), opens).unwrap();
 }
 

@@ -18,6 +18,7 @@ use crate::config;
 use crate::container::cgroup::{self, Hierarchy};
 use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
 use crate::event::{Backend, Event};
+use crate::loss::{Loss, Outage};
 use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
@@ -31,6 +32,7 @@ use crate::sink::Printer;
 mod export;
 mod losses;
 mod reader;
+mod watchdog;
 
 use export::Export;
 use losses::Losses;
@@ -174,7 +176,7 @@ struct Parts {
     sensor: Sensor,
     tables: (Containers, CgroupEvents),
     losses: Losses,
-    scans: Receiver<ProcessScan>,
+    news: (Receiver<ProcessScan>, Receiver<Outage>),
     metrics: Arc<Metrics>,
     host: bool,
 }
@@ -185,9 +187,9 @@ impl Parts {
         metrics.health.sensor.set(true);
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         runtime.spawn(watch(sensor.hooks()));
-        let (losses, scans) = Losses::of(&sensor, metrics, &tables.1);
+        let (losses, news) = Losses::of(&sensor, metrics, &tables.1);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, losses, scans, metrics, host })
+        Ok(Self { sensor, tables, losses, news, metrics, host })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
@@ -195,8 +197,11 @@ impl Parts {
     where
         O: Output + Send + 'static,
     {
-        let Self { sensor, tables, mut losses, scans, metrics, host } = self;
-        let pipeline = Pipeline::new(sensor.backend(), host, tables, scans, metrics, output);
+        let Self { sensor, tables, mut losses, news, metrics, host } = self;
+        let mut pipeline = Pipeline::new(sensor.backend(), host, tables, news, metrics, output);
+        if let Some(gap) = sensor.gap() {
+            pipeline.gap(gap);
+        }
         // Before the first event is shown: whoever sees one may send a signal.
         let signals = Signals::new()?;
         let mut reader = Reader::start(sensor, pipeline, interval)?;
@@ -301,6 +306,10 @@ impl<W: Write> Output for Printer<W> {
 
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         self.show(event).map_break(|_| ())
+    }
+
+    fn loss(&mut self, loss: &Loss<'_>) {
+        self.show_loss(loss);
     }
 
     fn drained(&mut self, _now_ns: u64) -> ControlFlow<()> {

@@ -6,11 +6,14 @@
 mod resources;
 
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::container::Container;
 use crate::event::{Event, Node};
+use crate::loss::Loss;
 use crate::otlp::{self, Encoder};
 use resources::Resources;
 
@@ -52,6 +55,8 @@ pub struct Batch {
     groups: Vec<Group>,
     /// Bytes of the request but for the records.
     overhead: usize,
+    /// Accesses that the records stand for.
+    accesses: u64,
     /// When the first event came.
     since_ns: u64,
 }
@@ -63,6 +68,8 @@ pub struct Request {
     pub body: Bytes,
     /// Its log records.
     pub records: u64,
+    /// Accesses that the records stand for.
+    pub accesses: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +100,7 @@ impl Batch {
             records: Vec::new(),
             groups: Vec::new(),
             overhead: 0,
+            accesses: 0,
             since_ns: 0,
         }
     }
@@ -100,12 +108,25 @@ impl Batch {
     /// Adds an event, and returns the request if that made it full. `now_ns` is of any one clock.
     #[must_use = "a full batch is a request to be sent"]
     pub fn push(&mut self, event: &Event<'_>, now_ns: u64) -> Option<Request> {
+        let start = self.buffer.len();
+        self.encoder.record(&mut self.buffer, event);
+        self.accesses = self.accesses.saturating_add(event.count);
+        self.pushed(event.container, start, now_ns)
+    }
+
+    /// The same with a loss, which stands for no access: those it tells of are in no record.
+    #[must_use = "a full batch is a request to be sent"]
+    pub fn push_loss(&mut self, loss: &Loss<'_>, now_ns: u64) -> Option<Request> {
+        let start = self.buffer.len();
+        self.encoder.loss(&mut self.buffer, loss);
+        self.pushed(loss.container, start, now_ns)
+    }
+
+    fn pushed(&mut self, container: &Arc<Container>, start: usize, now_ns: u64) -> Option<Request> {
         if self.records.is_empty() {
             self.since_ns = now_ns;
         }
-        let start = self.buffer.len();
-        self.encoder.record(&mut self.buffer, event);
-        self.link(event, self.buffer.len() - start);
+        self.link(container, self.buffer.len() - start);
         let full = self.records.len() >= self.limits.records || self.buffer.len() + self.overhead >= self.limits.bytes;
         if full { self.take() } else { None }
     }
@@ -136,8 +157,9 @@ impl Batch {
             otlp::close_resource_logs(&mut body);
         }
         let records = self.records.len() as u64;
+        let accesses = self.accesses;
         self.clear();
-        Some(Request { body: Bytes::from(body), records })
+        Some(Request { body: Bytes::from(body), records, accesses })
     }
 
     fn clear(&mut self) {
@@ -146,13 +168,14 @@ impl Batch {
         self.records.clear();
         self.groups.clear();
         self.overhead = 0;
+        self.accesses = 0;
     }
 
     /// Appends the record that the buffer ends with to its container's.
-    fn link(&mut self, event: &Event<'_>, bytes: usize) {
+    fn link(&mut self, container: &Arc<Container>, bytes: usize) {
         let index = self.records.len();
         self.records.push(Record { end: self.buffer.len(), next: None });
-        let resource = self.resources.find(event.container);
+        let resource = self.resources.find(container);
         let len = self.resources.get(resource).len();
         if let Some(group) = self.resources.group(resource) {
             let group = &mut self.groups[group];

@@ -191,8 +191,9 @@ pub struct Container {
     pub pod: Option<Pod>,
     /// The image that the container runs.
     pub image: Option<Image>,
-    /// Next number of this container's stream of events; shared by all versions of one container's metadata.
-    stream: Arc<AtomicU64>,
+    /// Last numbers of this container's streams of accesses and of losses; shared by all versions of one container's
+    /// metadata.
+    streams: Arc<[AtomicU64; 2]>,
 }
 
 /// What acted.
@@ -214,6 +215,8 @@ pub enum Origin {
     /// Anything else on the host.
     #[default]
     Host,
+    /// This exporter: what it tells of itself.
+    Exporter,
 }
 
 /// A Kubernetes pod.
@@ -263,12 +266,18 @@ impl Container {
     /// The same container with better metadata; the stream of events goes on.
     #[must_use]
     pub fn update(&self, origin: Origin, pod: Option<Pod>, image: Option<Image>) -> Self {
-        Self { origin, pod, image, stream: Arc::clone(&self.stream) }
+        Self { origin, pod, image, streams: Arc::clone(&self.streams) }
     }
 
     /// The number of the next event of this container, from 1.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
-        self.stream.fetch_add(1, Ordering::Relaxed) + 1
+        self.streams[0].fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The number of the next loss of this container, from 1.
+    #[must_use]
+    pub fn next_loss_sequence(&self) -> u64 {
+        self.streams[1].fetch_add(1, Ordering::Relaxed) + 1
     }
 }

@@ -27,6 +27,9 @@ pub struct Event<'a> {
     pub sequence: u64,
     /// How many accesses this event stands for; at least 1.
     pub count: u64,
+    /// Of accesses that were only counted: the end of the time in which, nanoseconds since the Unix epoch; else 0. Their
+    /// process is not known then (`tgid` 0), and `time_ns` is when counting began.
+    pub last_ns: u64,
 }
 
 /// One permission check as the kernel reports it.

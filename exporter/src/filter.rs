@@ -71,7 +71,7 @@ fn is_namespace(container: &Container, namespace: &str) -> bool {
 fn is_container(container: &Container, wanted: &str) -> bool {
     match &container.origin {
         Origin::Container { id, name, .. } => name == wanted || (!wanted.is_empty() && id.starts_with(wanted)),
-        Origin::Unit(_) | Origin::Host => false,
+        Origin::Unit(_) | Origin::Host | Origin::Exporter => false,
     }
 }
 

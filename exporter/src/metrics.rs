@@ -12,9 +12,9 @@ pub use registry::{KernelCount, registry};
 /// Every count of user space, one owner each; cheap to bump from the event path (a relaxed add).
 #[derive(Debug)]
 pub struct Metrics {
-    /// Events given to the sink. The sensor thread's.
+    /// Accesses given to the sink: an event of counted ones is as many as it says. The sensor thread's.
     pub emitted: Counter,
-    /// Log records acknowledged by the receiver. `ship`'s.
+    /// Accesses in log records that the receiver acknowledged. `ship`'s.
     pub delivered: Counter,
     /// Export requests sent again. `ship`'s.
     pub export_retries: Counter,
@@ -90,10 +90,10 @@ impl Metrics {
     }
 }
 
-/// Why an access that the kernel recorded, or tried to record, did not become an event. Each has one owner.
+/// Why an access that the kernel recorded, or tried to record, is in no delivered event. Each has one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dropped {
-    /// The kernel's ring buffer had no room.
+    /// The kernel's ring buffer had no room, and neither had the ledger.
     RingFull,
     /// The kernel did not run the program (recursion guard); an upper bound.
     HookMissed,
@@ -132,6 +132,23 @@ impl Dropped {
         Self::SpoolFull,
         Self::Shutdown,
     ];
+
+    /// Where it happens, as loss records name it.
+    #[must_use]
+    pub const fn stage(self) -> &'static str {
+        match self {
+            Self::RingFull => "kernel_ringbuf",
+            Self::HookMissed => "kernel_hook",
+            Self::Detached => "detached",
+            Self::HeldFull => "held",
+            Self::QueueFull | Self::Shed => "queue",
+            Self::Encode => "encode",
+            Self::Rejected => "export_rejected",
+            Self::Expired => "export_expired",
+            Self::SpoolFull => "spool",
+            Self::Shutdown => "shutdown",
+        }
+    }
 
     /// The reason as metrics, logs and loss records name it.
     #[must_use]

@@ -14,6 +14,7 @@
 pub mod attribute;
 mod body;
 mod envelope;
+mod loss;
 mod names;
 mod record;
 mod resource;
@@ -22,6 +23,7 @@ mod time;
 mod wire;
 
 pub use envelope::{SCOPE_NAME, SCOPE_VERSION, close_resource_logs, open_resource_logs, resource_logs_len};
+pub use loss::{LOSS_EVENT_NAME, sentence};
 pub use record::{EVENT_NAME, Encoder};
 pub use resource::resource;
-pub use split::split;
+pub use split::{Half, split};

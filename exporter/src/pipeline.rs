@@ -7,12 +7,15 @@ use std::sync::mpsc::Receiver;
 use crate::clock::{Clock, unix_now};
 use crate::container::{CgroupEvents, Container, Containers, Origin, Snapshot};
 use crate::event::{Access, Backend, Event};
+use crate::loss::{Loss, LossBook, Outage};
 use crate::metrics::{Dropped, Metrics};
 use crate::process::{ProcessScan, ProcessTable};
-use crate::sensor::{Drained, Malformed, Record, Sensor};
+use crate::sensor::{Drained, Gap, Malformed, Record, Sensor};
 
+mod counted;
 mod held;
 
+use counted::Counted;
 use held::Held;
 
 /// Where events end: `run`'s batches, or what `trace` prints.
@@ -22,6 +25,9 @@ pub trait Output {
 
     /// Takes one event. Breaks when no further one is wanted.
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
+
+    /// Takes one loss.
+    fn loss(&mut self, loss: &Loss<'_>);
 
     /// The ring is empty for now; `now_ns` is Unix time. Breaks when no further event is wanted.
     fn drained(&mut self, now_ns: u64) -> ControlFlow<()>;
@@ -36,13 +42,21 @@ pub struct Pipeline<O> {
 /// Everything but the events that wait, so that both can be borrowed at once.
 struct Stages<O> {
     backend: Backend,
-    host: bool,
     clock: Clock,
     observed_ns: u64,
+    counted: Counted,
     containers: Containers,
-    cgroups: CgroupEvents,
     processes: ProcessTable,
     scans: Receiver<ProcessScan>,
+    outages: Receiver<Outage>,
+    losses: LossBook,
+    outlet: Outlet<O>,
+}
+
+/// The way of an event to the output. It borrows from the rest.
+struct Outlet<O> {
+    host: bool,
+    cgroups: CgroupEvents,
     metrics: Arc<Metrics>,
     output: O,
     done: bool,
@@ -50,30 +64,36 @@ struct Stages<O> {
 
 impl<O: Output> Pipeline<O> {
     /// `host`: whether processes outside containers are reported. `scans`: what `/proc` says, whenever the kernel's own
-    /// records of processes were lost.
+    /// records of processes were lost. `outages`: when the programs did not report.
     pub fn new(
         backend: Backend,
         host: bool,
         (containers, cgroups): (Containers, CgroupEvents),
-        scans: Receiver<ProcessScan>,
+        (scans, outages): (Receiver<ProcessScan>, Receiver<Outage>),
         metrics: Arc<Metrics>,
         output: O,
     ) -> Self {
-        let clock = Clock::now();
+        let (clock, now_ns) = (Clock::now(), unix_now());
         let stages = Stages {
             backend,
-            host,
             clock,
-            observed_ns: unix_now(),
+            observed_ns: now_ns,
+            counted: Counted::new(now_ns),
             containers,
-            cgroups,
             processes: ProcessTable::default(),
             scans,
-            metrics,
-            output,
-            done: false,
+            outages,
+            losses: LossBook::new(now_ns),
+            outlet: Outlet { host, cgroups, metrics, output, done: false },
         };
         Self { stages, held: Held::default() }
+    }
+
+    /// Tells of a time in which no program was attached.
+    pub fn gap(&mut self, gap: Gap) {
+        let clock = &self.stages.clock;
+        let outage = Outage { start_ns: clock.unix(gap.start_ns), end_ns: Some(clock.unix(gap.end_ns)) };
+        self.stages.outage(outage);
     }
 
     /// Takes records from the ring to the output. Breaks when the output wants no more.
@@ -86,21 +106,30 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
-        held.release(stages.observed_ns, &snapshot, |event| stages.deliver(event));
+        held.release(stages.observed_ns, &snapshot, |event| stages.outlet.deliver(event));
         let drained = sensor.drain(|record| stages.record(record, &snapshot, held));
+        if stages.counted.is_due(stages.observed_ns) {
+            stages.take_counted(sensor, &snapshot, held, false);
+            stages.tell_losses(&snapshot, false);
+        }
         drop(snapshot);
-        held.remind(stages.observed_ns, |id| stages.cgroups.unknown(id));
-        match stages.output.drained(stages.observed_ns) {
-            ControlFlow::Continue(()) if !stages.done => ControlFlow::Continue(drained),
+        held.remind(stages.observed_ns, |id| stages.outlet.cgroups.unknown(id));
+        match stages.outlet.output.drained(stages.observed_ns) {
+            ControlFlow::Continue(()) if !stages.outlet.done => ControlFlow::Continue(drained),
             _ => ControlFlow::Break(()),
         }
     }
 
-    /// Lets go of what still waits for a container's name, and gives the output back.
-    pub fn finish(mut self) -> O {
+    /// Takes what is only counted, lets go of what still waits for a container's name, and gives the output back.
+    pub fn finish(mut self, sensor: &Sensor) -> O {
         let stages = &mut self.stages;
-        self.held.release_all(|event| stages.deliver(event));
-        self.stages.output
+        stages.observed_ns = unix_now();
+        let snapshot = stages.containers.snapshot();
+        stages.take_counted(sensor, &snapshot, &mut self.held, true);
+        self.held.release_all(|event| stages.outlet.deliver(event));
+        stages.tell_losses(&snapshot, true);
+        drop(snapshot);
+        self.stages.outlet.output
     }
 }
 
@@ -117,10 +146,10 @@ impl<O: Output> Stages<O> {
             }
             Ok(Record::Fork(header)) => self.processes.fork(header),
             Ok(Record::Exit(header)) => self.processes.exit(header),
-            Ok(Record::CgroupMade(header, path)) => self.cgroups.made(header.cgroup_id, path),
-            Ok(Record::CgroupReleased(header)) => self.cgroups.released(header.cgroup_id),
+            Ok(Record::CgroupMade(header, path)) => self.outlet.cgroups.made(header.cgroup_id, path),
+            Ok(Record::CgroupReleased(header)) => self.outlet.cgroups.released(header.cgroup_id),
             Err(malformed) => {
-                let count = self.metrics.dropped(Dropped::Encode).inc() + 1;
+                let count = self.outlet.metrics.dropped(Dropped::Encode).inc() + 1;
                 // A fault that repeats must not flood the log.
                 if count.is_power_of_two() {
                     tracing::warn!(%malformed, count, "a record of the kernel was dropped");
@@ -129,53 +158,74 @@ impl<O: Output> Stages<O> {
         }
     }
 
+    fn tell_losses(&mut self, snapshot: &Snapshot, last: bool) {
+        while let Ok(outage) = self.outages.try_recv() {
+            self.outage(outage);
+        }
+        if last || self.losses.is_due(self.observed_ns) {
+            let Self { losses, outlet, observed_ns, .. } = self;
+            losses.tell(*observed_ns, &outlet.metrics, snapshot, |loss| outlet.output.loss(loss));
+        }
+    }
+
+    fn outage(&mut self, outage: Outage) {
+        self.losses.outage(outage, self.observed_ns, |loss| self.outlet.output.loss(loss));
+    }
+
     fn access(&mut self, access: Access<'_>, snapshot: &Snapshot, held: &mut Held) {
         let process = self.processes.get(access.header.tgid, access.header.process_start_ns);
         let executable = process.map_or(&[][..], |process| &process.executable);
         let time_ns = self.clock.unix(access.header.time_ns);
-        let event = |container| Event {
+        let event = Event {
             time_ns,
             // The clock is read once per drain; what was written meanwhile is seen when it happens.
             observed_ns: self.observed_ns.max(time_ns),
             access,
             executable,
             process_start_ns: self.clock.process_start(access.header.process_start_ns),
-            container,
+            container: Container::unknown(),
             // Another one may have taken over.
             backend: Backend::of(access.header.program),
             sequence: 0,
             count: 1,
+            last_ns: 0,
         };
-        let id = access.header.cgroup_id;
+        self.outlet.route(event, snapshot, held);
+    }
+}
+
+impl<O: Output> Outlet<O> {
+    /// Delivers the event with its container, or lets it wait for that.
+    fn route(&mut self, event: Event<'_>, snapshot: &Snapshot, held: &mut Held) {
+        let id = event.access.header.cgroup_id;
         if let Some(container) = snapshot.get(id) {
-            let event = event(container);
-            deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
+            self.deliver(Event { container, ..event });
             return;
         }
         if !held.waits_for(id) {
             self.cgroups.unknown(id);
         }
-        held.push(event(Container::unknown()), &self.metrics);
+        held.push(event, &self.metrics);
     }
 
-    fn deliver(&mut self, event: Event<'_>) {
-        deliver(self.host, &mut self.output, &self.metrics, &mut self.done, event);
+    /// Decides, numbers and hands over.
+    fn deliver(&mut self, mut event: Event<'_>) {
+        let container: &Container = event.container;
+        if !self.reports(container) || !self.output.wants(&event) {
+            return;
+        }
+        if matches!(container.origin, Origin::Container { resolved: false, .. }) {
+            self.metrics.unresolved.inc();
+        }
+        event.sequence = container.next_sequence();
+        self.metrics.emitted.inc_by(event.count);
+        if self.output.event(&event).is_break() {
+            self.done = true;
+        }
     }
-}
 
-/// Decides, numbers and hands over. Free of `self`, because the event borrows from the process table.
-fn deliver<O: Output>(host: bool, output: &mut O, metrics: &Metrics, done: &mut bool, mut event: Event<'_>) {
-    let container: &Container = event.container;
-    if !host && !matches!(container.origin, Origin::Container { .. }) || !output.wants(&event) {
-        return;
-    }
-    if matches!(container.origin, Origin::Container { resolved: false, .. }) {
-        metrics.unresolved.inc();
-    }
-    event.sequence = container.next_sequence();
-    metrics.emitted.inc();
-    if output.event(&event).is_break() {
-        *done = true;
+    fn reports(&self, container: &Container) -> bool {
+        self.host || matches!(container.origin, Origin::Container { .. })
     }
 }
 

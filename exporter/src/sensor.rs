@@ -14,10 +14,12 @@ mod hook;
 mod hooks;
 pub mod kernel;
 pub mod layout;
+mod ledger;
 mod memory;
 mod misses;
 mod pins;
 pub mod privileges;
+mod probe;
 pub mod record;
 pub mod report;
 mod scopes;
@@ -29,12 +31,14 @@ mod whoami;
 pub use check::check;
 pub use error::{Attempt, AttemptError, Error};
 pub use hooks::{Hooks, Swapped};
+pub use ledger::{Entry, Ledger};
 pub use memory::CounterMap;
 pub use pins::unpin;
+pub use probe::Probe;
 pub use record::{Malformed, Record};
 
 use crate::container::cgroup::Hierarchy;
-use crate::event::Backend;
+use crate::event::{Access, Backend};
 use btf::Btf;
 use memory::{ControlMap, HandoverMap};
 use start::Found;
@@ -99,8 +103,11 @@ pub struct Sensor {
     attempts: Vec<Attempt>,
     ring: RingBuf<MapData>,
     counters: Arc<CounterMap>,
+    ledger: Arc<Ledger>,
     control: Arc<ControlMap>,
     handover: Arc<HandoverMap>,
+    /// The self-test; nothing where procfs cannot be used for it.
+    probe: Option<Arc<Probe>>,
     /// Records that came while the self-test ran: they are part of the stream.
     early: VecDeque<Vec<u8>>,
     early_bytes: usize,
@@ -199,14 +206,39 @@ impl Sensor {
         Arc::clone(&self.counters)
     }
 
+    /// What the ring had no room for, to be used from any thread.
+    #[must_use]
+    pub fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
+    }
+
+    /// The self-test, to be made from any thread while records are drained.
+    #[must_use]
+    pub fn probe(&self) -> Option<Arc<Probe>> {
+        self.probe.clone()
+    }
+
+    /// Accesses that were neither reported nor counted, as far as they were noted by [`Self::note_lost`], in earlier runs
+    /// too.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.handover.get().lost
+    }
+
+    /// Notes them for the next run.
+    pub fn note_lost(&self, lost: u64) {
+        self.handover.set_lost(lost);
+    }
+
     /// Gives the records in the ring to `each`, [`DRAIN_MAX`] at most. Waits for nothing.
     ///
     /// A record is released after `each` returned. Malformed ones are given as such: they are counted by whoever counts.
     pub fn drain(&mut self, mut each: impl FnMut(Result<Record<'_>, Malformed>)) -> Drained {
-        let own = self.own_tgid;
+        let (own, probe) = (self.own_tgid, self.probe.as_deref());
+        let is_test = |access: &Access<'_>| probe.is_some_and(|probe| probe.takes(access));
         let mut give = |item: &[u8], path: &mut Vec<u8>| match record::parse(item, path) {
             // The kernel's filter knows us only since the self-test.
-            Ok(Record::Access(access) | Record::Exec(access)) if access.header.tgid == own => {}
+            Ok(Record::Access(access) | Record::Exec(access)) if is_test(&access) || access.header.tgid == own => {}
             record => each(record),
         };
         for taken in 0..DRAIN_MAX {
@@ -216,6 +248,7 @@ impl Sensor {
                 give(&item, &mut self.path);
             } else {
                 self.handover.set_drained(boot_ns());
+                probe.inspect(|probe| probe.drained());
                 return if taken == 0 { Drained::Nothing } else { Drained::All };
             }
         }

@@ -20,9 +20,10 @@ use serde_json::Serializer;
 
 pub use printer::{Limits, Printer, Stop};
 
-use crate::batch::{self, Batch};
+use crate::batch::{self, Batch, Request};
 use crate::config::choice::TraceOutput;
 use crate::event::{Event, Node};
+use crate::loss::Loss;
 use printable::Escape;
 use table::Table;
 
@@ -75,15 +76,26 @@ impl<W: Write> Sink<W> {
                 self.out.write_all(self.line.as_bytes())
             }
             Form::Json(batch, form) => {
-                // All three are made of the request that would be sent: there is one list of attributes.
-                let Some(request) = batch.push(event, 0) else { return Ok(()) };
-                let request = ExportLogsServiceRequest::decode(request.body).map_err(io::Error::other)?;
-                let out = &mut self.out;
-                match form {
-                    Json::Otlp => line(out, &otlp_json::object(&request)?),
-                    Json::Flat => request.resource_logs.iter().try_for_each(|logs| line(out, &json::object(logs))),
-                    Json::Vector => request.resource_logs.iter().try_for_each(|logs| line(out, &vector::object(logs))),
-                }
+                let request = batch.push(event, 0);
+                form.write(&mut self.out, request)
+            }
+        }
+    }
+
+    /// Writes one loss.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_loss(&mut self, loss: &Loss<'_>) -> io::Result<()> {
+        match &mut self.form {
+            Form::Table(table) => {
+                self.line.clear();
+                table.format_loss(loss, &mut self.line);
+                self.out.write_all(self.line.as_bytes())
+            }
+            Form::Json(batch, form) => {
+                let request = batch.push_loss(loss, 0);
+                form.write(&mut self.out, request)
             }
         }
     }
@@ -94,6 +106,19 @@ impl<W: Write> Sink<W> {
     /// Those of `out`.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+impl Json {
+    /// All three are made of the request that would be sent: there is one list of attributes.
+    fn write(self, out: &mut impl Write, request: Option<Request>) -> io::Result<()> {
+        let Some(request) = request else { return Ok(()) };
+        let request = ExportLogsServiceRequest::decode(request.body).map_err(io::Error::other)?;
+        match self {
+            Self::Otlp => line(out, &otlp_json::object(&request)?),
+            Self::Flat => request.resource_logs.iter().try_for_each(|logs| line(out, &json::object(logs))),
+            Self::Vector => request.resource_logs.iter().try_for_each(|logs| line(out, &vector::object(logs))),
+        }
     }
 }
 

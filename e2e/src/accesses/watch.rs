@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use inotrail::{
     container::cgroup::Hierarchy,
     event::Backend,
-    sensor::{Options, Record, Sensor},
+    sensor::{Entry, Options, Record, Sensor},
 };
 use inotrail_ebpf::{Counters, program};
 
@@ -70,6 +70,7 @@ impl Watch {
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
         // Records of the self-test: from now on, every record is of the cgroup.
         sensor.drain(|_| {});
+        sensor.ledger().take(|_| {});
         let counters = sensor.counters();
         let start = std::array::from_fn(|program| counters.totals(program as u32));
         Ok(Self { sensor, cgroup, id, start, taken: Default::default(), malformed: 0, unsound: None })
@@ -143,6 +144,22 @@ impl Watch {
     #[must_use]
     pub fn ring_full(&self, program: u32) -> u64 {
         self.sensor.counters().totals(program).ring_full - self.start[program as usize].ring_full
+    }
+
+    /// Of these, the ones that are counted in the ledger, and in its overflow.
+    #[must_use]
+    pub fn counted(&self, program: u32) -> (u64, u64) {
+        let (now, start) = (self.sensor.counters().totals(program), self.start[program as usize]);
+        (now.ledger - start.ledger, now.overflow - start.overflow)
+    }
+
+    /// Gives what was counted since the last time, and makes room for more.
+    ///
+    /// # Errors
+    /// Where the kernel cannot wait for its programs.
+    pub fn take(&self, each: impl FnMut(Entry)) -> Result<()> {
+        self.sensor.ledger().take(each);
+        self.sensor.ledger().flip().context("wait for the programs")
     }
 
     /// Calls of the access hook that the kernel skipped, where it counts them.

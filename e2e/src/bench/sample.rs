@@ -58,6 +58,7 @@ impl Sample {
             backend: Backend::Fexit,
             sequence: (index / CONTAINERS) as u64 + 1,
             count: 1,
+            last_ns: 0,
         }
     }
 }

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum as _};
 use e2e::{
     accesses::{self, RING_BYTES},
     load::{
-        self, Attack, Hostile, Opens, Reader, Renames, open_renamed, open_unique, prove_clock, prove_hotplug,
+        self, Attack, Hostile, Opens, Reader, Renames, open_files, open_renamed, prove_clock, prove_hotplug,
         prove_restarts, prove_swap,
     },
     privileges::{self, Limited},
@@ -62,8 +62,8 @@ enum Command {
 enum Deed {
     /// Perform one case of the golden list
     Access { case: String },
-    /// Open files that no one else opens
-    Opens { threads: usize, each: usize },
+    /// Open files that no one else opens, or so many that all open
+    Opens { threads: usize, each: usize, files: usize },
     /// Open files whose names change
     Renames { opens: usize },
     /// Try to make the sensor tell of another file
@@ -159,7 +159,9 @@ fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
     mount("tmpfs", base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
     match deed {
         Deed::Access { case } => accesses::access(case, base, procs),
-        Deed::Opens { threads, each } => open_unique(Opens { threads: *threads, each: *each }, base, procs),
+        Deed::Opens { threads, each, files } => {
+            open_files(Opens { threads: *threads, each: *each, files: *files }, base, procs)
+        }
         Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
         Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
     }
@@ -172,21 +174,31 @@ impl What {
         match self {
             Self::Accesses => Ok(format!("all {}", accesses::prove(backend, guest)?)),
             Self::Opens { threads, each } => {
-                let account = Opens { threads, each }.prove(backend, guest, reader)?;
-                Ok(format!("{} of {}", account.events, threads * each))
+                let opens = Opens { threads, each, files: 0 };
+                let account = opens.prove(backend, guest, reader)?;
+                let slow = Reader { ring_bytes: 64 << 10, pause: Duration::from_millis(20) };
+                Opens { files: 64, ..opens }.prove(backend, guest, slow)?;
+                let unique = opens.prove(backend, guest, slow)?;
+                Ok(format!(
+                    "{} of {}; with a ring of 64 KiB {} reported and {} counted",
+                    account.events,
+                    threads * each,
+                    unique.events,
+                    unique.ring_full
+                ))
             }
             Self::Restarts { each } => {
-                prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each })
+                prove_restarts(backend, guest, Path::new("/sys/fs/bpf/inotrail"), Opens { threads: 8, each, files: 0 })
             }
-            Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each }),
+            Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each, files: 0 }),
             Self::Privileges => privileges::prove(backend, guest),
             Self::Lockdown => privileges::prove_lockdown(backend, guest),
             Self::Clock => {
-                prove_clock(Opens { threads: 2, each: 2500 }, backend, guest, reader)?;
+                prove_clock(Opens { threads: 2, each: 2500, files: 0 }, backend, guest, reader)?;
                 Ok("set back by an hour".to_owned())
             }
             Self::Hotplug => {
-                prove_hotplug(Opens { threads: 4, each: 1000 }, backend, guest, reader)?;
+                prove_hotplug(Opens { threads: 4, each: 1000, files: 0 }, backend, guest, reader)?;
                 Ok("one of two CPUs, again and again".to_owned())
             }
             Self::Hostile { opens } => {

@@ -26,7 +26,7 @@ pub fn prove_clock(opens: Opens, backend: Backend, guest: &Path, reader: Reader)
     super::only_in_a_machine()?;
     let mut times = Times::start();
     let (total, mut seen) = (opens.threads * opens.each, 0);
-    let arguments = ["opens", &opens.threads.to_string(), &opens.each.to_string()];
+    let arguments = ["opens", &opens.threads.to_string(), &opens.each.to_string(), "0"];
     let books = run(backend, guest, reader, &arguments, |record| {
         if seen == total / 2 {
             step(-STEP)?;

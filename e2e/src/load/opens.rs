@@ -1,4 +1,5 @@
-//! Threads that each open files that no other opens: every record names one of them, and every file is accounted for.
+//! Threads that open files, each its own or all the same few: every record names one of them, and every open is accounted
+//! for.
 
 use std::{
     fs,
@@ -11,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use inotrail::{event::Backend, sensor::Record};
 use rustix::fs::{Mode, OFlags};
 
-use super::{Reader, run};
+use super::{Books, Reader, run};
 use crate::accesses::base;
 
 /// How much is opened.
@@ -21,6 +22,8 @@ pub struct Opens {
     pub threads: usize,
     /// By each thread.
     pub each: usize,
+    /// Files that all threads open in turn; 0: every open creates a file of its own.
+    pub files: usize,
 }
 
 /// What came of it.
@@ -30,19 +33,23 @@ pub struct Account {
     pub events: u64,
     /// Opens that the ring had no room for.
     pub ring_full: u64,
+    /// Of these, the ones that were counted by file.
+    pub ledger: u64,
+    /// And those that were counted by cgroup alone.
+    pub overflow: u64,
 }
 
 impl Opens {
-    /// Lets the guest open the files and closes the books: reported + dropped = opened, each file at most once, and no gap
-    /// in the sequence but what was dropped.
+    /// Lets the guest open the files and closes the books: reported + counted + without any room = opened, a file of its own
+    /// at most once, the same few exactly as often as each was opened, and no gap in the sequence but what had no room.
     ///
     /// # Errors
     /// Where the books do not close.
     pub fn prove(self, backend: Backend, guest: &Path, reader: Reader) -> Result<Account> {
         let total = (self.threads * self.each) as u64;
-        let mut seen = vec![0u8; self.threads * self.each];
+        let mut seen = vec![0u32; self.threads * self.each];
         let folder = base();
-        let arguments = ["opens", &self.threads.to_string(), &self.each.to_string()];
+        let arguments = ["opens", &self.threads.to_string(), &self.each.to_string(), &self.files.to_string()];
         let books = run(backend, guest, reader, &arguments, |record| {
             let Record::Access(access) = record else { return Ok(()) };
             let place = self.place(&folder, access.path);
@@ -53,17 +60,23 @@ impl Opens {
         })?;
         let name = backend.as_str();
         eprintln!(
-            "{name}: {total} opens by {} threads in {:.1?}: {} events, {} without room in a ring of {} KiB, {} numbers missing, missed calls {:?}",
+            "{name}: {total} opens by {} threads in {:.1?}: {} events, {} without room in a ring of {} KiB, of these {} in the ledger and {} in its overflow, {} numbers missing, missed calls {:?}",
             self.threads,
             books.took,
             books.events,
             books.ring_full,
             reader.ring_bytes >> 10,
+            books.ledger,
+            books.overflow,
             books.gaps,
             books.misses
         );
-        let twice = seen.iter().filter(|count| **count > 1).count();
-        ensure!(twice == 0, "{name}: {twice} files were reported more than once");
+        if self.files == 0 {
+            let twice = seen.iter().filter(|count| **count > 1).count();
+            ensure!(twice == 0, "{name}: {twice} files were reported more than once");
+        } else if books.overflow == 0 && books.ring_full == books.ledger {
+            self.prove_files(&books).with_context(|| name)?;
+        }
         ensure!(books.events + books.ring_full == total, "{name}: the books do not close");
         ensure!(books.backwards == 0, "{name}: {} sequence numbers went back", books.backwards);
         // What the ring has no room for at the end leaves no number behind it.
@@ -73,17 +86,33 @@ impl Opens {
             books.gaps,
             books.ring_full
         );
-        Ok(Account { events: books.events, ring_full: books.ring_full })
+        let Books { events, ring_full, ledger, overflow, .. } = books;
+        Ok(Account { events, ring_full, ledger, overflow })
+    }
+
+    /// The few files were opened in turn.
+    fn prove_files(self, books: &Books) -> Result<()> {
+        let mut opened = books.seen.clone();
+        for (inode, count) in &books.counted {
+            *opened.entry(*inode).or_default() += count;
+        }
+        let mut opened: Vec<u64> = opened.into_values().collect();
+        opened.sort_unstable_by(|one, other| other.cmp(one));
+        let turns = |file| self.each / self.files + usize::from(file < self.each % self.files);
+        let expected = (0..self.files).map(|file| (self.threads * turns(file)) as u64);
+        ensure!(expected.eq(opened.iter().copied()), "opens of each file: {opened:?}");
+        Ok(())
     }
 
     /// Where a path stands in the list of all.
     pub(super) fn place(self, folder: &Path, path: &[u8]) -> Option<usize> {
+        let (threads, each) = if self.files == 0 { (self.threads, self.each) } else { (1, self.files) };
         let path = std::str::from_utf8(path).ok()?;
         let (thread, number) = Path::new(path).strip_prefix(folder).ok()?.to_str()?.split_once('-')?;
         let (thread, number): (usize, usize) = (thread.parse().ok()?, number.parse().ok()?);
         // The name must be the very one, and not one that reads the same.
         let exact = file(folder, thread, number).to_str() == Some(path);
-        (exact && thread < self.threads && number < self.each).then_some(thread * self.each + number)
+        (exact && thread < threads && number < each).then_some(thread * each + number)
     }
 }
 
@@ -95,7 +124,11 @@ fn file(folder: &Path, thread: usize, number: usize) -> PathBuf {
 ///
 /// # Errors
 /// Where the cgroup cannot be entered or a file cannot be created.
-pub fn open_unique(opens: Opens, folder: &Path, procs: &Path) -> Result<()> {
+pub fn open_files(opens: Opens, folder: &Path, procs: &Path) -> Result<()> {
+    for number in 0..opens.files {
+        let path = file(folder, 0, number);
+        fs::write(&path, "content").with_context(|| format!("create {}", path.display()))?;
+    }
     let barrier = Barrier::new(opens.threads + 1);
     thread::scope(|scope| {
         let threads: Vec<_> = (0..opens.threads)
@@ -104,10 +137,14 @@ pub fn open_unique(opens: Opens, folder: &Path, procs: &Path) -> Result<()> {
                 scope.spawn(move || {
                     barrier.wait();
                     barrier.wait();
-                    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
                     // One name at a time: the C library opens a file of /proc when it gives much memory back.
+                    let (flags, name): (_, &dyn Fn(usize) -> PathBuf) = if opens.files == 0 {
+                        (OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, &|number| file(folder, thread, number))
+                    } else {
+                        (OFlags::RDONLY, &|number| file(folder, 0, number % opens.files))
+                    };
                     (0..opens.each)
-                        .map(|number| file(folder, thread, number))
+                        .map(name)
                         .try_for_each(|file| rustix::fs::open(&file, flags, Mode::from_raw_mode(0o600)).map(drop))
                 })
             })
@@ -118,7 +155,7 @@ pub fn open_unique(opens: Opens, folder: &Path, procs: &Path) -> Result<()> {
         barrier.wait();
         for thread in threads {
             match thread.join() {
-                Ok(opened) => opened.context("create a file")?,
+                Ok(opened) => opened.context("open a file")?,
                 Err(_) => bail!("a thread panicked"),
             }
         }
@@ -132,7 +169,7 @@ mod tests {
 
     #[test]
     fn only_names_that_were_opened_have_a_place() {
-        let opens = Opens { threads: 2, each: 10 };
+        let opens = Opens { threads: 2, each: 10, files: 0 };
         let check =
             |path: &str, expected| assert_eq!(opens.place(Path::new("/f"), path.as_bytes()), expected, "{path}");
         check("/f/0-0", Some(0));

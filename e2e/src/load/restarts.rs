@@ -82,7 +82,7 @@ fn until_end(
     mut sensor: Sensor,
     mut turn: impl FnMut(&mut Tally, Sensor) -> Result<Sensor>,
 ) -> Result<Sensor> {
-    let arguments = ["opens", &tally.opens.threads.to_string(), &tally.opens.each.to_string()];
+    let arguments = ["opens", &tally.opens.threads.to_string(), &tally.opens.each.to_string(), "0"];
     let mut child = spawn(guest, &arguments, &cgroup.procs())?;
     let status = loop {
         let start = Instant::now();

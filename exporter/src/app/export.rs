@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::{Batch, Request};
 use crate::event::Event;
+use crate::loss::Loss;
 use crate::metrics::{Dropped, Metrics};
 use crate::pipeline::Output;
 use crate::ship::Queue;
@@ -30,7 +31,7 @@ impl Export {
 
     fn offer(&self, request: Request) {
         if let Err(refused) = self.queue.offer(request) {
-            self.metrics.dropped(Dropped::QueueFull).inc_by(refused.records);
+            self.metrics.dropped(Dropped::QueueFull).inc_by(refused.accesses);
         }
     }
 }
@@ -45,6 +46,12 @@ impl Output for Export {
             self.offer(request);
         }
         ControlFlow::Continue(())
+    }
+
+    fn loss(&mut self, loss: &Loss<'_>) {
+        if let Some(request) = self.batch.push_loss(loss, loss.observed_ns) {
+            self.offer(request);
+        }
     }
 
     fn drained(&mut self, now_ns: u64) -> ControlFlow<()> {

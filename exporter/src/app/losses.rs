@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use inotrail_ebpf::{COUNTERS, Counters, program};
 
+use super::watchdog::{Sight, Turn, Watchdog};
+use crate::clock::unix_now;
 use crate::container::CgroupEvents;
-use crate::event::Backend;
+use crate::loss::Outage;
 use crate::metrics::{Dropped, KernelCount, Metrics};
 use crate::process::ProcessScan;
-use crate::sensor::{CounterMap, Hooks, Sensor};
+use crate::sensor::{CounterMap, Hooks, Ledger, Probe, Sensor};
 
 /// Reads the kernel's counts; cheap enough for every scrape.
 #[derive(Clone)]
@@ -22,10 +25,15 @@ pub(super) struct KernelCounts {
 /// Owns the drop counters whose truth is in the kernel, and mends the tables that lost records would leave wrong.
 pub(super) struct Losses {
     kernel: KernelCounts,
-    backend: Backend,
+    ledger: Arc<Ledger>,
+    /// The kernel cannot wait for its programs, and it was said.
+    unflippable: bool,
     metrics: Arc<Metrics>,
     cgroups: CgroupEvents,
     scans: SyncSender<ProcessScan>,
+    outages: SyncSender<Outage>,
+    probe: Option<Arc<Probe>>,
+    watchdog: Watchdog,
     /// Records lost of cgroups and of processes, when the tables were last read anew.
     mended: Mended,
 }
@@ -37,29 +45,41 @@ struct Mended {
 }
 
 impl Losses {
-    /// Also returns where the pipeline gets what `/proc` says, now and after every loss.
-    pub(super) fn of(sensor: &Sensor, metrics: &Arc<Metrics>, cgroups: &CgroupEvents) -> (Self, Receiver<ProcessScan>) {
+    /// Also returns where the pipeline gets what `/proc` says, now and after every loss, and when nothing was reported.
+    pub(super) fn of(
+        sensor: &Sensor,
+        metrics: &Arc<Metrics>,
+        cgroups: &CgroupEvents,
+    ) -> (Self, (Receiver<ProcessScan>, Receiver<Outage>)) {
         let kernel = KernelCounts { counters: sensor.counters(), hooks: sensor.hooks() };
         let (scans, receiver) = sync_channel(1);
+        // Two per outage, which takes seconds.
+        let (outages, outage_receiver) = sync_channel(16);
         let losses = Self {
             kernel,
-            backend: sensor.backend(),
+            ledger: sensor.ledger(),
+            unflippable: false,
             metrics: Arc::clone(metrics),
             cgroups: cgroups.clone(),
             scans,
+            outages,
+            probe: sensor.probe(),
+            watchdog: Watchdog::new(Instant::now(), unix_now()),
             mended: Mended::default(),
         };
         losses.scan_processes();
-        (losses, receiver)
+        (losses, (receiver, outage_receiver))
     }
 
     pub(super) fn kernel(&self) -> KernelCounts {
         self.kernel.clone()
     }
 
-    /// Adds what was lost since the last time.
+    /// Adds what was lost since the last time, and makes room in the ledger. What the ring had no room for is the
+    /// pipeline's, which takes it from there.
     pub(super) fn update(&mut self) {
-        self.raise(Dropped::RingFull, self.ring_full(self.accesses()));
+        self.flip();
+        self.test();
         self.raise(Dropped::HookMissed, self.kernel.hooks.missed_accesses().unwrap_or(0));
         let lost = Mended {
             cgroups: self.ring_full(&[program::CGROUP_MKDIR, program::CGROUP_RELEASE]),
@@ -71,6 +91,45 @@ impl Losses {
         self.mended.cgroups = lost.cgroups;
         if lost.processes != self.mended.processes && self.scan_processes() {
             self.mended.processes = lost.processes;
+        }
+    }
+
+    /// Tests whether the programs still report.
+    fn test(&mut self) {
+        let Some(probe) = &self.probe else { return };
+        let hooks = [program::FEXIT, program::KPROBE, program::SYS_EXIT];
+        let sight = Sight { seen: probe.seen(), drains: probe.drains(), ring_full: self.ring_full(&hooks) };
+        match self.watchdog.step(Instant::now(), unix_now(), sight) {
+            Turn::Wait => {}
+            Turn::Open => {
+                if let Err(error) = probe.open() {
+                    tracing::warn!(%error, "the self-test cannot open its file: is /proc mounted?");
+                }
+            }
+            Turn::Down(outage) => {
+                tracing::error!("the programs report no accesses any more: something has detached them");
+                self.metrics.health.sensor.set(false);
+                self.tell(outage);
+            }
+            Turn::Up(outage) => {
+                tracing::info!("the programs report accesses again");
+                self.metrics.health.sensor.set(true);
+                self.tell(outage);
+            }
+        }
+    }
+
+    fn tell(&self, outage: Outage) {
+        if self.outages.try_send(outage).is_err() {
+            tracing::error!(?outage, "nobody takes the news of an outage");
+        }
+    }
+
+    fn flip(&mut self) {
+        if let Err(error) = self.ledger.flip()
+            && !std::mem::replace(&mut self.unflippable, true)
+        {
+            tracing::warn!(%error, "the ledger cannot be emptied while programs write to it: many files will overflow it");
         }
     }
 
@@ -87,14 +146,6 @@ impl Losses {
 
     fn ring_full(&self, programs: &[u32]) -> u64 {
         programs.iter().map(|program| self.kernel.counters.totals(*program).ring_full).sum()
-    }
-
-    /// The programs whose records are accesses: with the hook on `inode_permission`, an exec's record is none.
-    fn accesses(&self) -> &'static [u32] {
-        match self.backend {
-            Backend::Fexit | Backend::Kprobe => &[program::FEXIT, program::KPROBE],
-            Backend::RawTracepoint => &[program::SYS_EXIT, program::PROCESS_EXEC, program::IO_URING],
-        }
     }
 
     fn raise(&self, reason: Dropped, total: u64) {

@@ -31,7 +31,7 @@ impl<O: Output + Send + 'static> Reader<O> {
         let told = Arc::clone(&stop);
         let thread = thread::Builder::new().name("sensor".to_owned()).spawn(move || {
             read(&mut sensor, &mut pipeline, interval, &told);
-            let output = pipeline.finish();
+            let output = pipeline.finish(&sensor);
             // Nobody listens any more where the stop came from outside.
             let _unheard = finished.send(());
             output

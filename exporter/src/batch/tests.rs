@@ -29,6 +29,7 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
         backend: Backend::RawTracepoint,
         sequence: container.next_sequence(),
         count: 1,
+        last_ns: 0,
     }
 }
 

@@ -34,8 +34,8 @@ where
 {
     let mut registry = Registry::with_prefix("inotrail");
     let counters = [
-        ("events", "Events given to the sink", &metrics.emitted),
-        ("events_delivered", "Log records acknowledged by the receiver", &metrics.delivered),
+        ("events", "Accesses given to the sink, one by one or as a count", &metrics.emitted),
+        ("events_delivered", "Accesses in log records that the receiver acknowledged", &metrics.delivered),
         ("export_retries", "Export requests sent again", &metrics.export_retries),
         ("unresolved", "Events released without their container's name", &metrics.unresolved),
     ];
@@ -57,7 +57,7 @@ struct Drops(Arc<Metrics>);
 
 impl Collector for Drops {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let help = "Accesses that did not become an event, by reason";
+        let help = "Accesses that are in no delivered record, by reason";
         let mut family = encoder.encode_descriptor("dropped", help, None, MetricType::Counter)?;
         for reason in Dropped::ALL {
             let count = self.0.dropped(reason).get();

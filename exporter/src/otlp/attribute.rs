@@ -5,8 +5,8 @@ pub use opentelemetry_semantic_conventions::attribute::{
     CONTAINER_ID, CONTAINER_IMAGE_NAME, CONTAINER_IMAGE_REPO_DIGESTS, CONTAINER_IMAGE_TAGS, CONTAINER_NAME,
     CONTAINER_RUNTIME_NAME, ERROR_TYPE, FILE_INODE, FILE_PATH, HOST_NAME, K8S_CLUSTER_NAME, K8S_CONTAINER_NAME,
     K8S_NAMESPACE_NAME, K8S_NODE_NAME, K8S_POD_NAME, K8S_POD_UID, OS_TYPE, OTEL_EVENT_NAME, PROCESS_CREATION_TIME,
-    PROCESS_EXECUTABLE_PATH, PROCESS_PARENT_PID, PROCESS_PID, PROCESS_REAL_USER_ID, PROCESS_USER_ID, SERVICE_NAME,
-    SERVICE_NAMESPACE, THREAD_ID, THREAD_NAME,
+    PROCESS_EXECUTABLE_PATH, PROCESS_PARENT_PID, PROCESS_PID, PROCESS_REAL_USER_ID, PROCESS_USER_ID,
+    SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, THREAD_ID, THREAD_NAME,
 };
 
 /// Resource, bool: true where no source knew the container's name in time; else absent.
@@ -31,6 +31,22 @@ pub const FILE_FLAGS: &str = "inotrail.file.flags";
 pub const BACKEND: &str = "inotrail.backend";
 /// int, at least 1: how many accesses the record stands for.
 pub const AGGREGATION_COUNT: &str = "inotrail.aggregation.count";
+/// string, ISO 8601: where accesses were only counted, the end of the time in which; the record's time is its start.
+pub const AGGREGATION_LAST_TIME: &str = "inotrail.aggregation.last_time";
+/// string: why accesses were lost ([`crate::metrics::Dropped`]).
+pub const LOSS_REASON: &str = "inotrail.loss.reason";
+/// string: where ([`crate::metrics::Dropped::stage`]).
+pub const LOSS_STAGE: &str = "inotrail.loss.stage";
+/// int: lost accesses; absent where they cannot be counted.
+pub const LOSS_COUNT: &str = "inotrail.loss.count";
+/// int: the same since this run of the exporter started.
+pub const LOSS_TOTAL: &str = "inotrail.loss.total";
+/// bool: the count may be too high; absent with it.
+pub const LOSS_UPPER_BOUND: &str = "inotrail.loss.upper_bound";
+/// string, ISO 8601: from when on.
+pub const LOSS_START_TIME: &str = "inotrail.loss.start_time";
+/// string, ISO 8601: until when; absent where it is not over.
+pub const LOSS_END_TIME: &str = "inotrail.loss.end_time";
 /// string: names one run of one exporter.
 pub const STREAM_ID: &str = "inotrail.stream.id";
 /// int, from 1: number of the record in the series of (stream, container, event name).

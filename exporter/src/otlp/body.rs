@@ -8,14 +8,17 @@ use super::names::Names;
 /// Room for any number below 2^64.
 pub(super) type Digits = [u8; 20];
 
-/// `python3[1234] opened /etc/passwd for reading x12`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or,
-/// where the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`.
+/// `python3[1234] opened /etc/passwd for reading`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or, where
+/// the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`. Of accesses that were only counted
+/// nobody knows the process: `opened inode 7 of device 8:1 for reading x12`.
 pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
     let header = event.access.header;
-    out.extend_from_slice(names.comm);
-    out.push(b'[');
-    out.extend_from_slice(decimal(&mut [0; 20], header.tgid.into()));
-    out.extend_from_slice(b"] ");
+    if header.tgid != 0 {
+        out.extend_from_slice(names.comm);
+        out.push(b'[');
+        out.extend_from_slice(decimal(&mut [0; 20], header.tgid.into()));
+        out.extend_from_slice(b"] ");
+    }
     out.extend_from_slice(verb(event.access.operation(), event.access.outcome()).as_bytes());
     file(out, event, names);
     out.extend_from_slice(match event.access.access_mode() {

@@ -1,6 +1,7 @@
 //! One event as one `LogRecord`.
 
 use crate::event::{Event, Node, Outcome};
+use crate::loss::Loss;
 
 use super::names::Names;
 use super::wire::{self, attribute, close, fixed64, open, tag};
@@ -23,6 +24,8 @@ const EVENT_NAME_FIELD: u8 = tag(12);
 pub struct Encoder {
     /// Attributes that every record has, encoded.
     run: Vec<u8>,
+    /// Of these, the one that is the same for every event name.
+    stream_id: Vec<u8>,
     names: Vec<u8>,
     text: Vec<u8>,
 }
@@ -31,12 +34,18 @@ impl Encoder {
     /// An encoder of this node's events.
     #[must_use]
     pub fn new(node: &Node) -> Self {
-        let mut run = Vec::new();
+        let (mut run, mut stream_id) = (Vec::new(), Vec::new());
         attribute!(string, &mut run, attribute::OTEL_EVENT_NAME, EVENT_NAME.as_bytes());
         if !node.stream_id.is_empty() {
-            attribute!(string, &mut run, attribute::STREAM_ID, node.stream_id.as_bytes());
+            attribute!(string, &mut stream_id, attribute::STREAM_ID, node.stream_id.as_bytes());
         }
-        Self { run, names: Vec::new(), text: Vec::new() }
+        run.extend_from_slice(&stream_id);
+        Self { run, stream_id, names: Vec::new(), text: Vec::new() }
+    }
+
+    /// Appends the loss as one element of `ScopeLogs.log_records`.
+    pub fn loss(&self, out: &mut Vec<u8>, loss: &Loss<'_>) {
+        super::loss::push(out, loss, &self.stream_id);
     }
 
     /// Appends the event as one element of `ScopeLogs.log_records`.
@@ -56,8 +65,14 @@ impl Encoder {
         wire::bytes(out, tag(1), &self.text);
         out.extend_from_slice(&self.run);
         file(out, event, &names, &mut self.text);
-        process(out, event, &names);
+        if event.access.header.tgid != 0 {
+            process(out, event, &names);
+        }
         attribute!(int, out, attribute::AGGREGATION_COUNT, event.count);
+        if event.last_ns != 0 {
+            let time = super::time::iso8601(event.last_ns);
+            attribute!(string, out, attribute::AGGREGATION_LAST_TIME, &time);
+        }
         attribute!(int, out, attribute::STREAM_SEQUENCE, event.sequence);
         fixed64(out, 11, event.observed_ns);
         wire::bytes(out, EVENT_NAME_FIELD, EVENT_NAME.as_bytes());
@@ -88,7 +103,9 @@ fn file(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<
     if !names.requested.is_empty() && names.requested != names.path {
         attribute!(string, out, attribute::FILE_REQUESTED_PATH, names.requested);
     }
-    attribute!(string, out, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
+    if !names.path.is_empty() || !names.requested.is_empty() {
+        attribute!(string, out, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
+    }
     if header.flags != 0 || names.escaped {
         flags(out, event, names, text);
     }

@@ -14,7 +14,7 @@ const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// The encoded `Resource` (opentelemetry/proto/resource/v1/resource.proto) of everything that `container` does.
 ///
-/// It describes who acted, never the exporter. Empty values are left out. `host.name` stands in for a missing
+/// It describes who acted, and the exporter only where it tells of itself. Empty values are left out. `host.name` stands in for a missing
 /// `k8s.node.name`: outside Kubernetes it alone tells nodes apart. `service.name` is the container's name, which is
 /// the same in all replicas, until its workload's name is known; `service.namespace` the pod's namespace.
 #[must_use]
@@ -49,6 +49,7 @@ pub fn resource(node: &Node, container: &Container) -> Vec<u8> {
                 resource_true(out, attribute::RESOURCE_UNRESOLVED);
             }
         }
+        Origin::Exporter => exporter(out, node),
         Origin::Unit(unit) => host(out, node, unit),
         Origin::Host => host(out, node, ""),
     }
@@ -63,6 +64,13 @@ fn image(out: &mut Vec<u8>, image: &Image) {
 
 fn first(values: &[String]) -> &[String] {
     &values[..values.len().min(LIST_MAX)]
+}
+
+fn exporter(out: &mut Vec<u8>, node: &Node) {
+    resource_string(out, attribute::HOST_NAME, &node.host);
+    resource_string(out, attribute::SERVICE_NAME, super::SCOPE_NAME);
+    resource_string(out, attribute::SERVICE_INSTANCE_ID, &node.stream_id);
+    resource_string(out, attribute::SERVICE_VERSION, super::SCOPE_VERSION);
 }
 
 fn host(out: &mut Vec<u8>, node: &Node, unit: &str) {

@@ -1,15 +1,26 @@
 //! A request in two halves, for a receiver that finds it too large.
 
+use super::attribute::AGGREGATION_COUNT;
 use super::envelope::{close_resource_logs, open_resource_logs};
 use super::wire::tag;
 
-/// The same records in two requests of about the same size; a container that has records in both is in both. Each half is the encoded request and the number of
-/// its records.
+/// A part of a request, which is a request of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Half {
+    /// The encoded message.
+    pub body: Vec<u8>,
+    /// Its log records.
+    pub records: u64,
+    /// Accesses that the records stand for.
+    pub accesses: u64,
+}
+
+/// The same records in two requests of about the same size; a container that has records in both is in both.
 ///
 /// Takes requests as this module makes them (one `ScopeLogs` per `ResourceLogs`). Nothing for others, and for a single
 /// record.
 #[must_use]
-pub fn split(request: &[u8]) -> Option<[(Vec<u8>, u64); 2]> {
+pub fn split(request: &[u8]) -> Option<[Half; 2]> {
     let mut records = Vec::new();
     let mut resources = Vec::new();
     for field in Fields(request) {
@@ -28,7 +39,7 @@ pub fn split(request: &[u8]) -> Option<[(Vec<u8>, u64); 2]> {
     Some([half(&resources, first), half(&resources, second)])
 }
 
-fn half(resources: &[&[u8]], records: &[(usize, &[u8])]) -> (Vec<u8>, u64) {
+fn half(resources: &[&[u8]], records: &[(usize, &[u8])]) -> Half {
     let mut out = Vec::new();
     for group in records.chunk_by(|(one, _), (other, _)| one == other) {
         let len = group.iter().map(|(_, record)| record.len()).sum();
@@ -38,7 +49,56 @@ fn half(resources: &[&[u8]], records: &[(usize, &[u8])]) -> (Vec<u8>, u64) {
         }
         close_resource_logs(&mut out);
     }
-    (out, records.len() as u64)
+    let accesses = records.iter().fold(0, |sum: u64, (_, record)| sum.saturating_add(accesses(record)));
+    Half { body: out, records: records.len() as u64, accesses }
+}
+
+/// What a record says that it stands for: the integer [`AGGREGATION_COUNT`] among its attributes. 0 where it says nothing.
+fn accesses(record: &[u8]) -> u64 {
+    const ATTRIBUTES: u8 = tag(6);
+    let body = Fields(record).next().flatten().map_or(&[][..], |field| field.value);
+    let attributes = Members(body).filter(|(tag, _)| *tag == ATTRIBUTES);
+    let mut counts = attributes.filter_map(|(_, attribute)| {
+        let mut members = Members(attribute);
+        let (_, key) = members.next()?;
+        let (_, value) = members.next()?;
+        let (3, rest) = value.split_first().map(|(tag, rest)| (tag >> 3, rest))? else { return None };
+        if key == AGGREGATION_COUNT.as_bytes() { varint(rest).map(|(value, _)| value) } else { None }
+    });
+    counts.next().unwrap_or(0)
+}
+
+/// Length-delimited fields of a message that has others too; it ends where it cannot be read.
+struct Members<'a>(&'a [u8]);
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (tag, rest) = self.0.split_first()?;
+            let (value, rest) = match tag & 7 {
+                0 => (None, varint(rest)?.1),
+                1 => (None, rest.get(8..)?),
+                2 => {
+                    let (len, rest) = varint(rest)?;
+                    let (value, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+                    (Some(value), rest)
+                }
+                _ => return None,
+            };
+            self.0 = rest;
+            if let Some(value) = value {
+                return Some((*tag, value));
+            }
+        }
+    }
+}
+
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let len = bytes.iter().take(10).position(|byte| *byte < 0x80)? + 1;
+    let (varint, rest) = bytes.split_at(len);
+    Some((varint.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f)), rest))
 }
 
 /// The resource, and the records with tag and length.
@@ -126,9 +186,9 @@ mod tests {
     fn halves() {
         let check = |whole: &[(&[u8], &[&[u8]])], first: &[(&[u8], &[&[u8]])], second: &[(&[u8], &[&[u8]])]| {
             let [one, other] = split(&request(whole)).unwrap();
-            assert_eq!((one.0, other.0), (request(first), request(second)));
+            assert_eq!((one.body, other.body), (request(first), request(second)));
             let count = |groups: &[(&[u8], &[&[u8]])]| groups.iter().map(|group| group.1.len() as u64).sum::<u64>();
-            assert_eq!((one.1, other.1), (count(first), count(second)));
+            assert_eq!((one.records, other.records), (count(first), count(second)));
         };
         check(&[(b"r", &[A, B])], &[(b"r", &[A])], &[(b"r", &[B])]);
         check(&[(b"r", &[A]), (b"", &[B])], &[(b"r", &[A])], &[(b"", &[B])]);
@@ -137,6 +197,28 @@ mod tests {
         // The larger record is alone, wherever it is.
         check(&[(b"r", &[LONG, A, B])], &[(b"r", &[LONG])], &[(b"r", &[A, B])]);
         check(&[(b"r", &[A, B, LONG])], &[(b"r", &[A, B])], &[(b"r", &[LONG])]);
+    }
+
+    #[test]
+    fn knows_what_each_half_stands_for() {
+        use std::time::Duration;
+
+        use crate::batch::{Batch, Limits};
+        use crate::event::Event;
+        use crate::sink::sample::{self, Sample};
+        let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::MAX };
+        let mut batch = Batch::new(limits, sample::node());
+        // What the path holds is not the record's own count.
+        let decoy = b"\x32\x1f\x0a\x19inotrail.aggregation.count\x12\x02\x18\x07".to_vec();
+        for count in [1, 300, 1 << 40] {
+            let sample = Sample { path: decoy.clone(), count, last_ns: count - 1, ..Sample::default() };
+            assert_eq!(sample.with(|event| batch.push(&Event { ..*event }, 0)), None);
+        }
+        let whole = batch.take().unwrap();
+        let [one, other] = split(&whole.body).unwrap();
+        assert_eq!((one.records, one.accesses), (1, 1));
+        assert_eq!((other.records, other.accesses), (2, 300 + (1 << 40)));
+        assert_eq!(whole.accesses, one.accesses + other.accesses);
     }
 
     #[test]
@@ -152,7 +234,7 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>) {
             let halves = split(&bytes);
-            proptest::prop_assert!(halves.is_none_or(|[one, other]| one.1 > 0 && other.1 > 0));
+            proptest::prop_assert!(halves.is_none_or(|[one, other]| one.records > 0 && other.records > 0));
         }
     }
 }

@@ -126,7 +126,17 @@ pub(super) fn int<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], valu
     varint(out, value);
 }
 
-/// Calls [`string`] or [`int`] with a key laid out at compile time.
+/// Appends a record's attribute with a boolean value. `key` is made by [`key`].
+pub(super) fn boolean<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], value: bool) {
+    let mut head = *key;
+    head[1] = (N - 2) as u8;
+    head[N - 3] = 2;
+    head[N - 2] = BOOL;
+    head[N - 1] = u8::from(value);
+    out.extend_from_slice(&head);
+}
+
+/// Calls [`string`], [`int`] or [`boolean`] with a key laid out at compile time.
 macro_rules! attribute {
     ($write:ident, $out:expr, $name:expr, $value:expr) => {
         $crate::otlp::wire::$write(

@@ -38,6 +38,8 @@ struct HeldEvent {
     requested: Box<[u8]>,
     arguments: Box<[u8]>,
     executable: Box<[u8]>,
+    count: u64,
+    last_ns: u64,
 }
 
 impl Held {
@@ -50,7 +52,7 @@ impl Held {
     pub(super) fn push(&mut self, event: Event<'_>, metrics: &Metrics) {
         let copy = HeldEvent::of(&event);
         if self.queue.len() >= EVENTS_MAX || self.bytes + copy.bytes() > BYTES_MAX {
-            metrics.dropped(Dropped::HeldFull).inc();
+            metrics.dropped(Dropped::HeldFull).inc_by(event.count);
             return;
         }
         self.bytes += copy.bytes();
@@ -108,6 +110,8 @@ impl HeldEvent {
             requested: event.access.requested.into(),
             arguments: event.access.arguments.into(),
             executable: event.executable.into(),
+            count: event.count,
+            last_ns: event.last_ns,
         }
     }
 
@@ -134,7 +138,8 @@ impl HeldEvent {
             container,
             backend: self.backend,
             sequence: 0,
-            count: 1,
+            count: self.count,
+            last_ns: self.last_ns,
         }
     }
 }

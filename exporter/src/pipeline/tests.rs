@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 
-use inotrail_ebpf::{Header, kind, mask};
+use inotrail_ebpf::{Header, LedgerKey, kind, mask};
 use zerocopy::FromZeros as _;
 
 use super::*;
 use crate::event::Outcome;
+use crate::sensor::Entry;
 
 /// Collects what it is given; wants everything but paths that start with `/skip`.
 #[derive(Default)]
@@ -22,6 +23,10 @@ impl Output for Collected {
         ControlFlow::Continue(())
     }
 
+    fn loss(&mut self, loss: &Loss<'_>) {
+        self.0.push((crate::otlp::sentence(loss), loss.sequence, String::new()));
+    }
+
     fn drained(&mut self, _: u64) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -35,16 +40,21 @@ fn container(id: &str) -> Arc<Container> {
 fn stages(host: bool, containers: &[(u64, Arc<Container>)]) -> Stages<Collected> {
     Stages {
         backend: Backend::RawTracepoint,
-        host,
         clock: Clock::now(),
         observed_ns: unix_now(),
+        counted: Counted::new(0),
         containers: Containers::fixed(containers.iter().cloned().collect()),
-        cgroups: CgroupEvents::unheard(),
         processes: ProcessTable::default(),
         scans: std::sync::mpsc::sync_channel(1).1,
-        metrics: Arc::default(),
-        output: Collected::default(),
-        done: false,
+        outages: std::sync::mpsc::sync_channel(1).1,
+        losses: LossBook::new(0),
+        outlet: Outlet {
+            host,
+            cgroups: CgroupEvents::unheard(),
+            metrics: Arc::default(),
+            output: Collected::default(),
+            done: false,
+        },
     }
 }
 
@@ -62,7 +72,7 @@ fn feed(stages: &mut Stages<Collected>, held: &mut Held, cgroup_id: u64, path: &
 }
 
 fn seen(stages: &Stages<Collected>) -> Vec<(&str, u64, &str)> {
-    stages.output.0.iter().map(|(path, sequence, id)| (path.as_str(), *sequence, id.as_str())).collect()
+    stages.outlet.output.0.iter().map(|(path, sequence, id)| (path.as_str(), *sequence, id.as_str())).collect()
 }
 
 #[test]
@@ -73,7 +83,7 @@ fn numbers_each_container_on_its_own_and_only_what_is_wanted() {
         feed(&mut stages, &mut held, cgroup, path);
     }
     assert_eq!(seen(&stages), [("/x", 1, "a"), ("/y", 1, "b"), ("/z", 2, "a")]);
-    assert_eq!(stages.metrics.emitted.get(), 3);
+    assert_eq!(stages.outlet.metrics.emitted.get(), 3);
 }
 
 #[test]
@@ -81,7 +91,7 @@ fn leaves_the_host_out_unless_asked() {
     let host = Arc::new(Container::new(Origin::Host));
     let mut stages = stages(false, &[(1, host)]);
     feed(&mut stages, &mut Held::default(), 1, "/x");
-    assert_eq!((seen(&stages).len(), stages.metrics.emitted.get()), (0, 0));
+    assert_eq!((seen(&stages).len(), stages.outlet.metrics.emitted.get()), (0, 0));
 }
 
 #[test]
@@ -94,10 +104,10 @@ fn holds_events_until_their_container_is_known() {
     assert!(held.waits_for(9));
     let now = stages.observed_ns;
     let unknown = Containers::fixed(HashMap::new()).snapshot();
-    held.release(now, &unknown, |event| stages.deliver(event));
+    held.release(now, &unknown, |event| stages.outlet.deliver(event));
     assert_eq!(seen(&stages), [("/known", 1, "a")]);
     let known = Containers::fixed([(9, container("new"))].into()).snapshot();
-    held.release(now, &known, |event| stages.deliver(event));
+    held.release(now, &known, |event| stages.outlet.deliver(event));
     assert_eq!(seen(&stages), [("/known", 1, "a"), ("/early", 1, "new"), ("/second", 2, "new")]);
     assert!(!held.waits_for(9));
 }
@@ -108,10 +118,10 @@ fn waits_for_no_container_for_ever() {
     let mut held = Held::default();
     feed(&mut stages, &mut held, 9, "/x");
     let unknown = Containers::fixed(HashMap::new()).snapshot();
-    held.release(stages.observed_ns + 11_000_000_000, &unknown, |event| stages.deliver(event));
+    held.release(stages.observed_ns + 11_000_000_000, &unknown, |event| stages.outlet.deliver(event));
     let seen = seen(&stages);
     assert_eq!((seen.len(), seen[0].0, seen[0].2), (1, "/x", ""));
-    assert_eq!(stages.metrics.unresolved.get(), 1);
+    assert_eq!(stages.outlet.metrics.unresolved.get(), 1);
 }
 
 #[test]
@@ -121,9 +131,9 @@ fn counts_what_it_cannot_hold() {
     for _ in 0..16_384 + 10 {
         feed(&mut stages, &mut held, 9, "/x");
     }
-    let dropped = stages.metrics.dropped(Dropped::HeldFull).get();
-    held.release_all(|event| stages.deliver(event));
-    assert_eq!((dropped, stages.metrics.emitted.get()), (10, 16_384));
+    let dropped = stages.outlet.metrics.dropped(Dropped::HeldFull).get();
+    held.release_all(|event| stages.outlet.deliver(event));
+    assert_eq!((dropped, stages.outlet.metrics.emitted.get()), (10, 16_384));
 }
 
 #[test]
@@ -136,4 +146,37 @@ fn a_process_is_who_it_was_at_its_last_exec() {
     assert_eq!(&*stages.processes.get(7, 0).unwrap().executable, b"/bin/cat");
     // Without a hook on inode_permission the exec is also the access.
     assert_eq!(seen(&stages), [("/bin/cat", 1, "a")]);
+}
+
+#[test]
+fn counted_accesses_are_one_event_of_many() {
+    let mut stages = stages(true, &[(1, container("a"))]);
+    let mut held = Held::default();
+    let snapshot = stages.containers.snapshot();
+    let key = LedgerKey { cgroup_id: 1, inode: 7, mask: mask::OPEN, kind: kind::ACCESS, ..LedgerKey::default() };
+    stages.counted(&Entry { key, count: 12, overflow: false }, 5, &snapshot, &mut held);
+    assert_eq!((seen(&stages), stages.outlet.metrics.emitted.get()), (vec![("", 1, "a")], 12));
+    // Its container is not known yet.
+    let early = LedgerKey { cgroup_id: 9, ..key };
+    stages.counted(&Entry { key: early, count: 3, overflow: false }, 5, &snapshot, &mut held);
+    assert!(held.waits_for(9) && stages.outlet.metrics.emitted.get() == 12);
+    held.release_all(|event| stages.outlet.deliver(event));
+    assert_eq!(stages.outlet.metrics.emitted.get(), 15);
+    let overflow = LedgerKey { cgroup_id: 1, ..LedgerKey::default() };
+    stages.counted(&Entry { key: overflow, count: 4, overflow: true }, 5, &snapshot, &mut held);
+    assert_eq!(stages.outlet.metrics.dropped(Dropped::RingFull).get(), 4);
+    stages.tell_losses(&snapshot, true);
+    assert_eq!(seen(&stages).last(), Some(&("4 accesses lost: ring_full", 1, "")));
+}
+
+#[test]
+fn losses_of_the_host_are_its_own_where_it_is_left_out() {
+    let mut stages = stages(false, &[(1, Arc::new(Container::new(Origin::Host)))]);
+    let snapshot = stages.containers.snapshot();
+    let key = LedgerKey { cgroup_id: 1, ..LedgerKey::default() };
+    for overflow in [false, true] {
+        stages.counted(&Entry { key, count: 4, overflow }, 5, &snapshot, &mut Held::default());
+    }
+    let metrics = &stages.outlet.metrics;
+    assert_eq!((metrics.emitted.get(), metrics.dropped(Dropped::RingFull).get()), (0, 0));
 }

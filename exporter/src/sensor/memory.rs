@@ -77,6 +77,15 @@ impl ControlMap {
         unsafe { (&raw mut (*self.control()).turn).write_volatile(turn(first, second)) };
     }
 
+    /// Whose accesses are left out, but for those of a self-test.
+    pub(super) fn set_own(&self, tgid: u32, self_test: u32) {
+        // SAFETY: as above.
+        unsafe {
+            (&raw mut (*self.control()).self_tgid).write_volatile(tgid);
+            (&raw mut (*self.control()).self_test).write_volatile(self_test);
+        }
+    }
+
     /// From when on marks count, `CLOCK_BOOTTIME`.
     pub(super) fn set_since(&self, since_ns: u64) {
         // SAFETY: as above.
@@ -115,6 +124,12 @@ impl HandoverMap {
         unsafe { (&raw mut (*self.handover()).hook).write_volatile(program) };
     }
 
+    /// Accesses that are reported as lost by now.
+    pub(super) fn set_lost(&self, lost: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.handover()).lost).write_volatile(lost) };
+    }
+
     /// The ring is empty now, `CLOCK_BOOTTIME`.
     pub(super) fn set_drained(&self, now_ns: u64) {
         // SAFETY: as above.
@@ -127,7 +142,7 @@ impl HandoverMap {
     }
 }
 
-fn map_raw(map: &Map, length: usize) -> io::Result<MmapRaw> {
+pub(super) fn map_raw(map: &Map, length: usize) -> io::Result<MmapRaw> {
     let Map::Array(array) = map else { return Err(io::ErrorKind::InvalidInput.into()) };
     MmapOptions::new().len(length.next_multiple_of(page_size())).map_raw(&array.fd().as_fd())
 }

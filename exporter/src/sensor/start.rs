@@ -13,8 +13,10 @@ use zerocopy::IntoBytes as _;
 use super::hook::{Attached, Hook, TABLES};
 use super::hooks::{Hooks, Set, detach};
 use super::kernel::Kernel;
+use super::ledger::Ledger;
 use super::memory::{ControlMap, CounterMap, HandoverMap};
 use super::pins::Pins;
+use super::probe::Probe;
 use super::scopes::Scopes;
 use super::takeover::{First, boot_ns, take_over};
 use super::{AttemptError, Error, Gap, OBJECT, Options, Sensor, backend, hook, layout, self_test, whoami};
@@ -51,6 +53,7 @@ pub(super) struct Previous {
 struct Maps {
     ring: RingBuf<MapData>,
     counters: CounterMap,
+    ledger: Ledger,
     control: ControlMap,
     handover: HandoverMap,
     scopes: HashMap<MapData, u64, u32>,
@@ -103,10 +106,12 @@ impl Maps {
     fn of(mut take: impl FnMut(&str) -> Result<Map, AttemptError>) -> Result<Self, AttemptError> {
         let io = |error: io::Error| AttemptError::Maps(error.to_string());
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
+        let control = take(map::CONTROL)?;
         Ok(Self {
             ring: RingBuf::try_from(take(map::EVENTS)?).map_err(unfit)?,
             counters: CounterMap::new(&take(map::COUNTERS)?, cpus()?).map_err(io)?,
-            control: ControlMap::new(&take(map::CONTROL)?).map_err(io)?,
+            ledger: Ledger::new(&take(map::LEDGER)?, &take(map::OVERFLOW)?, &control).map_err(io)?,
+            control: ControlMap::new(&control).map_err(io)?,
             handover: HandoverMap::new(&take(map::HANDOVER)?).map_err(io)?,
             scopes: HashMap::try_from(take(map::CGROUPS)?).map_err(unfit)?,
         })
@@ -167,7 +172,7 @@ impl<'a> Found<'a> {
             kprobe_pins: self.kernel.version >= KPROBE_PINS,
             missed_before: 0,
         };
-        let sensor = sensor(backend, set, maps.ring, maps.counters, ring_bytes, None);
+        let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, None);
         Ok(Some(sensor.know_itself(tgid, self.options)))
     }
 
@@ -227,8 +232,8 @@ impl<'a> Found<'a> {
             kprobe_pins: self.kernel.version >= KPROBE_PINS,
             missed_before: 0,
         };
-        let mut sensor =
-            sensor(backend, set, maps.ring, maps.counters, ring_bytes, gap).know_itself(tgid, self.options);
+        let mut sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, gap)
+            .know_itself(tgid, self.options);
         // What an earlier run left in the ring must be delivered from there: then the first test is the reader's.
         if self.previous.is_none() {
             self_test::run(&mut sensor, tgid)?;
@@ -307,8 +312,7 @@ const KPROBE_PINS: (u32, u32) = (5, 15);
 fn sensor(
     backend: Backend,
     set: Set,
-    ring: RingBuf<MapData>,
-    counters: CounterMap,
+    (ring, counters, ledger): (RingBuf<MapData>, CounterMap, Ledger),
     ring_bytes: u32,
     gap: Option<Gap>,
 ) -> Sensor {
@@ -316,8 +320,10 @@ fn sensor(
         attempts: Vec::new(),
         ring,
         counters: Arc::new(counters),
+        ledger: Arc::new(ledger),
         handover: Arc::clone(&set.handover),
         control: Arc::clone(&set.control),
+        probe: None,
         early: VecDeque::new(),
         early_bytes: 0,
         ring_bytes: ring_bytes as usize,
@@ -333,6 +339,7 @@ impl Sensor {
     fn know_itself(mut self, tgid: u32, options: &Options) -> Self {
         self.own_tgid = if options.include_self { 0 } else { tgid };
         self.control.set(Control { self_tgid: self.own_tgid, self_test: 0, ..self.control.get() });
+        self.probe = Probe::new(tgid, self.own_tgid, Arc::clone(&self.control)).ok().map(Arc::new);
         self
     }
 }

@@ -10,19 +10,26 @@ use crate::batch::Request;
 use crate::metrics::{Dropped, Metrics};
 use crate::otlp;
 
-/// Owns the account of its records: dropping it in the middle of anything counts them as [`Dropped::Shutdown`].
+/// Owns the account of its accesses: dropping it in the middle of anything counts them as [`Dropped::Shutdown`].
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) body: Bytes,
-    /// Records that are in no account yet.
     records: u64,
+    /// Accesses that are in no account yet.
+    accesses: u64,
     since: Instant,
     metrics: Arc<Metrics>,
 }
 
 impl Pending {
     pub(super) fn new(request: Request, metrics: Arc<Metrics>) -> Self {
-        Self { body: request.body, records: request.records, since: Instant::now(), metrics }
+        Self {
+            body: request.body,
+            records: request.records,
+            accesses: request.accesses,
+            since: Instant::now(),
+            metrics,
+        }
     }
 
     /// How long it may still be tried; nothing if that time is over.
@@ -30,12 +37,14 @@ impl Pending {
         max_age.checked_sub(self.since.elapsed()).filter(|left| !left.is_zero())
     }
 
-    /// The receiver has it, but for `rejected` records that it refused.
+    /// The receiver has it, but for `rejected` records that it refused. It does not say which: where records stand for more
+    /// than one access, each is taken for the average.
     pub(super) fn delivered(mut self, rejected: u64) {
-        let rejected = rejected.min(self.records);
-        self.metrics.delivered.inc_by(self.records - rejected);
+        let part = u128::from(self.accesses) * u128::from(rejected.min(self.records));
+        let rejected = part.div_ceil(u128::from(self.records.max(1))) as u64;
+        self.metrics.delivered.inc_by(self.accesses - rejected);
         self.metrics.dropped(Dropped::Rejected).inc_by(rejected);
-        self.records = 0;
+        self.accesses = 0;
     }
 
     /// It is given up.
@@ -47,20 +56,21 @@ impl Pending {
     pub(super) fn split(mut self) -> Result<[Self; 2], Self> {
         let Some(halves) = otlp::split(&self.body) else { return Err(self) };
         // The halves are of our own making: were they not the whole, the difference is in the books.
-        let found = halves[0].1 + halves[1].1;
-        self.records = self.records.saturating_sub(found);
+        let found = halves[0].accesses.saturating_add(halves[1].accesses);
+        self.accesses = self.accesses.saturating_sub(found);
         self.settle(Dropped::Encode);
-        Ok(halves.map(|(body, records)| Self {
-            body: body.into(),
-            records,
+        Ok(halves.map(|half| Self {
+            body: half.body.into(),
+            records: half.records,
+            accesses: half.accesses,
             since: self.since,
             metrics: Arc::clone(&self.metrics),
         }))
     }
 
     fn settle(&mut self, reason: Dropped) {
-        self.metrics.dropped(reason).inc_by(self.records);
-        self.records = 0;
+        self.metrics.dropped(reason).inc_by(self.accesses);
+        self.accesses = 0;
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::Sink;
 use crate::event::Event;
 use crate::filter::Filter;
+use crate::loss::Loss;
 
 /// Filters events, writes them, and says when to stop.
 #[derive(Debug)]
@@ -16,13 +17,14 @@ pub struct Printer<W> {
     limits: Limits,
     deadline: Option<Instant>,
     shown: u64,
+    losses: u64,
     failure: Option<io::Error>,
 }
 
 /// When it is enough; nothing: never.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// Events shown.
+    /// Events shown, losses left out.
     pub count: Option<u64>,
     /// Time since the first call of [`Printer::drained`]: loading the programs does not count.
     pub duration: Option<Duration>,
@@ -40,7 +42,7 @@ pub enum Stop {
 impl<W: Write> Printer<W> {
     /// Nothing was shown yet.
     pub fn new(sink: Sink<W>, filter: Filter, limits: Limits) -> Self {
-        Self { sink, filter, limits, deadline: None, shown: 0, failure: None }
+        Self { sink, filter, limits, deadline: None, shown: 0, losses: 0, failure: None }
     }
 
     /// Whether the event passes the filter, and more are wanted.
@@ -58,6 +60,16 @@ impl<W: Write> Printer<W> {
         self.stopped()
     }
 
+    /// Shows a loss, whatever the filter: it may have been of what the filter passes.
+    pub fn show_loss(&mut self, loss: &Loss<'_>) {
+        if self.failure.is_none() {
+            let written = self.sink.write_loss(loss);
+            if self.check(written).is_continue() {
+                self.losses += 1;
+            }
+        }
+    }
+
     /// To be called after each drain of the ring, also when it was empty: hands lines on and looks at the time.
     pub fn drained(&mut self, now: Instant) -> ControlFlow<Stop> {
         let flushed = self.sink.flush();
@@ -71,7 +83,7 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    /// Flushes, and returns how many events were shown.
+    /// Flushes, and returns how many events were shown, losses too.
     ///
     /// # Errors
     /// The output failed, other than by its reader having gone: that is how `trace | head` ends.
@@ -82,7 +94,7 @@ impl<W: Write> Printer<W> {
         };
         match result {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(self.shown),
+            _ => Ok(self.shown + self.losses),
         }
     }
 

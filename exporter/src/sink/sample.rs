@@ -7,6 +7,8 @@ use zerocopy::FromZeros;
 
 use crate::container::{Container, Image, Origin, Pod};
 use crate::event::{Access, Backend, Event, Node};
+use crate::loss::{Counts, Loss};
+use crate::metrics::Dropped;
 
 /// What differs between tests; the rest is fixed.
 pub(crate) struct Sample {
@@ -16,6 +18,8 @@ pub(crate) struct Sample {
     pub(crate) result: i32,
     pub(crate) mask: u32,
     pub(crate) count: u64,
+    pub(crate) tgid: u32,
+    pub(crate) last_ns: u64,
     pub(crate) container: Arc<Container>,
 }
 
@@ -36,6 +40,8 @@ impl Default for Sample {
             result: 0,
             mask: mask::OPEN | mask::READ,
             count: 1,
+            tgid: 1234,
+            last_ns: 0,
             container: Arc::new(Container::default().update(origin, Some(pod), Some(image))),
         }
     }
@@ -50,7 +56,7 @@ impl Sample {
         let mut header = Header::new_zeroed();
         header.kind = kind::ACCESS;
         (header.comm, header.result, header.mask) = (self.comm, self.result, self.mask);
-        (header.tgid, header.tid, header.ppid, header.open_flags) = (1234, 1234, 1, OPEN_FLAGS_UNKNOWN);
+        (header.tgid, header.tid, header.ppid, header.open_flags) = (self.tgid, self.tgid, 1, OPEN_FLAGS_UNKNOWN);
         let access = Access { header: &header, path: &self.path, requested: &self.requested, arguments: b"" };
         use_it(&Event {
             time_ns: 1_795_260_645_123_456_789,
@@ -62,7 +68,21 @@ impl Sample {
             backend: Backend::Kprobe,
             sequence: 7,
             count: self.count,
+            last_ns: self.last_ns,
         })
+    }
+}
+
+/// What a sink is given of accesses that are missing.
+pub(crate) fn loss(container: &Arc<Container>) -> Loss<'_> {
+    Loss {
+        reason: Dropped::RingFull,
+        container,
+        counts: Some(Counts { count: 12, total: 30 }),
+        start_ns: 1_795_260_635_000_000_000,
+        end_ns: 1_795_260_645_000_000_000,
+        observed_ns: 1_795_260_645_000_000_000,
+        sequence: 3,
     }
 }
 

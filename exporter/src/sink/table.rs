@@ -17,6 +17,8 @@ use super::printable::Printable;
 use crate::container::{Container, Origin};
 use crate::errno;
 use crate::event::{AccessMode, Event, Operation, Outcome};
+use crate::loss::Loss;
+use crate::otlp;
 
 /// Width of the container's column in a terminal of 100 columns; half of what a terminal has more is added to it.
 const CONTAINER: usize = 24;
@@ -63,13 +65,36 @@ impl Table {
         container(event.container, &mut self.cell);
         self.shorten();
         self.put(line, PLAIN, self.container_width);
-        let _infallible = write!(self.cell, "{}[{}]", Printable(event.access.comm()), event.access.header.tgid);
+        // Of accesses that were only counted nobody knows the process.
+        if event.access.header.tgid != 0 {
+            let _infallible = write!(self.cell, "{}[{}]", Printable(event.access.comm()), event.access.header.tgid);
+        }
         self.put(line, PLAIN, PROCESS);
         self.cell.push_str(access(event));
         self.put(line, PLAIN, 9);
         let style = self.result(event.access.outcome());
         self.put(line, style, 6);
         self.path(event, line);
+        line.push('\n');
+    }
+
+    /// Appends the loss's line.
+    pub(crate) fn format_loss(&mut self, loss: &Loss<'_>, line: &mut String) {
+        if std::mem::take(&mut self.header_due) {
+            self.header(line);
+        }
+        self.time(loss.observed_ns);
+        self.put(line, FAINT, 12);
+        container(loss.container, &mut self.cell);
+        self.shorten();
+        self.put(line, PLAIN, self.container_width);
+        self.put(line, PLAIN, PROCESS);
+        self.cell.push_str("lost");
+        self.put(line, FAILURE, 9);
+        self.put(line, PLAIN, 6);
+        self.cell.push_str(&otlp::sentence(loss));
+        self.put(line, FAILURE, 0);
+        line.pop();
         line.push('\n');
     }
 
@@ -141,6 +166,10 @@ impl Table {
         let access = &event.access;
         let path = if access.path.is_empty() { access.requested } else { access.path };
         let _infallible = match path {
+            b"" if access.header.inode != 0 => {
+                let (inode, device) = (access.header.inode, access.header.device);
+                write!(line, "inode {inode} of device {}:{}", device >> 20, device & 0xf_ffff)
+            }
             b"" => line.write_char('?'),
             path => write!(line, "{}", Printable(path)),
         };
@@ -168,6 +197,7 @@ impl Table {
 fn container(container: &Container, cell: &mut String) {
     let name = match &container.origin {
         Origin::Host => "host",
+        Origin::Exporter => "inotrail",
         Origin::Unit(unit) => unit,
         Origin::Container { id, name, .. } if name.is_empty() => id.get(..SHORT_ID).unwrap_or(id),
         Origin::Container { name, .. } => name,

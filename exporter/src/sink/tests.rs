@@ -110,3 +110,45 @@ fn events_do_not_mix() {
     let pods: Vec<&Value> = lines.iter().map(|line| &line["k8s.pod.name"]).collect();
     assert_eq!(pods, [&json!("web-7d4b9"), &Value::Null, &json!("web-7d4b9")]);
 }
+
+#[test]
+fn losses_go_everywhere() {
+    let written = |output| {
+        let mut out = Vec::new();
+        let mut sink = Sink::new(&mut out, output, sample::node(), false, None);
+        sink.write_loss(&sample::loss(&Sample::default().container)).expect("write");
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let flat: Value = serde_json::from_str(&written(TraceOutput::Json)).expect("JSON");
+    assert_eq!((&flat["body"], &flat["severity_number"]), (&json!("12 accesses lost: ring_full"), &json!(13)));
+    assert_eq!((&flat["inotrail.loss.count"], &flat["inotrail.loss.upper_bound"]), (&json!(12), &json!(false)));
+    assert_eq!(flat["k8s.pod.name"], "web-7d4b9");
+    let otlp: Value = serde_json::from_str(&written(TraceOutput::OtlpJson)).expect("JSON");
+    assert_eq!(otlp["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["eventName"], "inotrail.exporter.loss");
+    let vector: Value = serde_json::from_str(&written(TraceOutput::Vector)).expect("JSON");
+    assert_eq!(vector["attributes"]["otel.event.name"], "inotrail.exporter.loss");
+    let table = written(TraceOutput::Table);
+    let line = table.lines().nth(1).expect("line");
+    assert!(
+        line.contains("shop/web-7d4b9/web") && line.ends_with("lost             12 accesses lost: ring_full"),
+        "{line}"
+    );
+}
+
+#[test]
+fn counted_accesses_have_no_process() {
+    let counted = Sample {
+        path: vec![],
+        requested: vec![],
+        tgid: 0,
+        count: 12,
+        last_ns: 1_795_260_646_000_000_000,
+        ..Sample::default()
+    };
+    let value = object(TraceOutput::Json, &counted);
+    assert_eq!(value["body"], "opened an unknown file for reading x12");
+    assert_eq!(value["inotrail.aggregation.last_time"], "2026-11-21T11:30:46.000Z");
+    for absent in ["process.pid", "process.user.id", "file.path", "inotrail.file.confidence"] {
+        assert!(value[absent].is_null(), "{absent}");
+    }
+}

@@ -6,6 +6,8 @@ use std::time::Duration;
 use inotrail::batch::{Batch, Limits};
 use inotrail::container::{Container, Image, Origin, Pod};
 use inotrail::event::{Access, Backend, Event, Node};
+use inotrail::loss::{Counts, Loss};
+use inotrail::metrics::Dropped;
 use inotrail_ebpf::{Header, mask};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -21,7 +23,7 @@ struct Owned {
     path: Vec<u8>,
     requested: Vec<u8>,
     executable: Vec<u8>,
-    times: [u64; 3],
+    times: [u64; 4],
     backend: Backend,
     sequence: u64,
     count: u64,
@@ -40,6 +42,7 @@ impl Owned {
             backend: self.backend,
             sequence: self.sequence,
             count: self.count,
+            last_ns: self.times[3],
         }
     }
 }
@@ -95,8 +98,9 @@ fn header() -> impl Strategy<Value = Header> {
     let inode = prop_oneof![Just(0), 1..100_000u64, any::<u64>()];
     let comm =
         prop_oneof![Just(*b"python3\0\0\0\0\0\0\0\0\0"), Just([0; 16]), any::<u128>().prop_map(u128::to_ne_bytes)];
-    (any::<u64>(), bits, result, small(), small(), prop_oneof![2 => Just(0), 1 => any::<u32>()], inode, comm).prop_map(
-        move |(seed, bits, result, open_flags, confidence, flags, inode, comm)| Header {
+    let who = (prop_oneof![1 => Just(0), 4 => any::<u32>()], comm);
+    (any::<u64>(), bits, result, small(), small(), prop_oneof![2 => Just(0), 1 => any::<u32>()], inode, who).prop_map(
+        move |(seed, bits, result, open_flags, confidence, flags, inode, (tgid, comm))| Header {
             kind: 1 + bits % 2,
             mask: bits,
             result,
@@ -104,6 +108,7 @@ fn header() -> impl Strategy<Value = Header> {
             confidence,
             flags,
             inode,
+            tgid,
             comm,
             ..Header::read_from_bytes(&pick(&every, 128, seed)).unwrap()
         },
@@ -116,7 +121,7 @@ fn event() -> impl Strategy<Value = Owned> {
     let backend = prop::sample::select(vec![Backend::Fexit, Backend::Kprobe, Backend::RawTracepoint]);
     let count = prop_oneof![3 => Just(1), 1 => 0..=i64::MAX as u64];
     let names = (name(), name(), name(), any::<bool>());
-    (header(), names, [time(), time(), time()], backend, 0..=i64::MAX as u64, count, any::<usize>()).prop_map(
+    (header(), names, [time(), time(), time(), time()], backend, 0..=i64::MAX as u64, count, any::<usize>()).prop_map(
         |(header, (path, other, executable, same), times, backend, sequence, count, container)| Owned {
             requested: if same { path.clone() } else { other },
             header,
@@ -138,6 +143,7 @@ fn container() -> impl Strategy<Value = Arc<Container>> {
             .prop_map(|(id, name, runtime, resolved)| Origin::Container { id, name, runtime, resolved }),
         1 => word().prop_map(Origin::Unit),
         1 => Just(Origin::Host),
+        1 => Just(Origin::Exporter),
     ];
     let pod =
         prop::option::of((word(), word(), word()).prop_map(|(namespace, name, uid)| Pod { namespace, name, uid }));
@@ -158,6 +164,39 @@ fn node() -> impl Strategy<Value = Node> {
         host,
         stream_id,
     })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn losses_are_those_of_opentelemetry_proto(
+        node in node(),
+        container in container(),
+        reason in prop::sample::select(Dropped::ALL.to_vec()),
+        counts in prop::option::of((0..=i64::MAX as u64, 0..=i64::MAX as u64)),
+        times in (any::<u64>(), prop_oneof![Just(0), any::<u64>()], any::<u64>()),
+        sequence in 0..=i64::MAX as u64,
+    ) {
+        let loss = Loss {
+            reason,
+            container: &container,
+            counts: counts.map(|(count, total)| Counts { count, total }),
+            start_ns: times.0,
+            end_ns: times.1,
+            observed_ns: times.2,
+            sequence,
+        };
+        let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) }, node.clone());
+        prop_assert_eq!(batch.push_loss(&loss, 0), None);
+        let request = batch.take().unwrap();
+        let expected = oracle::loss(&node, &loss);
+        prop_assert_eq!((request.records, request.accesses), (1, 0));
+        if request.body != expected.encode_to_vec() {
+            prop_assert_eq!(oracle::decode(&request.body), expected);
+            prop_assert!(false, "the same message, in other bytes");
+        }
+    }
 }
 
 proptest! {

@@ -9,6 +9,7 @@ mod fakes;
 mod layers;
 mod oracle;
 mod privileges;
+mod probe;
 mod readme;
 mod requests;
 mod trace;

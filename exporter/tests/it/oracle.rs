@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use inotrail::container::{Container, Origin};
 use inotrail::event::{Event, Node};
+use inotrail::loss::Loss;
 use inotrail_ebpf::{kind, mask};
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -57,7 +58,12 @@ pub(crate) fn request(node: &Node, events: &[Event<'_>]) -> ExportLogsServiceReq
             None => groups.push((event.container, vec![record(node, event)])),
         }
     }
-    let groups = groups.into_iter().map(|(container, log_records)| ResourceLogs {
+    let groups = groups.into_iter().map(|(container, records)| resource_logs(node, container, records));
+    ExportLogsServiceRequest { resource_logs: groups.collect() }
+}
+
+fn resource_logs(node: &Node, container: &Container, log_records: Vec<LogRecord>) -> ResourceLogs {
+    ResourceLogs {
         resource: Some(resource(node, container)),
         scope_logs: vec![ScopeLogs {
             scope: Some(InstrumentationScope {
@@ -69,8 +75,7 @@ pub(crate) fn request(node: &Node, events: &[Event<'_>]) -> ExportLogsServiceReq
             schema_url: SCHEMA.into(),
         }],
         schema_url: SCHEMA.into(),
-    });
-    ExportLogsServiceRequest { resource_logs: groups.collect() }
+    }
 }
 
 fn resource(node: &Node, container: &Container) -> Resource {
@@ -97,6 +102,11 @@ fn resource(node: &Node, container: &Container) -> Resource {
         if !resolved {
             out.0.push(attribute("inotrail.resource.unresolved", Value::BoolValue(true)));
         }
+    } else if container.origin == Origin::Exporter {
+        out.string("host.name", &node.host);
+        out.string("service.name", "inotrail");
+        out.string("service.instance.id", &node.stream_id);
+        out.string("service.version", env!("CARGO_PKG_VERSION"));
     } else {
         out.string("host.name", &node.host);
         out.string("os.type", "linux");
@@ -171,7 +181,8 @@ fn body(event: &Event<'_>, names: &Names, operation: &str, mode: &str) -> String
     let verb = if before.is_empty() { done } else { operation };
     let errno = errno.map_or(String::new(), |errno| format!(": {}", error(errno)));
     let count = if event.count > 1 { format!(" x{}", event.count) } else { String::new() };
-    format!("{}[{}] {before}{verb} {file}{mode}{errno}{count}", names.comm, header.tgid)
+    let who = if header.tgid == 0 { String::new() } else { format!("{}[{}] ", names.comm, header.tgid) };
+    format!("{who}{before}{verb} {file}{mode}{errno}{count}")
 }
 
 fn flags(bits: u32, escaped: bool) -> String {
@@ -234,22 +245,19 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
     if names.requested != names.path {
         out.string("inotrail.file.requested_path", &names.requested);
     }
-    let confidence = ["confirmed", "unconfirmed", "requested"].get(header.confidence as usize);
-    out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
+    if !(names.path.is_empty() && names.requested.is_empty()) {
+        let confidence = ["confirmed", "unconfirmed", "requested"].get(header.confidence as usize);
+        out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
+    }
     out.string("inotrail.file.flags", flags(header.flags, names.escaped));
     out.string("inotrail.backend", event.backend.as_str());
-    out.int("process.pid", header.tgid);
-    out.int("process.parent_pid", header.ppid);
-    out.int("thread.id", header.tid);
-    out.string("thread.name", &names.comm);
-    out.string("process.executable.path", &names.executable);
-    out.int("process.user.id", header.euid);
-    out.int("process.real_user.id", header.uid);
-    if event.process_start_ns != 0 {
-        let start = Timestamp::from_nanosecond(event.process_start_ns.into()).unwrap();
-        out.string("process.creation.time", start.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
+    if header.tgid > 0 {
+        process(&mut out, event, &names);
     }
     out.int("inotrail.aggregation.count", event.count);
+    if event.last_ns > 0 {
+        out.string("inotrail.aggregation.last_time", iso8601(event.last_ns));
+    }
     out.int("inotrail.stream.sequence", event.sequence);
     LogRecord {
         time_unix_nano: event.time_ns,
@@ -259,5 +267,59 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
         attributes: out.0,
         event_name: "inotrail.file.access".into(),
         ..Default::default()
+    }
+}
+
+/// The record of a loss, with its Resource.
+pub(crate) fn loss(node: &Node, loss: &Loss<'_>) -> ExportLogsServiceRequest {
+    let mut out = Attributes::default();
+    out.string("otel.event.name", "inotrail.exporter.loss");
+    out.string("inotrail.stream.id", &node.stream_id);
+    let reason = loss.reason.as_str();
+    out.string("inotrail.loss.reason", reason);
+    out.string("inotrail.loss.stage", loss.reason.stage());
+    let body = match loss.counts {
+        None => format!("accesses may be lost: {reason}"),
+        Some(counts) => {
+            let most = reason == "hook_missed";
+            out.int("inotrail.loss.count", counts.count);
+            out.int("inotrail.loss.total", counts.total);
+            out.0.push(attribute("inotrail.loss.upper_bound", Value::BoolValue(most)));
+            let (most, plural) = (if most { "at most " } else { "" }, if counts.count == 1 { "" } else { "es" });
+            format!("{most}{} access{plural} lost: {reason}", counts.count)
+        }
+    };
+    out.string("inotrail.loss.start_time", iso8601(loss.start_ns));
+    if loss.end_ns > 0 {
+        out.string("inotrail.loss.end_time", iso8601(loss.end_ns));
+    }
+    out.int("inotrail.stream.sequence", loss.sequence);
+    let record = LogRecord {
+        time_unix_nano: if loss.end_ns > 0 { loss.end_ns } else { loss.start_ns },
+        observed_time_unix_nano: loss.observed_ns,
+        severity_number: 13,
+        body: Some(AnyValue { value: Some(Value::StringValue(body)) }),
+        attributes: out.0,
+        event_name: "inotrail.exporter.loss".into(),
+        ..Default::default()
+    };
+    ExportLogsServiceRequest { resource_logs: vec![resource_logs(node, loss.container, vec![record])] }
+}
+
+fn iso8601(unix_ns: u64) -> String {
+    Timestamp::from_nanosecond(unix_ns.into()).unwrap().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+fn process(out: &mut Attributes, event: &Event<'_>, names: &Names) {
+    let header = event.access.header;
+    out.int("process.pid", header.tgid);
+    out.int("process.parent_pid", header.ppid);
+    out.int("thread.id", header.tid);
+    out.string("thread.name", &names.comm);
+    out.string("process.executable.path", &names.executable);
+    out.int("process.user.id", header.euid);
+    out.int("process.real_user.id", header.uid);
+    if event.process_start_ns != 0 {
+        out.string("process.creation.time", iso8601(event.process_start_ns));
     }
 }

@@ -11,6 +11,7 @@ use inotrail::batch::{Batch, Limits, REQUEST_MAX};
 use inotrail::config;
 use inotrail::container::{Container, Image, Origin, Pod};
 use inotrail::event::{Access, Backend, Event, Node};
+use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::{Dropped, Metrics, registry};
 use inotrail_ebpf::{Header, flags, kind, mask};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -137,10 +138,11 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
         Container::new(origin("", false)),
         Container::new(Origin::Unit("sshd.service".into())),
         Container::new(Origin::Host),
+        Container::new(Origin::Exporter),
     ];
     let mut header = Header::new_zeroed();
     (header.kind, header.mask, header.inode, header.flags) = (kind::ACCESS, mask::OPEN | mask::READ, 7, flags::RACED);
-    (header.result, header.comm) = (-13, *b"python3\0\0\0\0\0\0\0\0\0");
+    (header.result, header.tgid, header.comm) = (-13, 7, *b"python3\0\0\0\0\0\0\0\0\0");
     let node = Node { name: "node".into(), cluster: "prod".into(), host: "host".into(), stream_id: "run".into() };
     let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
     for container in containers.map(Arc::new) {
@@ -155,6 +157,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
             backend: Backend::Fexit,
             sequence: 1,
             count: 1,
+            last_ns: 4,
         };
         assert_eq!(batch.push(&event, 0), None);
     }
@@ -167,6 +170,28 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
         }
     }
     (records, resources)
+}
+
+/// Attributes of a loss that has them all.
+fn encoded_loss() -> BTreeMap<String, &'static str> {
+    let node = Node { stream_id: "run".into(), ..Node::default() };
+    let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
+    let loss = Loss {
+        reason: Dropped::HookMissed,
+        container: &Arc::new(Container::new(Origin::Exporter)),
+        counts: Some(Counts { count: 1, total: 2 }),
+        start_ns: 1,
+        end_ns: 2,
+        observed_ns: 3,
+        sequence: 1,
+    };
+    assert_eq!(batch.push_loss(&loss, 0), None);
+    let request = ExportLogsServiceRequest::decode(batch.take().expect("request").body).expect("decode");
+    let mut types = BTreeMap::new();
+    for logs in request.resource_logs.into_iter().flat_map(|logs| logs.scope_logs) {
+        logs.log_records.into_iter().for_each(|record| collect(&mut types, record.attributes));
+    }
+    types
 }
 
 fn collect(types: &mut BTreeMap<String, &'static str>, attributes: Vec<KeyValue>) {
@@ -186,12 +211,21 @@ fn collect(types: &mut BTreeMap<String, &'static str>, attributes: Vec<KeyValue>
 fn attributes() {
     let (records, resources) = encoded();
     let tables = tables();
-    for (heading, expected) in [("Attributes of the record", records), ("Attributes of the Resource", resources)] {
+    let expected = [
+        ("Attributes of the record", records),
+        ("Attributes of a loss", encoded_loss()),
+        ("Attributes of the Resource", resources),
+    ];
+    for (heading, expected) in expected {
         let found: BTreeMap<String, &str> =
             tables[heading].iter().map(|row| (code(&row[0]).to_owned(), row[1].as_str())).collect();
         assert_eq!(found, expected, "{heading}: left by README, right by the encoder");
     }
     assert!(readme().contains(&format!("`{}`", inotrail::otlp::EVENT_NAME)));
+    assert!(readme().contains(&format!("`{}`", inotrail::otlp::LOSS_EVENT_NAME)));
+    let stages: BTreeSet<&str> = Dropped::ALL.iter().map(|reason| reason.stage()).collect();
+    let row = tables["Attributes of a loss"].iter().find(|row| code(&row[0]) == "inotrail.loss.stage").expect("stage");
+    assert_eq!(row[2].split('`').skip(1).step_by(2).collect::<BTreeSet<_>>(), stages);
     assert!(readme().contains(inotrail::otlp::attribute::SCHEMA_URL.rsplit('/').next().expect("version")));
 }
 

@@ -24,7 +24,7 @@ fn shown(table: &mut Table, containers: &Containers, id: u64) -> String {
     let Some(container) = snapshot.get(id) else { return "-".to_owned() };
     match &container.origin {
         Origin::Unit(unit) => format!("unit:{unit}"),
-        Origin::Host => "host".to_owned(),
+        Origin::Host | Origin::Exporter => "host".to_owned(),
         Origin::Container { id, resolved: false, .. } => format!("{id}?"),
         Origin::Container { id, name, .. } => format!("{id}={name}"),
     }
