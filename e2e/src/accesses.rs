@@ -7,6 +7,7 @@ mod expected;
 mod feature;
 mod links;
 mod mounts;
+mod mutations;
 mod opens;
 mod overlays;
 mod paths;
@@ -27,7 +28,7 @@ use expected::Expected;
 pub use expected::{Process, Seen};
 pub use feature::Feature;
 pub use place::Place;
-pub use run::{RING_BYTES, access, prove};
+pub use run::{RING_BYTES, access, prove, prove_mutations};
 pub use watch::{Watch, base, spawn};
 
 /// One access, or a few that belong together.
@@ -73,6 +74,11 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
     groups().flat_map(|(_, cases)| cases)
 }
 
+/// The list of mutations.
+pub fn mutations() -> impl Iterator<Item = &'static Case> {
+    mutations::groups().flat_map(|(_, cases)| cases)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -81,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_name_names_one_case() {
-        let names: BTreeSet<_> = cases().map(|case| case.name).collect();
-        assert_eq!(names.len(), cases().count());
+        let names: BTreeSet<_> = cases().chain(mutations()).map(|case| case.name).collect();
+        assert_eq!(names.len(), cases().count() + mutations().count());
     }
 }

@@ -28,7 +28,7 @@ pub struct Header {
     pub flags: u32,
     /// 0, a negated errno, or [`crate::RESULT_UNKNOWN`].
     pub result: i32,
-    /// Bits of [`mask`]: what was asked of the file.
+    /// Bits of [`mask`]: what was asked of the file, or which [`mutation`] it is.
     pub mask: u32,
     /// Flags of the open file (`file.f_flags`) or of the failed call, or [`crate::OPEN_FLAGS_UNKNOWN`].
     pub open_flags: u32,
@@ -60,8 +60,9 @@ pub struct Header {
     pub arguments_len: u16,
     /// Bytes of NUL-ended components, leaf first, that follow.
     pub path_len: u16,
-    /// Always 0: keeps the size a multiple of eight without padding.
-    pub reserved: u16,
+    /// Bytes of a mutation's second path, which come before those of `path`: of [`mutation::SYMLINK`] the text as given,
+    /// else NUL-ended components, leaf first.
+    pub target_len: u16,
     /// `task.comm`, NUL-padded.
     pub comm: [u8; 16],
 }
@@ -77,7 +78,7 @@ const _: () = {
 
 /// What a record tells.
 pub mod kind {
-    /// A file was opened, or an open was refused.
+    /// A file was opened or changed, or that was refused.
     pub const ACCESS: u32 = 1;
     /// A process started a new executable; `path` is the executable, `requested` what the caller named, then arguments.
     pub const EXEC: u32 = 2;
@@ -106,6 +107,38 @@ pub mod mask {
     pub const OPEN: u32 = 0x20;
     /// Not a kernel bit: the open created the file (`FMODE_CREATED`, or a mask of `MAY_OPEN` alone).
     pub const CREATED: u32 = 0x8000_0000;
+    /// Not kernel bits: one of [`super::mutation`], 0 for an open.
+    pub const MUTATION: u32 = 0xff << MUTATION_SHIFT;
+    /// Where [`MUTATION`] starts.
+    pub const MUTATION_SHIFT: u32 = 16;
+}
+
+/// What was done to a file without opening it. `path` is the file that is there, or that is made.
+pub mod mutation {
+    /// Removed.
+    pub const UNLINK: u32 = 1;
+    /// Moved from `path` to the second path.
+    pub const RENAME: u32 = 2;
+    /// The second path is a new name of `path`.
+    pub const LINK: u32 = 3;
+    /// `path` is made, and points to the second path: a text, which may be relative and lead nowhere.
+    pub const SYMLINK: u32 = 4;
+    /// A directory is made.
+    pub const MKDIR: u32 = 5;
+    /// A directory is removed.
+    pub const RMDIR: u32 = 6;
+    /// A file, socket, pipe or device is made, other than by an open.
+    pub const MKNOD: u32 = 7;
+    /// Another mode.
+    pub const CHMOD: u32 = 8;
+    /// Another owner or group.
+    pub const CHOWN: u32 = 9;
+    /// Another length, also by an open with `O_TRUNC`.
+    pub const TRUNCATE: u32 = 10;
+    /// An extended attribute or an access control list is set.
+    pub const SETXATTR: u32 = 11;
+    /// Mapped into memory that may be executed.
+    pub const MMAP_EXECUTE: u32 = 12;
 }
 
 /// What is known to be special about a record.
@@ -131,6 +164,12 @@ pub mod flags {
     pub const IO_URING: u32 = 1 << 8;
     /// The file was opened with `O_PATH`: no permission of its own was asked for.
     pub const O_PATH: u32 = 1 << 9;
+    /// The mount is not known: `path` starts at the root of the file system.
+    pub const MOUNT_UNKNOWN: u32 = 1 << 10;
+    /// The two files of a rename changed places (`RENAME_EXCHANGE`).
+    pub const EXCHANGED: u32 = 1 << 11;
+    /// [`TRUNCATED`], [`RACED`] and [`DETACHED`] of a second path stand this far to the left.
+    pub const TARGET_SHIFT: u32 = 16;
 }
 
 /// How sure the path is.

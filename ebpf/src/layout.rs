@@ -32,6 +32,10 @@ layout! {
     task_real_cred,
     /// `task_struct.cred`: what the task acts with, which a file system may override.
     task_cred,
+    /// `task_struct.io_uring`
+    task_io_uring,
+    /// `task_struct.flags`
+    task_flags,
     /// `task_struct.real_parent`
     task_real_parent,
     /// `task_struct.group_leader`

@@ -1,10 +1,10 @@
 //! The contract between the kernel half and the user half: what one ring buffer record holds, where the kernel keeps
 //! what the programs read ([`Layout`]), what is counted ([`Counters`]), and the names and sizes of maps and programs.
 //!
-//! A record is a [`Header`] followed by three byte strings, without padding:
+//! A record is a [`Header`] followed by four byte strings, without padding:
 //!
 //! ```text
-//! Header | requested (requested_len) | arguments (arguments_len) | path (path_len)
+//! Header | requested (requested_len) | arguments (arguments_len) | target (target_len) | path (path_len)
 //! ```
 //!
 //! `path` lists the components leaf first, each ended by NUL: `passwd\0etc\0` is `/etc/passwd`. No component can hold a
@@ -19,7 +19,7 @@ mod ledger;
 
 pub use control::{Control, Handover, NOBODY, role, turn};
 pub use counters::{COUNTERS, Counters};
-pub use header::{Header, confidence, flags, kind, mask};
+pub use header::{Header, confidence, flags, kind, mask, mutation};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SLOTS};
 
@@ -39,7 +39,7 @@ pub const REQUESTED_MAX: usize = 4096;
 pub const ARGUMENTS_MAX: usize = 2048;
 /// The walk stops, and flags the path as truncated, where the next name would not end below this offset.
 pub const STRINGS_LIMIT: usize = 12288;
-/// Bytes of scratch for the three strings: a power of two, so that the verifier can bound an offset by a mask.
+/// Bytes of scratch for the strings: a power of two, so that the verifier can bound an offset by a mask.
 pub const STRINGS_MAX: usize = 16384;
 /// Steps of the path walk: one per component, per mount crossed and per retried name.
 pub const WALK_STEPS: u32 = 256;
@@ -66,8 +66,58 @@ pub mod program {
     pub const IO_URING: u32 = 7;
     /// `inode_permission`, by kprobe: not fexit's series, because both run while one takes over from the other.
     pub const KPROBE: u32 = 8;
+    /// How many series there are without mutations.
+    pub const WITHOUT_MUTATIONS: u32 = 9;
+    /// All mutations, by kprobe: the kernel runs one program of a kprobe at a time on a CPU (`bpf_prog_active`).
+    pub const MUTATION_KPROBE: u32 = 9;
+    /// `security_path_unlink`, by fexit, as all that follow: one may be preempted by another.
+    pub const UNLINK: u32 = 10;
+    /// `security_path_rename`
+    pub const RENAME: u32 = 11;
+    /// `security_path_link`
+    pub const LINK: u32 = 12;
+    /// `security_path_symlink`
+    pub const SYMLINK: u32 = 13;
+    /// `security_path_mkdir`
+    pub const MKDIR: u32 = 14;
+    /// `security_path_rmdir`
+    pub const RMDIR: u32 = 15;
+    /// `security_path_mknod`
+    pub const MKNOD: u32 = 16;
+    /// `security_path_chmod`
+    pub const CHMOD: u32 = 17;
+    /// `security_path_chown`
+    pub const CHOWN: u32 = 18;
+    /// `security_path_truncate`
+    pub const TRUNCATE: u32 = 19;
+    /// `security_file_truncate`
+    pub const FILE_TRUNCATE: u32 = 20;
+    /// `security_inode_setxattr`
+    pub const SETXATTR: u32 = 21;
+    /// `security_inode_set_acl`
+    pub const SET_ACL: u32 = 22;
+    /// `security_mmap_file`
+    pub const MMAP: u32 = 23;
     /// How many series there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 24;
+    /// Those of mutations.
+    pub const MUTATIONS: [u32; (COUNT - WITHOUT_MUTATIONS) as usize] = [
+        MUTATION_KPROBE,
+        UNLINK,
+        RENAME,
+        LINK,
+        SYMLINK,
+        MKDIR,
+        RMDIR,
+        MKNOD,
+        CHMOD,
+        CHOWN,
+        TRUNCATE,
+        FILE_TRUNCATE,
+        SETXATTR,
+        SET_ACL,
+        MMAP,
+    ];
     /// Names of the series, in order, for counters and messages.
     pub const NAMES: [&str; COUNT as usize] = [
         "inode_permission_fexit",
@@ -79,6 +129,21 @@ pub mod program {
         "cgroup_release",
         "io_uring_complete",
         "inode_permission_kprobe",
+        "mutations_kprobe",
+        "security_path_unlink_fexit",
+        "security_path_rename_fexit",
+        "security_path_link_fexit",
+        "security_path_symlink_fexit",
+        "security_path_mkdir_fexit",
+        "security_path_rmdir_fexit",
+        "security_path_mknod_fexit",
+        "security_path_chmod_fexit",
+        "security_path_chown_fexit",
+        "security_path_truncate_fexit",
+        "security_file_truncate_fexit",
+        "security_inode_setxattr_fexit",
+        "security_inode_set_acl_fexit",
+        "security_mmap_file_fexit",
     ];
 }
 
@@ -110,6 +175,8 @@ pub mod map {
     pub const MARKS: &str = "MARKS";
     /// One [`crate::Handover`], which only user space reads and writes: what one run leaves to the next.
     pub const HANDOVER: &str = "HANDOVER";
+    /// Scratch memory of each program on each CPU.
+    pub const SCRATCH: &str = "SCRATCH";
     /// All that outlive a run of user space.
     pub const PINNED: [&str; 9] = [EVENTS, CGROUPS, COUNTERS, CONTROL, LEDGER, OVERFLOW, CLAIMS, MARKS, HANDOVER];
 }

@@ -5,6 +5,7 @@ mod inode_permission;
 mod io_uring;
 mod kernel;
 mod ledger;
+mod mutation;
 mod process;
 mod record;
 mod scope;

@@ -24,7 +24,7 @@ use crate::pipeline::{Output, Pipeline};
 use crate::process::ProcessScan;
 use crate::sensor::kernel::Kernel;
 use crate::sensor::privileges::{self, Dropped};
-use crate::sensor::report::Report;
+use crate::sensor::report::{MutationReport, Report};
 use crate::sensor::{self, Hooks, Options, Sensor, Swapped};
 use crate::ship::{self, Queue};
 use crate::sink::Printer;
@@ -184,6 +184,7 @@ struct Parts {
 impl Parts {
     fn start(runtime: &Runtime, attached: Attached, metrics: &Arc<Metrics>) -> Result<Self, Error> {
         let Attached { sensor, source, host } = attached;
+        warn_of_missing(sensor.mutations());
         metrics.health.sensor.set(true);
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         runtime.spawn(watch(sensor.hooks()));
@@ -255,6 +256,19 @@ impl Signals {
     }
 }
 
+/// Says which mutations were asked for and are not reported.
+fn warn_of_missing(mutations: &[MutationReport]) {
+    if let Some(first) = mutations.first()
+        && mutations.iter().all(|row| row.reason == first.reason && !row.works)
+    {
+        tracing::warn!("no mutation is reported: {}", first.reason);
+        return;
+    }
+    for row in mutations.iter().filter(|row| !row.works) {
+        tracing::warn!(operation = row.operation, function = row.function, "not reported: {}", row.reason);
+    }
+}
+
 fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy) -> Options {
     Options {
         backend: sensor.backend,
@@ -264,6 +278,7 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
         root: scope.root.clone(),
         exclude: scope.exclude.clone(),
         include_self: scope.include_self,
+        mutations: sensor.mutations,
         pins: sensor.pin_dir.clone(),
         replace: false,
         // Who names a backend gets that one.

@@ -74,6 +74,8 @@ pub struct Sensor {
     pub ring_bytes: u32,
     /// Time between two drains.
     pub drain_interval: Duration,
+    /// Also what is done to files without opening them.
+    pub mutations: bool,
     /// Where programs and maps are pinned; nothing: nowhere.
     pub pin_dir: Option<PathBuf>,
 }
@@ -207,6 +209,7 @@ fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
         btf: args.btf.clone().unwrap_or_else(|| default::BTF.into()),
         ring_bytes: args.ring_size,
         drain_interval: args.drain_interval,
+        mutations: args.mutations,
         pin_dir: None,
     })
 }

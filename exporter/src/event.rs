@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask, program};
+use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask, mutation, program};
 
 use crate::container::Container;
 
@@ -32,13 +32,15 @@ pub struct Event<'a> {
     pub last_ns: u64,
 }
 
-/// One permission check as the kernel reports it.
+/// One permission check, or one mutation, as the kernel reports it.
 #[derive(Clone, Copy, Debug)]
 pub struct Access<'a> {
     /// The record's fixed part.
     pub header: &'a Header,
     /// Absolute path as the container sees it, raw bytes; empty where unknown (`flags::PATH_UNKNOWN`).
     pub path: &'a [u8],
+    /// The second path of a rename or a link, in the form of `path`; the text of a symbolic link; empty where there is none.
+    pub target: &'a [u8],
     /// What the caller asked for, raw bytes; empty where unknown.
     pub requested: &'a [u8],
     /// NUL-separated arguments of an exec; else empty.
@@ -65,6 +67,28 @@ pub enum Operation {
     Create,
     /// A program was started from the file.
     Execute,
+    /// A name of a file was removed.
+    Delete,
+    /// A file or directory got another name.
+    Rename,
+    /// A file got a further name.
+    Link,
+    /// A symbolic link was made.
+    Symlink,
+    /// A directory was made.
+    Mkdir,
+    /// A directory was removed.
+    Rmdir,
+    /// The length was changed.
+    Truncate,
+    /// The mode was changed.
+    Chmod,
+    /// The owner or the group was changed.
+    Chown,
+    /// An extended attribute or an access control list was set.
+    Setxattr,
+    /// The file was mapped into memory that may be executed.
+    MmapExecute,
 }
 
 /// For what the file was opened.
@@ -96,8 +120,8 @@ impl Backend {
     #[must_use]
     pub const fn of(series: u32) -> Self {
         match series {
-            program::FEXIT => Self::Fexit,
-            program::KPROBE => Self::Kprobe,
+            program::KPROBE | program::MUTATION_KPROBE => Self::Kprobe,
+            program::FEXIT | program::UNLINK..program::COUNT => Self::Fexit,
             _ => Self::RawTracepoint,
         }
     }
@@ -121,7 +145,36 @@ impl Operation {
             Self::Open => "open",
             Self::Create => "create",
             Self::Execute => "execute",
+            Self::Delete => "delete",
+            Self::Rename => "rename",
+            Self::Link => "link",
+            Self::Symlink => "symlink",
+            Self::Mkdir => "mkdir",
+            Self::Rmdir => "rmdir",
+            Self::Truncate => "truncate",
+            Self::Chmod => "chmod",
+            Self::Chown => "chown",
+            Self::Setxattr => "setxattr",
+            Self::MmapExecute => "mmap_execute",
         }
+    }
+
+    const fn of_mutation(bits: u32) -> Option<Self> {
+        Some(match (bits & mask::MUTATION) >> mask::MUTATION_SHIFT {
+            mutation::UNLINK => Self::Delete,
+            mutation::RENAME => Self::Rename,
+            mutation::LINK => Self::Link,
+            mutation::SYMLINK => Self::Symlink,
+            mutation::MKDIR => Self::Mkdir,
+            mutation::RMDIR => Self::Rmdir,
+            mutation::MKNOD => Self::Create,
+            mutation::CHMOD => Self::Chmod,
+            mutation::CHOWN => Self::Chown,
+            mutation::TRUNCATE => Self::Truncate,
+            mutation::SETXATTR => Self::Setxattr,
+            mutation::MMAP_EXECUTE => Self::MmapExecute,
+            _ => return None,
+        })
     }
 }
 
@@ -143,7 +196,9 @@ impl Access<'_> {
     #[must_use]
     pub const fn operation(&self) -> Operation {
         let bits = self.header.mask;
-        if self.header.kind == kind::EXEC || bits & mask::EXEC != 0 {
+        if let Some(operation) = Operation::of_mutation(bits) {
+            operation
+        } else if self.header.kind == kind::EXEC || bits & mask::EXEC != 0 {
             Operation::Execute
         } else if bits & mask::CREATED != 0 {
             Operation::Create
@@ -152,10 +207,14 @@ impl Access<'_> {
         }
     }
 
-    /// For what, or nothing where the kernel did not say: a created file's check carries no mode, and neither does `O_PATH`.
+    /// For what, or nothing where the kernel did not say: a created file's check carries no mode, and neither does `O_PATH`,
+    /// nor a mutation.
     #[must_use]
     pub const fn access_mode(&self) -> Option<AccessMode> {
         let bits = self.header.mask;
+        if Operation::of_mutation(bits).is_some() {
+            return None;
+        }
         if self.header.kind == kind::EXEC || bits & mask::EXEC != 0 {
             return Some(AccessMode::Execute);
         }
@@ -199,7 +258,7 @@ impl Access<'_> {
 
     /// Names of the flags that are set, for `inotrail.file.flags`.
     pub fn flags(&self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(u32, &str); 8] = [
+        const NAMES: [(u32, &str); 13] = [
             (flags::RACED, "raced"),
             (flags::TRUNCATED, "truncated"),
             (flags::DETACHED, "detached"),
@@ -208,6 +267,11 @@ impl Access<'_> {
             (flags::PATH_UNKNOWN, "path_unknown"),
             (flags::IO_URING, "io_uring"),
             (flags::O_PATH, "o_path"),
+            (flags::MOUNT_UNKNOWN, "mount_unknown"),
+            (flags::EXCHANGED, "exchanged"),
+            (flags::RACED << flags::TARGET_SHIFT, "target_raced"),
+            (flags::TRUNCATED << flags::TARGET_SHIFT, "target_truncated"),
+            (flags::DETACHED << flags::TARGET_SHIFT, "target_detached"),
         ];
         let bits = self.header.flags;
         NAMES.into_iter().filter(move |(bit, _)| bits & bit != 0).map(|(_, name)| name)

@@ -35,9 +35,14 @@ impl Filter {
     }
 
     fn matches_path(&self, access: &Access<'_>) -> bool {
-        // What was asked for counts too: a symbolic link's name, or all that is known of a file that is not there.
+        // What was asked for counts too: a symbolic link's name, or all that is known of a file that is not there. And so
+        // does a file's other name.
         let matches = |set: &GlobSet, path: &[u8]| set.is_match_candidate(&Candidate::from_bytes(path));
-        self.paths.as_ref().is_none_or(|set| matches(set, access.path) || matches(set, access.requested))
+        self.paths.as_ref().is_none_or(|set| {
+            matches(set, access.path)
+                || matches(set, access.requested)
+                || (!access.target.is_empty() && matches(set, access.target))
+        })
     }
 }
 
@@ -123,6 +128,13 @@ mod tests {
         check(&paths(&["/etc/**", "/var/**"]), &raw, false);
         let missing = Sample { path: Vec::new(), requested: b"/etc/shadow".to_vec(), ..Sample::default() };
         check(&paths(&["/etc/**", "/var/**"]), &missing, true);
+    }
+
+    #[test]
+    fn either_path_of_two() {
+        let renamed = Sample { path: b"/tmp/a".to_vec(), target: b"/etc/passwd".to_vec(), ..Sample::default() };
+        check(&paths(&["/etc/*"]), &renamed, true);
+        check(&paths(&["/tmp/*"]), &renamed, true);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod layout;
 mod ledger;
 mod memory;
 mod misses;
+pub mod mutations;
 mod pins;
 pub mod privileges;
 mod probe;
@@ -41,6 +42,7 @@ use crate::container::cgroup::Hierarchy;
 use crate::event::{Access, Backend};
 use btf::Btf;
 use memory::{ControlMap, HandoverMap};
+use report::MutationReport;
 use start::Found;
 use takeover::boot_ns;
 
@@ -49,6 +51,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pr
 
 /// What the sensor needs to know.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// The one backend that may run, or none: the best that works.
     pub backend: Option<Backend>,
@@ -67,6 +70,8 @@ pub struct Options {
     /// Where programs and maps are pinned, so that they outlive this process: a folder of a BPF file system. Nothing: they end
     /// with it.
     pub pins: Option<PathBuf>,
+    /// Whether what is done to files without opening them is recorded.
+    pub mutations: bool,
     /// Whether programs that an earlier run left are replaced even though this build's are the same.
     pub replace: bool,
     /// Whether kprobe takes over from fexit when the kernel skips that.
@@ -106,6 +111,7 @@ pub struct Sensor {
     ledger: Arc<Ledger>,
     control: Arc<ControlMap>,
     handover: Arc<HandoverMap>,
+    mutations: Vec<MutationReport>,
     /// The self-test; nothing where procfs cannot be used for it.
     probe: Option<Arc<Probe>>,
     /// Records that came while the self-test ran: they are part of the stream.
@@ -192,6 +198,12 @@ impl Sensor {
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.hooks.backend()
+    }
+
+    /// What came of each hook of mutations; empty where they are not asked for.
+    #[must_use]
+    pub fn mutations(&self) -> &[MutationReport] {
+        &self.mutations
     }
 
     /// The backends that were tried, in order; the last one runs.

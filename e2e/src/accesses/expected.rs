@@ -13,6 +13,7 @@ pub(super) struct Expected {
     operation: Operation,
     mode: Option<AccessMode>,
     path: Vec<u8>,
+    target: Vec<u8>,
     requested: Vec<u8>,
     outcome: Outcome,
     user: User,
@@ -30,6 +31,7 @@ pub struct Seen {
     operation: Operation,
     mode: Option<AccessMode>,
     path: Vec<u8>,
+    target: Vec<u8>,
     requested: Vec<u8>,
     outcome: Outcome,
     user: User,
@@ -76,6 +78,7 @@ impl Seen {
             operation: access.operation(),
             mode: access.access_mode(),
             path: without_number(access.path, header.inode),
+            target: access.target.to_vec(),
             requested: access.requested.to_vec(),
             outcome: access.outcome(),
             user: User { real: header.uid, effective: header.euid, group: header.gid },
@@ -96,6 +99,9 @@ impl Seen {
 impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {:?} {} ", self.operation, self.mode, shortened(&self.path))?;
+        if !self.target.is_empty() {
+            write!(f, "-> {} ", shortened(&self.target))?;
+        }
         write!(f, "(requested {}) {:?} flags {:#x} ", shortened(&self.requested), self.outcome, self.flags)?;
         write!(f, "{} {} ", self.confidence, self.arguments.escape_ascii())?;
         write!(f, "{:?} {:?} cgroup {}", self.user, self.process, self.cgroup)
@@ -128,6 +134,7 @@ impl Expected {
             operation,
             mode: Some(mode),
             path: path.to_vec(),
+            target: Vec::new(),
             requested: path.to_vec(),
             outcome: Outcome::Success,
             user: User { real: 0, effective: 0, group: 0 },
@@ -153,6 +160,18 @@ impl Expected {
     pub(super) fn execute(path: impl AsRef<OsStr>) -> Self {
         let path = path.as_ref();
         Self::event(Operation::Execute, AccessMode::Execute, path.as_bytes()).arguments(&[path])
+    }
+
+    /// Something is done to a file without opening it. Whether that succeeds is not known where it is asked.
+    pub(super) fn mutation(operation: Operation, path: impl AsRef<OsStr>) -> Self {
+        let event = Self::event(operation, AccessMode::Read, path.as_ref().as_bytes()).no_mode().requested("");
+        Self { outcome: Outcome::Unknown, by: Self::PERMISSION, ..event }
+    }
+
+    /// It has a second path.
+    pub(super) fn target(mut self, target: impl AsRef<OsStr>) -> Self {
+        self.target = target.as_ref().as_bytes().to_vec();
+        self
     }
 
     /// With these arguments.
@@ -226,6 +245,7 @@ impl Expected {
             operation: self.operation,
             mode: self.mode,
             path: self.path,
+            target: self.target,
             requested: self.requested,
             outcome: self.outcome,
             user: self.user,

@@ -1,21 +1,20 @@
 //! What a kernel may be built or started without.
 
-use std::{ffi::CStr, fmt, os::fd::AsRawFd as _};
+use std::{env, ffi::CStr, fmt, fs, os::fd::AsRawFd as _, process};
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use rustix::fs::{MemfdFlags, memfd_create};
-#[cfg(target_arch = "x86_64")]
-use {
-    super::program::{Call, Entry, Program},
-    std::{env, fs, process},
-};
+
+use super::program::{Argument, Call, Entry, Program};
 
 /// What a kernel may be built or started without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
     /// `CONFIG_IO_URING` and `kernel.io_uring_disabled`
     IoUring,
+    /// `CONFIG_SECURITY_LANDLOCK`, and the kernel's `lsm=`
+    Landlock,
     /// Execution by a descriptor alone: 5.10.223 refuses it.
     ExecuteDescriptor,
     /// `CONFIG_IA32_EMULATION`
@@ -30,6 +29,7 @@ impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::IoUring => "io_uring",
+            Self::Landlock => "Landlock",
             Self::ExecuteDescriptor => "execution by a descriptor",
             #[cfg(target_arch = "x86_64")]
             Self::Compat => "32-bit system calls",
@@ -51,12 +51,14 @@ impl Feature {
                 Err(error) if is_missing(&error) => Ok(false),
                 Err(error) => Err(error).context("set io_uring up"),
             },
+            // landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION): the version.
+            Self::Landlock => succeeds(Entry::Native, 444, &[0, 0, 1]),
             Self::ExecuteDescriptor => executes_descriptors(),
             // getpid of either table; that of x32 has bit 30.
             #[cfg(target_arch = "x86_64")]
-            Self::Compat => succeeds(Entry::Int80, 20),
+            Self::Compat => succeeds(Entry::Int80, 20, &[]),
             #[cfg(target_arch = "x86_64")]
-            Self::X32 => succeeds(Entry::Native, 0x4000_0027),
+            Self::X32 => succeeds(Entry::Native, 0x4000_0027, &[]),
         }
     }
 }
@@ -78,10 +80,9 @@ fn is_missing(error: &std::io::Error) -> bool {
 }
 
 /// Whether a program that makes the call ends with 0.
-#[cfg(target_arch = "x86_64")]
-fn succeeds(entry: Entry, number: u32) -> Result<bool> {
+fn succeeds(entry: Entry, number: u32, arguments: &[u64]) -> Result<bool> {
     let file = env::temp_dir().join(format!("inotrail-feature-{}", process::id()));
-    let calls = vec![Call { entry, number, arguments: Vec::new() }];
+    let calls = vec![Call { entry, number, arguments: arguments.iter().copied().map(Argument::Number).collect() }];
     Program { calls, memory: Vec::new() }.write(&file)?;
     let status = process::Command::new(&file).status().with_context(|| format!("run {}", file.display()));
     fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;

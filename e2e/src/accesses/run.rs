@@ -9,7 +9,7 @@ use inotrail::{
 };
 
 use super::{
-    Case, Place, Seen, cases, groups,
+    Case, Feature, Place, Seen, cases, groups, mutations,
     watch::{Watch, spawn},
 };
 
@@ -22,10 +22,28 @@ pub const RING_BYTES: u32 = 16 << 20;
 /// # Errors
 /// Where the backend tells of a case anything but what is expected; the cases are in the error.
 pub fn prove(backend: Backend, guest: &Path) -> Result<usize> {
-    let mut watch = Watch::start(backend, RING_BYTES)?;
+    prove_list(&mut Watch::start(backend, RING_BYTES)?, groups(), guest)
+}
+
+/// The same with the list of mutations.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_mutations(backend: Backend, guest: &Path) -> Result<usize> {
+    let mut watch = Watch::start_with_mutations(backend, RING_BYTES)?;
+    watch.all_mutations()?;
+    prove_list(&mut watch, mutations::groups(), guest)
+}
+
+fn prove_list(
+    watch: &mut Watch,
+    groups: impl Iterator<Item = (Option<Feature>, &'static [Case])>,
+    guest: &Path,
+) -> Result<usize> {
+    let backend = watch.backend();
     let (name, io_uring_is_told) = (backend.as_str(), io_uring_is_told()?);
     let (mut ran, mut wrong) = (0, Vec::new());
-    for (feature, cases) in groups() {
+    for (feature, cases) in groups {
         if let Some(feature) = feature
             && !feature.is_here()?
         {
@@ -36,7 +54,7 @@ pub fn prove(backend: Backend, guest: &Path) -> Result<usize> {
         }
         for case in cases {
             ran += 1;
-            if let Err(error) = prove_case(&mut watch, case, guest, io_uring_is_told) {
+            if let Err(error) = prove_case(watch, case, guest, io_uring_is_told) {
                 eprintln!("{name}: {}: {error:#}", case.name);
                 wrong.push(case.name);
             }
@@ -76,7 +94,8 @@ fn prove_case(watch: &mut Watch, case: &Case, guest: &Path, io_uring_is_told: bo
 /// # Errors
 /// Where there is no such case, or it does not work out as the case says.
 pub fn access(name: &str, base: &Path, procs: &Path) -> Result<()> {
-    let case = cases().find(|case| case.name == name).with_context(|| format!("no case {name}"))?;
+    let case =
+        cases().chain(super::mutations()).find(|case| case.name == name).with_context(|| format!("no case {name}"))?;
     let folder = base.join(name);
     fs::create_dir(&folder)?;
     // Opened now: the case may have another root afterwards.

@@ -14,9 +14,12 @@ const FLAGS: u32 = flags::TRUNCATED
     | flags::UNREADABLE
     | flags::PATH_UNKNOWN
     | flags::IO_URING
-    | flags::O_PATH;
+    | flags::O_PATH
+    | flags::MOUNT_UNKNOWN
+    | flags::EXCHANGED
+    | (flags::TRUNCATED | flags::RACED | flags::DETACHED) << flags::TARGET_SHIFT;
 /// Every bit that a check may be made for, `MAY_ACCESS` to `MAY_NOT_BLOCK` too (include/linux/fs.h).
-const MASK: u32 = 0xff | mask::CREATED;
+const MASK: u32 = 0xff | mask::CREATED | mask::MUTATION;
 /// Longest name of a file (`NAME_MAX`).
 const NAME_MAX: usize = 255;
 
@@ -39,7 +42,9 @@ pub(super) fn check(record: &Record<'_>) -> Result<()> {
             );
             let names = access.path.split(|byte| *byte == b'/');
             ensure!(names.into_iter().all(|name| name.len() <= NAME_MAX || is_request(access.header)), "a long name");
-            ensure!(!access.path.contains(&0), "a NUL in the path {}", access.path.escape_ascii());
+            for path in [access.path, access.target] {
+                ensure!(!path.contains(&0), "a NUL in the path {}", path.escape_ascii());
+            }
         }
         _ => ensure!(header.arguments_len == 0 && header.path_len == 0, "strings that its kind has not: {header:?}"),
     }
@@ -52,13 +57,14 @@ fn is_request(header: &Header) -> bool {
 }
 
 fn check_header(header: &Header) -> Result<()> {
-    ensure!(header.reserved == 0, "reserved bytes are {:#x}", header.reserved);
+    ensure!(header.target_len == 0 || header.mask & mask::MUTATION != 0, "a second path of no mutation: {header:?}");
+    ensure!(header.mask & mask::MUTATION == 0 || header.kind == kind::ACCESS, "a mutation of no access: {header:?}");
     let padding = header.comm.iter().skip_while(|byte| **byte != 0);
     ensure!(padding.clone().count() > 0, "comm without an end: {}", header.comm.escape_ascii());
     ensure!(padding.clone().all(|byte| *byte == 0), "comm's padding: {}", header.comm.escape_ascii());
     ensure!(header.flags & !FLAGS == 0, "unknown flags {:#x}", header.flags);
     ensure!(header.mask & !MASK == 0, "unknown mask {:#x}", header.mask);
-    ensure!(u32::from(header.retries) <= WALK_RETRIES + 1, "{} retries", header.retries);
+    ensure!(u32::from(header.retries) <= 2 * (WALK_RETRIES + 1), "{} retries", header.retries);
     ensure!(usize::from(header.requested_len) < REQUESTED_MAX, "a request of {} bytes", header.requested_len);
     ensure!(usize::from(header.arguments_len) < ARGUMENTS_MAX, "arguments of {} bytes", header.arguments_len);
     ensure!(usize::from(header.path_len) <= STRINGS_LIMIT + NAME_MAX, "a path of {} bytes", header.path_len);

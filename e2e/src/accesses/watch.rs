@@ -52,6 +52,18 @@ impl Watch {
     /// # Errors
     /// Where the backend does not run here.
     pub fn start(backend: Backend, ring_bytes: u32) -> Result<Self> {
+        Self::new(backend, ring_bytes, false)
+    }
+
+    /// The same, with the hooks of mutations.
+    ///
+    /// # Errors
+    /// Where the backend does not run here.
+    pub fn start_with_mutations(backend: Backend, ring_bytes: u32) -> Result<Self> {
+        Self::new(backend, ring_bytes, true)
+    }
+
+    fn new(backend: Backend, ring_bytes: u32, mutations: bool) -> Result<Self> {
         let hierarchy = Hierarchy::detect()?;
         let cgroup = Cgroup::create_top(&format!("inotrail-{}", backend.as_str()))?;
         let id = hierarchy.id_of(cgroup.path())?;
@@ -63,6 +75,7 @@ impl Watch {
             exclude: Vec::new(),
             hierarchy,
             include_self: false,
+            mutations,
             pins: None,
             replace: false,
             swap: false,
@@ -86,6 +99,17 @@ impl Watch {
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.sensor.backend()
+    }
+
+    /// Whether every hook of mutations is attached.
+    ///
+    /// # Errors
+    /// Names those that are not.
+    pub fn all_mutations(&self) -> Result<()> {
+        let rows = self.sensor.mutations();
+        let missing: Vec<_> = rows.iter().filter(|row| !row.works).map(|row| &*row.reason).collect();
+        ensure!(!rows.is_empty() && missing.is_empty(), "not all hooks are attached: {}", missing.join("; "));
+        Ok(())
     }
 
     /// The cgroup, as the kernel numbers it.
@@ -125,7 +149,7 @@ impl Watch {
                 return Err(error.context("a record holds what is not its own"));
             }
             let missing = |program: &&u32| self.taken[**program as usize] != self.emitted(**program);
-            let Some(program) = PROGRAMS.iter().find(missing) else { return Ok(()) };
+            let Some(program) = PROGRAMS.iter().chain(&program::MUTATIONS).find(missing) else { return Ok(()) };
             if Instant::now() > deadline {
                 let (taken, name) = (self.taken[*program as usize], program::NAMES[*program as usize]);
                 bail!("{name} wrote {} records, and {taken} came", self.emitted(*program));

@@ -51,7 +51,13 @@ impl Sample {
         Event {
             time_ns,
             observed_ns: time_ns + 5_000_000,
-            access: Access { header, path: self.paths[index % EVENTS].as_bytes(), requested: &[], arguments: &[] },
+            access: Access {
+                header,
+                path: self.paths[index % EVENTS].as_bytes(),
+                target: b"",
+                requested: &[],
+                arguments: &[],
+            },
             executable: b"/usr/local/bin/python3.12",
             process_start_ns: 1_795_240_000_123_000_000,
             container: &self.containers[index % CONTAINERS],

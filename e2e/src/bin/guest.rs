@@ -74,6 +74,8 @@ enum Deed {
 enum What {
     /// The golden list of accesses
     Accesses,
+    /// The golden list of mutations
+    Mutations,
     /// That the books close under load
     Opens {
         #[arg(long)]
@@ -173,6 +175,7 @@ impl What {
         let reader = Reader { ring_bytes: RING_BYTES, pause: Duration::from_millis(1) };
         match self {
             Self::Accesses => Ok(format!("all {}", accesses::prove(backend, guest)?)),
+            Self::Mutations => Ok(format!("all {}", accesses::prove_mutations(backend, guest)?)),
             Self::Opens { threads, each } => {
                 let opens = Opens { threads, each, files: 0 };
                 let account = opens.prove(backend, guest, reader)?;

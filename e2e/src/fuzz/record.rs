@@ -9,13 +9,15 @@ use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
 use super::corpus::{Corpus, Seed};
 
 /// Numbers on which the decoder depends; a length twice, to be hit more often.
-const FIELDS: [(usize, usize); 9] = [
+const FIELDS: [(usize, usize); 11] = [
     (offset_of!(Header, requested_len), 2),
     (offset_of!(Header, requested_len), 2),
     (offset_of!(Header, arguments_len), 2),
     (offset_of!(Header, arguments_len), 2),
     (offset_of!(Header, path_len), 2),
     (offset_of!(Header, path_len), 2),
+    (offset_of!(Header, target_len), 2),
+    (offset_of!(Header, mask), 4),
     (offset_of!(Header, kind), 4),
     (offset_of!(Header, flags), 4),
     (offset_of!(Header, program), 4),
@@ -84,12 +86,13 @@ fn composed(item: &[u8]) -> bool {
 /// What a record claims is in the bytes.
 fn is_true(record: &Record<'_>, item: &[u8]) {
     let (header, strings) = Header::read_from_prefix(item).expect("a record begins with a header");
-    let lengths = [header.requested_len, header.arguments_len, header.path_len].map(usize::from);
+    let lengths = [header.requested_len, header.arguments_len, header.path_len, header.target_len].map(usize::from);
     assert!(strings.len() >= lengths.iter().sum(), "a record that ends before its strings");
     let (Record::Access(access) | Record::Exec(access)) = record else { return };
     assert_eq!([access.requested.len(), access.arguments.len()], lengths[..2]);
     let path = access.path;
     assert!(path.len() <= lengths[0] + lengths[2] + 1, "a path longer than its parts");
+    assert!(access.target.len() <= lengths[3] + 1, "a second path longer than its parts");
     let whole = header.flags & (flags::PATH_UNKNOWN | flags::TRUNCATED | flags::RACED) == 0;
     assert!(!whole || path.first() == Some(&b'/'), "a whole path without a root");
     assert!(access.requested.contains(&0) || !path.contains(&0), "a path with a NUL");

@@ -68,6 +68,7 @@ fn options(backend: Backend, cgroup: &Cgroup) -> Result<Options> {
         root: cgroup.path().to_owned(),
         exclude: Vec::new(),
         include_self: false,
+        mutations: false,
         pins: None,
         replace: false,
         swap: false,

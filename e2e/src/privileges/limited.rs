@@ -72,6 +72,7 @@ impl Limited {
             root: PathBuf::from("/"),
             exclude: Vec::new(),
             include_self: true,
+            mutations: false,
             pins: None,
             swap: false,
             replace: false,

@@ -116,6 +116,7 @@ fn options() -> Result<Options> {
         root: PathBuf::from("/"),
         exclude: Vec::new(),
         include_self: false,
+        mutations: false,
         pins: None,
         replace: false,
         swap: false,

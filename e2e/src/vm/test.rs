@@ -34,6 +34,7 @@ pub struct Test {
 pub const TESTS: &[Test] = &[
     Test::new("check", &["facts"], 120),
     Test::new("accesses", &["prove", "accesses"], 300),
+    Test::new("mutations", &["prove", "mutations"], 600).backends(&[Backend::Fexit, Backend::Kprobe]),
     Test::new("opens", &["prove", "opens", "--threads", "4", "--each", "5000"], 300),
     Test::new("renames", &["prove", "renames", "--opens", "20000"], 300),
     Test::new("restarts", &["prove", "restarts", "--each", "25000"], 500).single_threaded(),

@@ -42,7 +42,7 @@ fn permission(program: u32, inode: u64, asked: u32, result: i32) {
     unsafe {
         let header = &mut (*scratch).header;
         // A file that this open created is not checked against a mode: the mask is MAY_OPEN alone.
-        header.mask = if asked == mask::OPEN { asked | mask::CREATED } else { asked };
+        header.mask = if asked == mask::OPEN { asked | mask::CREATED } else { asked & !mask::MUTATION };
         header.result = result;
         header.inode = read(inode, at!(inode_ino));
         header.mode = read(inode, at!(inode_mode));

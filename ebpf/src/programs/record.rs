@@ -92,7 +92,7 @@ pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Optio
         header.requested_len = 0;
         header.arguments_len = 0;
         header.path_len = 0;
-        header.reserved = 0;
+        header.target_len = 0;
         // Before 6.4 the helper leaves what is behind the name: here the last record's.
         header.comm = [0; 16];
         bpf_get_current_comm(header.comm.as_mut_ptr().cast::<c_void>(), header.comm.len() as u32);
@@ -124,6 +124,17 @@ pub(super) fn requested_from_kernel(scratch: *mut Scratch, string: u64) {
             string as *const c_void,
         );
         set_requested(scratch, copied);
+    }
+}
+
+/// Copies the kernel's NUL-ended string as the text of a symbolic link. Call it before any other string is written.
+#[inline(always)]
+pub(super) fn target_from_kernel(scratch: *mut Scratch, string: u64) {
+    requested_from_kernel(scratch, string);
+    // SAFETY: the caller's scratch.
+    unsafe {
+        (*scratch).header.target_len = (*scratch).header.requested_len;
+        (*scratch).header.requested_len = 0;
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) unsafe fn walk(scratch: *mut Scratch, program: u32, vfsmount: u64, de
         if (*scratch).header.flags & flags::RACED != 0 {
             count(program, |counters| &mut counters.raced);
         }
-        (*scratch).header.retries = read_volatile(&raw const (*scratch).retries) as u16;
+        (*scratch).header.retries += read_volatile(&raw const (*scratch).retries) as u16;
         (*scratch).header.path_len = (read_volatile(&raw const (*scratch).used) - start) as u16;
     }
 }

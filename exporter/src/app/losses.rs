@@ -161,6 +161,10 @@ impl KernelCounts {
         for (index, program) in program::NAMES.into_iter().enumerate() {
             let totals: Counters = self.counters.totals(index as u32);
             let values: [u64; COUNTERS.len()] = zerocopy::transmute!(totals);
+            // Programs that nobody asked for.
+            if index as u32 >= program::WITHOUT_MUTATIONS && values.iter().all(|value| *value == 0) {
+                continue;
+            }
             counts.extend(COUNTERS.into_iter().zip(values).map(|(counter, value)| KernelCount {
                 program,
                 counter,

@@ -22,7 +22,7 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
     Event {
         time_ns: 1_795_244_695_123_000_000,
         observed_ns: 1_795_244_695_124_000_000,
-        access: Access { header, path, requested: path, arguments: &[] },
+        access: Access { header, path, target: b"", requested: path, arguments: &[] },
         executable: path,
         process_start_ns: 1_795_244_690_000_000_000,
         container,

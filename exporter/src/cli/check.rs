@@ -29,7 +29,7 @@ pub(super) fn check(args: CheckArgs) -> Result<ExitCode, Error> {
     Ok(if report.chosen.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Facts, the table of backends, then what was chosen and what it cannot see.
+/// Facts, the table of backends, then what was chosen, its hooks of mutations where they are asked for, and what it cannot see.
 fn text(report: &Report, columns: u16) -> String {
     let missing = match report.missing_capabilities.as_slice() {
         [] => "none missing".to_owned(),
@@ -52,6 +52,11 @@ fn text(report: &Report, columns: u16) -> String {
     let chosen = report.chosen.map_or("none", crate::event::Backend::as_str);
     let mut text = String::new();
     let _infallible = write!(text, "{facts}\n\n{backends}\n\nchosen: {chosen}: {}\n", report.why);
+    if !report.mutations.is_empty() {
+        let mut rows = vec![["MUTATION", "FUNCTION", "ATTACHES", "REASON"]];
+        rows.extend(report.mutations.iter().map(|row| [row.operation, row.function, yes(row.works), &row.reason]));
+        let _infallible = write!(text, "\n{}\n", table(columns, rows));
+    }
     if !report.not_seen.is_empty() {
         text.push_str("\nThis node cannot see:\n");
         for sentence in &report.not_seen {
@@ -79,7 +84,7 @@ fn yes(truth: bool) -> &'static str {
 mod tests {
     use super::*;
     use crate::event::Backend;
-    use crate::sensor::report::BackendReport;
+    use crate::sensor::report::{BackendReport, MutationReport};
 
     fn report() -> Report {
         let backend = |backend, works: bool, reason: &str| BackendReport {
@@ -101,6 +106,7 @@ mod tests {
             chosen: Some(Backend::RawTracepoint),
             why: "the only one that works".into(),
             not_seen: vec!["opens by services of the kernel".into()],
+            mutations: Vec::new(),
             missing_capabilities: Vec::new(),
         }
     }
@@ -135,6 +141,30 @@ This node cannot see:
         assert!(text.contains("capabilities  missing CAP_BPF, CAP_PERFMON\n"), "{text}");
         assert!(text.contains("\nchosen: none: no backend works\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+    }
+
+    #[test]
+    fn mutations_have_a_table_where_they_are_asked_for() {
+        let row = |operation, function, reason: &str| MutationReport {
+            operation,
+            function,
+            works: reason.is_empty(),
+            reason: reason.into(),
+        };
+        let mut report = report();
+        report.mutations = vec![
+            row("delete", "security_path_unlink", ""),
+            row("rename", "security_path_rename", "this kernel has none"),
+        ];
+        let expected = "
+MUTATION  FUNCTION              ATTACHES  REASON
+delete    security_path_unlink  yes
+rename    security_path_rename  no        this kernel has none
+
+This node cannot see:
+";
+        let text = text(&report, 100);
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

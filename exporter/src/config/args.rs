@@ -83,6 +83,10 @@ pub struct SensorArgs {
     /// How often the ring buffer is emptied: longer costs less and delays more.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::DRAIN_INTERVAL, help_heading = "Sensor")]
     pub drain_interval: Duration,
+    /// Also report what is done to files without opening them: delete, rename, link, symlink, mkdir, rmdir, truncate, chmod,
+    /// chown, setxattr, mknod, and mmap for execution.
+    #[arg(long, help_heading = "Sensor")]
+    pub mutations: bool,
     /// Where container names come from. Auto uses containerd where its socket is.
     #[arg(long, value_name = "RUNTIME", default_value = default::RUNTIME, help_heading = "Containers")]
     pub runtime: Runtime,

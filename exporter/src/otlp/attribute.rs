@@ -11,7 +11,9 @@ pub use opentelemetry_semantic_conventions::attribute::{
 
 /// Resource, bool: true where no source knew the container's name in time; else absent.
 pub const RESOURCE_UNRESOLVED: &str = "inotrail.resource.unresolved";
-/// string: `open`, `create`, `execute` ([`crate::event::Operation`]).
+/// string: the second path of a rename or a link, and the text of a symbolic link; absent where there is none.
+pub const FILE_TARGET_PATH: &str = "inotrail.file.target_path";
+/// string: `open`, `create`, `execute`, `delete`... ([`crate::event::Operation`]).
 pub const FILE_OPERATION: &str = "inotrail.file.operation";
 /// string: `read`, `write`, `read_write`, `execute` ([`crate::event::AccessMode`]); absent where unknown.
 pub const FILE_ACCESS_MODE: &str = "inotrail.file.access_mode";

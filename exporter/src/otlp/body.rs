@@ -1,5 +1,7 @@
 //! The body of a log record: one line for people, as Loki shows it.
 
+use inotrail_ebpf::flags;
+
 use crate::errno;
 use crate::event::{AccessMode, Event, Operation, Outcome};
 
@@ -10,7 +12,8 @@ pub(super) type Digits = [u8; 20];
 
 /// `python3[1234] opened /etc/passwd for reading`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or, where
 /// the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`. Of accesses that were only counted
-/// nobody knows the process: `opened inode 7 of device 8:1 for reading x12`.
+/// nobody knows the process: `opened inode 7 of device 8:1 for reading x12`. With two
+/// paths `mv[9] renamed /a to /b`.
 pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
     let header = event.access.header;
     if header.tgid != 0 {
@@ -19,7 +22,16 @@ pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
         out.extend_from_slice(decimal(&mut [0; 20], header.tgid.into()));
         out.extend_from_slice(b"] ");
     }
-    out.extend_from_slice(verb(event.access.operation(), event.access.outcome()).as_bytes());
+    let (operation, outcome) = (event.access.operation(), event.access.outcome());
+    let exchanged = header.flags & flags::EXCHANGED != 0;
+    out.extend_from_slice(match outcome {
+        Outcome::Success => b"",
+        Outcome::Failure(_) => b"failed to ",
+        Outcome::Unknown => b"asked to ",
+    });
+    let (done, to_do) = verb(operation, exchanged);
+    out.extend_from_slice(if outcome == Outcome::Success { done } else { to_do }.as_bytes());
+    out.push(b' ');
     file(out, event, names);
     out.extend_from_slice(match event.access.access_mode() {
         Some(AccessMode::Read) => b" for reading",
@@ -28,7 +40,18 @@ pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
         // "executed" says it all.
         Some(AccessMode::Execute) | None => b"",
     });
-    if let Outcome::Failure(errno) = event.access.outcome() {
+    if operation == Operation::MmapExecute {
+        out.extend_from_slice(b" for execution");
+    }
+    if !names.target.is_empty() {
+        out.extend_from_slice(match operation {
+            Operation::Link => b" as ",
+            _ if exchanged => b" with ",
+            _ => b" to ",
+        });
+        out.extend_from_slice(names.target);
+    }
+    if let Outcome::Failure(errno) = outcome {
         out.extend_from_slice(b": ");
         error(out, errno);
     }
@@ -38,18 +61,24 @@ pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
     }
 }
 
-/// What was done, or tried, with a blank after it.
-fn verb(operation: Operation, outcome: Outcome) -> &'static str {
-    match (outcome, operation) {
-        (Outcome::Success, Operation::Open) => "opened ",
-        (Outcome::Success, Operation::Create) => "created ",
-        (Outcome::Success, Operation::Execute) => "executed ",
-        (Outcome::Failure(_), Operation::Open) => "failed to open ",
-        (Outcome::Failure(_), Operation::Create) => "failed to create ",
-        (Outcome::Failure(_), Operation::Execute) => "failed to execute ",
-        (Outcome::Unknown, Operation::Open) => "asked to open ",
-        (Outcome::Unknown, Operation::Create) => "asked to create ",
-        (Outcome::Unknown, Operation::Execute) => "asked to execute ",
+/// What was done, and the same to be done.
+const fn verb(operation: Operation, exchanged: bool) -> (&'static str, &'static str) {
+    match operation {
+        Operation::Open => ("opened", "open"),
+        Operation::Create => ("created", "create"),
+        Operation::Execute => ("executed", "execute"),
+        Operation::Delete => ("deleted", "delete"),
+        Operation::Rename if exchanged => ("exchanged", "exchange"),
+        Operation::Rename => ("renamed", "rename"),
+        Operation::Link => ("linked", "link"),
+        Operation::Symlink => ("made the symbolic link", "make the symbolic link"),
+        Operation::Mkdir => ("made the directory", "make the directory"),
+        Operation::Rmdir => ("removed the directory", "remove the directory"),
+        Operation::Truncate => ("truncated", "truncate"),
+        Operation::Chmod => ("changed the mode of", "change the mode of"),
+        Operation::Chown => ("changed the owner of", "change the owner of"),
+        Operation::Setxattr => ("set an attribute of", "set an attribute of"),
+        Operation::MmapExecute => ("mapped", "map"),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::escape;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names<'a> {
     pub(super) path: &'a [u8],
+    pub(super) target: &'a [u8],
     pub(super) requested: &'a [u8],
     pub(super) comm: &'a [u8],
     pub(super) executable: &'a [u8],
@@ -21,9 +22,9 @@ impl<'a> Names<'a> {
         let access = event.access;
         let header: &'a inotrail_ebpf::Header = access.header;
         let comm = &header.comm[..header.comm.iter().position(|byte| *byte == 0).unwrap_or(header.comm.len())];
-        let names =
-            Self { path: access.path, requested: access.requested, comm, executable: event.executable, escaped: false };
-        let raw = [names.path, names.requested, names.comm, names.executable];
+        let (path, target, requested) = (access.path, access.target, access.requested);
+        let names = Self { path, target, requested, comm, executable: event.executable, escaped: false };
+        let raw = [path, target, requested, comm, names.executable];
         if raw.iter().all(|name| str::from_utf8(name).is_ok()) {
             return names;
         }
@@ -35,9 +36,10 @@ impl<'a> Names<'a> {
         let scratch: &'a [u8] = scratch;
         Self {
             path: &scratch[..ends[0]],
-            requested: &scratch[ends[0]..ends[1]],
-            comm: &scratch[ends[1]..ends[2]],
-            executable: &scratch[ends[2]..],
+            target: &scratch[ends[0]..ends[1]],
+            requested: &scratch[ends[1]..ends[2]],
+            comm: &scratch[ends[2]..ends[3]],
+            executable: &scratch[ends[3]..],
             escaped: true,
         }
     }

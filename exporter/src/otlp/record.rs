@@ -50,7 +50,7 @@ impl Encoder {
 
     /// Appends the event as one element of `ScopeLogs.log_records`.
     ///
-    /// At most eight bytes per byte of path, requested path and executable (an escaped byte is four, and the body repeats
+    /// At most eight bytes per byte of path, target, requested path and executable (an escaped byte is four, and the body repeats
     /// a path), and 2 KiB.
     pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
         let names = Names::new(event, &mut self.names);
@@ -85,6 +85,9 @@ fn file(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<
     let (access, header) = (&event.access, event.access.header);
     if !names.path.is_empty() {
         attribute!(string, out, attribute::FILE_PATH, names.path);
+    }
+    if !names.target.is_empty() {
+        attribute!(string, out, attribute::FILE_TARGET_PATH, names.target);
     }
     attribute!(string, out, attribute::FILE_OPERATION, access.operation().as_str().as_bytes());
     if let Some(mode) = access.access_mode() {

@@ -34,7 +34,8 @@ impl Counted {
 
     /// Accesses of which nobody knows more than that they were, `before` or more of them.
     fn nowhere(&mut self, counters: &CounterMap, backend: Backend, before: u64, last: bool) -> u64 {
-        let totals: Vec<Counters> = programs(backend).iter().map(|program| counters.totals(*program)).collect();
+        let totals: Vec<Counters> =
+            programs(backend).iter().chain(&program::MUTATIONS).map(|program| counters.totals(*program)).collect();
         let sum = |field: fn(&Counters) -> u64| totals.iter().map(field).sum::<u64>();
         let ring_full = sum(|totals| totals.ring_full);
         let mut nowhere = ring_full.saturating_sub(sum(|totals| totals.ledger + totals.overflow));
@@ -47,7 +48,7 @@ impl Counted {
     }
 }
 
-/// The programs whose records are accesses, those of earlier runs too: with the hook on `inode_permission`, an exec's record
+/// The programs whose records are accesses, those of earlier runs too, without those of mutations: with the hook on `inode_permission`, an exec's record
 /// is none.
 fn programs(backend: Backend) -> &'static [u32] {
     match backend {
@@ -90,7 +91,7 @@ impl<O: Output> Stages<O> {
         Event {
             time_ns: from_ns,
             observed_ns: self.observed_ns,
-            access: Access { header, path: &[], requested: &[], arguments: &[] },
+            access: Access { header, path: &[], target: &[], requested: &[], arguments: &[] },
             executable: &[],
             process_start_ns: 0,
             container: Container::unknown(),

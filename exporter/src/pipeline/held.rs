@@ -35,6 +35,7 @@ struct HeldEvent {
     backend: Backend,
     header: Header,
     path: Box<[u8]>,
+    target: Box<[u8]>,
     requested: Box<[u8]>,
     arguments: Box<[u8]>,
     executable: Box<[u8]>,
@@ -107,6 +108,7 @@ impl HeldEvent {
             backend: event.backend,
             header: *event.access.header,
             path: event.access.path.into(),
+            target: event.access.target.into(),
             requested: event.access.requested.into(),
             arguments: event.access.arguments.into(),
             executable: event.executable.into(),
@@ -116,7 +118,8 @@ impl HeldEvent {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.path.len() + self.requested.len() + self.arguments.len() + self.executable.len()
+        let strings = [&self.path, &self.target, &self.requested, &self.arguments, &self.executable];
+        size_of::<Self>() + strings.map(|string| string.len()).iter().sum::<usize>()
     }
 
     fn is_late(&self, now_ns: u64) -> bool {
@@ -130,6 +133,7 @@ impl HeldEvent {
             access: Access {
                 header: &self.header,
                 path: &self.path,
+                target: &self.target,
                 requested: &self.requested,
                 arguments: &self.arguments,
             },

@@ -66,7 +66,7 @@ fn header(cgroup_id: u64) -> Header {
 
 fn feed(stages: &mut Stages<Collected>, held: &mut Held, cgroup_id: u64, path: &str) {
     let header = header(cgroup_id);
-    let access = Access { header: &header, path: path.as_bytes(), requested: b"", arguments: b"" };
+    let access = Access { header: &header, path: path.as_bytes(), target: b"", requested: b"", arguments: b"" };
     let snapshot = stages.containers.snapshot();
     stages.record(Ok(Record::Access(access)), &snapshot, held);
 }
@@ -140,7 +140,7 @@ fn counts_what_it_cannot_hold() {
 fn a_process_is_who_it_was_at_its_last_exec() {
     let mut stages = stages(true, &[(1, container("a"))]);
     let header = header(1);
-    let exec = Access { header: &header, path: b"/bin/cat", requested: b"cat", arguments: b"cat\0" };
+    let exec = Access { header: &header, path: b"/bin/cat", target: b"", requested: b"cat", arguments: b"cat\0" };
     let snapshot = stages.containers.snapshot();
     stages.record(Ok(Record::Exec(exec)), &snapshot, &mut Held::default());
     assert_eq!(&*stages.processes.get(7, 0).unwrap().executable, b"/bin/cat");

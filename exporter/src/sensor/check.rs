@@ -3,7 +3,7 @@
 use super::backend::{self, degraded, not_seen, order};
 use super::btf::Btf;
 use super::kernel::{self, Kernel};
-use super::report::{BackendReport, Report};
+use super::report::{BackendReport, MutationReport, Report};
 use super::{AttemptError, Error, Options, Sensor, layout, privileges};
 use crate::event::Backend;
 
@@ -41,29 +41,36 @@ pub fn check(options: &Options, cgroups: String) -> Report {
         }
     };
     let backends = order(&kernel);
-    let tried: Vec<_> = backends.iter().map(|backend| try_one(*backend, options, &kernel)).collect();
-    let wanted = |row: &BackendReport| options.backend.is_none_or(|only| only == row.backend);
-    report.chosen = tried.iter().find(|(works, row)| *works && wanted(row)).map(|(_, row)| row.backend);
+    for backend in backends {
+        let (mutations, row) = try_one(backend, options, &kernel);
+        if let (None, Some(mutations)) = (report.chosen, mutations)
+            && options.backend.is_none_or(|only| only == backend)
+        {
+            report.chosen = Some(backend);
+            report.mutations = mutations;
+        }
+        report.backends.push(row);
+    }
     report.why = why(report.chosen, options.backend, &kernel);
-    report.backends = tried.into_iter().map(|(_, row)| row).collect();
     if let Some(chosen) = report.chosen {
         report.not_seen = not_seen(chosen, &features).into_iter().map(str::to_owned).collect();
     }
     report
 }
 
-/// Whether it works, and how far it came.
-fn try_one(backend: Backend, options: &Options, kernel: &Kernel) -> (bool, BackendReport) {
+/// What became of its hooks of mutations, where it works, and how far it came.
+fn try_one(backend: Backend, options: &Options, kernel: &Kernel) -> (Option<Vec<MutationReport>>, BackendReport) {
     let row = |loads, attaches, reason| BackendReport { backend, loads, attaches, reason };
     let failure = match Sensor::attach(backend, options) {
-        Ok(Ok(_)) => {
+        Ok(Ok(sensor)) => {
             let degraded = degraded(backend, kernel).map(|why| format!("degraded: {why}"));
             let cost =
                 (backend == Backend::RawTracepoint).then(|| "every system call on the node pays for it".to_owned());
-            return (true, row(true, true, [degraded, cost].into_iter().flatten().collect::<Vec<_>>().join("; ")));
+            let reason = [degraded, cost].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            return (Some(sensor.mutations().to_vec()), row(true, true, reason));
         }
         Ok(Err(failure)) => failure,
-        Err(error) => return (false, row(false, false, error.to_string())),
+        Err(error) => return (None, row(false, false, error.to_string())),
     };
     let reason = failure.to_string();
     let row = match failure {
@@ -71,7 +78,7 @@ fn try_one(backend: Backend, options: &Options, kernel: &Kernel) -> (bool, Backe
         AttemptError::SelfTest(_) => row(true, true, reason),
         _ => row(false, false, reason),
     };
-    (false, row)
+    (None, row)
 }
 
 fn why(chosen: Option<Backend>, only: Option<Backend>, kernel: &Kernel) -> String {

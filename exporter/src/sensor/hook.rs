@@ -10,6 +10,7 @@ use aya::{Btf as KernelBtf, Ebpf};
 
 use super::backend::{CONFIDENTIAL, Error, chain};
 use super::layout::{Features, IoUring};
+use super::mutations;
 use super::pins::Pins;
 use super::privileges;
 use crate::event::Backend;
@@ -64,9 +65,20 @@ impl Hook {
         Self { program, place: Place::Tracepoint(tracepoint) }
     }
 
+    /// A program for the return of a function.
+    pub(super) const fn fexit(program: &'static str, function: &'static str) -> Self {
+        Self { program, place: Place::Fexit(function) }
+    }
+
+    /// A program for the entry of a function.
+    pub(super) const fn kprobe(program: &'static str, function: &'static str) -> Self {
+        Self { program, place: Place::Kprobe(function) }
+    }
+
     /// The hook of a program by its name.
     pub(super) fn named(program: &str) -> Option<Self> {
-        TABLES.into_iter().chain(ACCESSES).find(|hook| hook.program == program)
+        let known = TABLES.into_iter().chain(ACCESSES).find(|hook| hook.program == program);
+        known.or_else(|| mutations::hook(program))
     }
 
     /// Whether its records are accesses.

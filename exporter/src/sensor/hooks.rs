@@ -13,7 +13,7 @@ use super::hook::{Attached, Hook};
 use super::memory::{ControlMap, HandoverMap};
 use super::pins::Pins;
 use super::takeover::{First, take_over};
-use super::{misses, whoami};
+use super::{misses, mutations, whoami};
 use crate::event::Backend;
 
 /// The attached programs. Cloning shares them; no thread that reads events ever waits for one that changes them.
@@ -174,7 +174,11 @@ impl Set {
             &self.control,
             roles,
             First::New,
-            || standby.into_iter().map(|hook| hook.attach(&mut object)).collect::<Result<Vec<_>, _>>(),
+            || {
+                let attached =
+                    standby.into_iter().filter_map(|hook| mutations::may_fail(hook, hook.attach(&mut object)));
+                attached.collect::<Result<Vec<_>, _>>()
+            },
             || {
                 let old = old.take().unwrap_or_default();
                 missed = old.iter().filter_map(|it| misses::of(&it.program)).sum();

@@ -3,6 +3,7 @@
 use inotrail_ebpf::{ABSENT, Layout};
 
 use super::btf::{Btf, Fault};
+use super::mutations::{self, Mutation};
 
 /// A member that every backend needs and that the type information does not tell.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,8 @@ pub struct Features {
     pub nameidata: bool,
     /// The form of `io_uring_complete`: with a completion entry, or with the result itself.
     pub io_uring: Option<IoUring>,
+    /// What is done to files without opening them.
+    pub mutations: Vec<Mutation>,
 }
 
 /// How `io_uring_complete` tells the result.
@@ -119,6 +122,7 @@ fn features(btf: &Btf, layout: &Layout) -> Features {
         inode_permission: place.filter(|place| *place < 2).map(|place| place + 2),
         nameidata: !nameidata.contains(&ABSENT),
         io_uring: io_uring.filter(|_| !io_members.contains(&ABSENT)),
+        mutations: mutations::resolve(btf, layout),
     }
 }
 
@@ -201,7 +205,7 @@ fn of_files(layout: &mut Layout) -> [Field<'_>; 28] {
     ]
 }
 
-fn optional(layout: &mut Layout) -> [Field<'_>; 21] {
+fn optional(layout: &mut Layout) -> [Field<'_>; 23] {
     let [number, argument0, argument1, argument2, compat0, compat1, compat2] = registers::NAMES;
     [
         (&mut layout.regs_number, "pt_regs", number),
@@ -212,6 +216,8 @@ fn optional(layout: &mut Layout) -> [Field<'_>; 21] {
         (&mut layout.regs_compat1, "pt_regs", compat1),
         (&mut layout.regs_compat2, "pt_regs", compat2),
         (&mut layout.task_nameidata, "task_struct", "nameidata"),
+        (&mut layout.task_io_uring, "task_struct", "io_uring"),
+        (&mut layout.task_flags, "task_struct", "flags"),
         (&mut layout.nameidata_path, "nameidata", "path"),
         (&mut layout.nameidata_name, "nameidata", "name"),
         (&mut layout.filename_name, "filename", "name"),

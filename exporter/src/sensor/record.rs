@@ -1,14 +1,17 @@
 //! From the bytes of one ring buffer record to a [`Record`], without copying more than the path.
 
-use inotrail_ebpf::{Header, flags, kind};
+use inotrail_ebpf::{Header, flags, kind, mask, mutation};
 use zerocopy::FromBytes as _;
 
 use crate::event::Access;
 
+/// Flags that each path of two has of its own.
+const OF_A_TARGET: u32 = flags::TRUNCATED | flags::RACED | flags::DETACHED;
+
 /// What the kernel told.
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
-    /// A file was opened, or an open was refused.
+    /// A file was opened or changed, or that was refused.
     Access(Access<'a>),
     /// A process started a new executable.
     Exec(Access<'a>),
@@ -40,24 +43,33 @@ impl Record<'_> {
     }
 }
 
-/// Reads one record. `path` is a buffer that is used again and again: the path is put together in it.
+/// Reads one record. `paths` is a buffer that is used again and again: the paths are put together in it.
 ///
 /// # Errors
 /// The bytes are no record.
-pub fn parse<'a>(bytes: &'a [u8], path: &'a mut Vec<u8>) -> Result<Record<'a>, Malformed> {
+pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Vec<u8>) -> Result<Record<'a>, Malformed> {
     let (header, strings) = Header::ref_from_prefix(bytes).map_err(|_| Malformed("shorter than a header"))?;
-    let requested_end = usize::from(header.requested_len);
-    let arguments_end = requested_end + usize::from(header.arguments_len);
-    let path_end = arguments_end + usize::from(header.path_len);
-    if strings.len() != path_end {
-        return Err(Malformed("not as long as its strings"));
+    let (requested, strings) = split(strings, header.requested_len)?;
+    let (arguments, strings) = split(strings, header.arguments_len)?;
+    let (target, strings) = split(strings, header.target_len)?;
+    let (path, rest) = split(strings, header.path_len)?;
+    if !rest.is_empty() {
+        return Err(UNFIT);
     }
-    let requested = &strings[..requested_end];
-    let access = |path| Access { header, path, requested, arguments: &strings[requested_end..arguments_end] };
     Ok(match header.kind {
         kind::ACCESS | kind::EXEC => {
-            compose(header.flags, &strings[arguments_end..path_end], requested, path)?;
-            if header.kind == kind::EXEC { Record::Exec(access(path)) } else { Record::Access(access(path)) }
+            paths.clear();
+            compose(header.flags, path, requested, paths)?;
+            let end = paths.len();
+            // A symbolic link's text is no path that the kernel has walked.
+            let is_text = (header.mask & mask::MUTATION) >> mask::MUTATION_SHIFT == mutation::SYMLINK;
+            if !is_text && !target.is_empty() {
+                compose(header.flags >> flags::TARGET_SHIFT & OF_A_TARGET, target, b"", paths)?;
+            }
+            let (path, composed) = paths.split_at(end);
+            let target = if is_text { target } else { composed };
+            let access = Access { header, path, target, requested, arguments };
+            if header.kind == kind::EXEC { Record::Exec(access) } else { Record::Access(access) }
         }
         kind::FORK => Record::Fork(header),
         kind::EXIT => Record::Exit(header),
@@ -67,12 +79,19 @@ pub fn parse<'a>(bytes: &'a [u8], path: &'a mut Vec<u8>) -> Result<Record<'a>, M
     })
 }
 
-/// Puts the components together, root first. A path that was cut short has no `/` in front: it is a suffix.
+const UNFIT: Malformed = Malformed("not as long as its strings");
+
+fn split(strings: &[u8], length: u16) -> Result<(&[u8], &[u8]), Malformed> {
+    strings.split_at_checked(length.into()).ok_or(UNFIT)
+}
+
+/// Puts the components together, root first, behind what `path` holds. A path that was cut short has no `/` in front: it is
+/// a suffix.
 fn compose(bits: u32, components: &[u8], requested: &[u8], path: &mut Vec<u8>) -> Result<(), Malformed> {
-    path.clear();
     if bits & flags::PATH_UNKNOWN != 0 {
         return Ok(());
     }
+    let start = path.len();
     let Some(components) = components.strip_suffix(&[0]) else {
         if !components.is_empty() {
             return Err(Malformed("an open component"));
@@ -92,7 +111,7 @@ fn compose(bits: u32, components: &[u8], requested: &[u8], path: &mut Vec<u8>) -
         join(path, requested);
     }
     if bits & (flags::TRUNCATED | flags::RACED) != 0 {
-        path.remove(0);
+        path.remove(start);
     }
     Ok(())
 }
@@ -100,10 +119,11 @@ fn compose(bits: u32, components: &[u8], requested: &[u8], path: &mut Vec<u8>) -
 /// No component at all: the root itself, unless the walk was cut before the first.
 fn root(bits: u32, requested: &[u8], path: &mut Vec<u8>) {
     if bits & (flags::TRUNCATED | flags::RACED) == 0 {
+        let start = path.len();
         if bits & flags::BASE != 0 {
             join(path, requested);
         }
-        if path.is_empty() {
+        if path.len() == start {
             path.push(b'/');
         }
     }

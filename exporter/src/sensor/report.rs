@@ -26,6 +26,8 @@ pub struct Report {
     pub why: String,
     /// What this node cannot see with the chosen backend, one sentence each.
     pub not_seen: Vec<String>,
+    /// With `--mutations`: what the chosen backend tells of, one row per hooked function.
+    pub mutations: Vec<MutationReport>,
     /// Capabilities that are needed and missing: `CAP_BPF`.
     pub missing_capabilities: Vec<String>,
 }
@@ -41,6 +43,19 @@ pub struct BackendReport {
     /// Its programs could be attached.
     pub attaches: bool,
     /// Why not, or what is degraded or costly; empty when there is nothing to say.
+    pub reason: String,
+}
+
+/// What became of one operation's hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MutationReport {
+    /// `inotrail.file.operation`
+    pub operation: &'static str,
+    /// The kernel's function.
+    pub function: &'static str,
+    /// The program is attached to it.
+    pub works: bool,
+    /// Why not; empty where it is.
     pub reason: String,
 }
 

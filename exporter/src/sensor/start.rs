@@ -15,6 +15,7 @@ use super::hooks::{Hooks, Set, detach};
 use super::kernel::Kernel;
 use super::ledger::Ledger;
 use super::memory::{ControlMap, CounterMap, HandoverMap};
+use super::mutations::{Mutation, Mutations};
 use super::pins::Pins;
 use super::probe::Probe;
 use super::scopes::Scopes;
@@ -60,14 +61,15 @@ struct Maps {
 }
 
 impl Fingerprint {
-    pub(super) fn of(layout: &Layout) -> Self {
+    pub(super) fn of(layout: &Layout, mutations: bool) -> Self {
         // FNV-1a: the same in every build.
         let options = layout
             .as_bytes()
             .iter()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         let object = u64::from_str_radix(env!("INOTRAIL_OBJECT_SHA256").get(..16).unwrap_or("0"), 16).unwrap_or(0);
-        Self { object, options }
+        // Other programs are as good as another object: they take over.
+        Self { object: object ^ u64::from(mutations), options }
     }
 }
 
@@ -123,7 +125,7 @@ impl<'a> Found<'a> {
     /// The folder for pins cannot be used.
     pub(super) fn new(options: &'a Options, layout: &Layout, features: layout::Features) -> Result<Self, Error> {
         let pins = options.pins.as_deref().map(Pins::lock).transpose()?;
-        let previous = pins.as_ref().and_then(|pins| Previous::find(pins, Fingerprint::of(layout)));
+        let previous = pins.as_ref().and_then(|pins| Previous::find(pins, Fingerprint::of(layout, options.mutations)));
         let unused = pins.as_ref().filter(|_| previous.is_none());
         let stale_ns = unused.and_then(Pins::drained_ns).filter(|drained_ns| *drained_ns != 0);
         Ok(Self { options, kernel: Kernel::detect(), layout: *layout, features, pins, previous, stale_ns })
@@ -144,9 +146,10 @@ impl<'a> Found<'a> {
     /// They do not work any more; they are still there then.
     pub(super) fn adopt(&mut self) -> Result<Option<Sensor>, AttemptError> {
         let (Some(pins), Some(previous)) = (&self.pins, &mut self.previous) else { return Ok(None) };
-        let fingerprint = Fingerprint::of(&self.layout);
-        let wanted = |backend: &Backend| self.options.backend.is_none_or(|only| only == *backend);
-        let Some(backend) = previous.backend().filter(wanted) else { return Ok(None) };
+        let fingerprint = Fingerprint::of(&self.layout, self.options.mutations);
+        let wanted = wanted(self.options, &self.features);
+        let fits = |backend: &Backend| self.options.backend.is_none_or(|only| only == *backend);
+        let Some(backend) = previous.backend().filter(fits) else { return Ok(None) };
         if previous.handover.object != fingerprint.object || self.options.replace {
             return Ok(None);
         }
@@ -154,15 +157,17 @@ impl<'a> Found<'a> {
         let (instance, ring_bytes) = (previous.handover.instance, previous.ring_bytes);
         let (mut object, mut standby) = (None, Vec::new());
         if backend == Backend::Fexit && self.options.swap {
-            let mut loaded = load(&self.layout, ring_bytes, instance, Some(pins))?;
-            standby = load_standby(&mut loaded, backend, &self.features);
+            let mut loaded = load(&self.layout, ring_bytes, instance, Some(pins), self.options.mutations)?;
+            standby = load_standby(&mut loaded, backend, &self.features, wanted);
             object = Some(loaded);
         }
         Scopes::new(maps.scopes).fill(self.options)?;
         let tgid = whoami::ask_pinned(pins, &maps.control)?;
         maps.control.set(Control { default_scope: Scopes::others(self.options), ..maps.control.get() });
+        let attached = std::mem::take(&mut previous.attached);
+        let mutations = Mutations::attached(&attached, backend, wanted).report();
         let set = Set {
-            attached: std::mem::take(&mut previous.attached),
+            attached,
             object,
             standby,
             control: Arc::new(maps.control),
@@ -173,7 +178,7 @@ impl<'a> Found<'a> {
             missed_before: 0,
         };
         let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, None);
-        Ok(Some(sensor.know_itself(tgid, self.options)))
+        Ok(Some(Sensor { mutations, ..sensor.know_itself(tgid, self.options) }))
     }
 
     /// Attaches a backend and tests it. What an earlier run left goes on until this one has taken over.
@@ -190,9 +195,12 @@ impl<'a> Found<'a> {
         if ring_bytes != self.options.ring_bytes {
             tracing::warn!(ring_bytes, "the ring keeps the size it was pinned with, until `inotrail detach`");
         }
-        let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref())?;
+        let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref(), self.options.mutations)?;
         let hooks = hook::load(&mut object, backend, &self.features)?;
-        let standby = if self.options.swap { load_standby(&mut object, backend, &self.features) } else { Vec::new() };
+        let wanted = wanted(self.options, &self.features);
+        let mut mutations = Mutations::load(&mut object, backend, wanted);
+        let standby =
+            if self.options.swap { load_standby(&mut object, backend, &self.features, wanted) } else { Vec::new() };
         whoami::load(&mut object)?;
         // From here on no program can be loaded: its maps' descriptors are gone.
         let maps = Maps::of(|name| {
@@ -205,7 +213,8 @@ impl<'a> Found<'a> {
             attached.push(hook.attach(&mut object)?);
         }
         Scopes::new(maps.scopes).fill(self.options)?;
-        let new = Incoming { backend, role: role(instance, backend == Backend::Kprobe), accesses };
+        let role = role(instance, backend == Backend::Kprobe);
+        let new = Incoming { backend, role, accesses, mutations: &mut mutations };
         let default_scope = Scopes::others(self.options);
         let (hooked, gap) =
             new.attach(&mut object, &maps.control, default_scope, self.previous.as_mut(), self.pins.as_ref())?;
@@ -214,7 +223,7 @@ impl<'a> Found<'a> {
         let other_ns = self.pins.as_ref().map(Pins::remove_others).transpose().map_err(folder)?.flatten();
         let gap = gap.or(self.stale_ns.max(other_ns).map(|start_ns| Gap { start_ns, end_ns: boot_ns() }));
         let old = maps.handover.get();
-        let Fingerprint { object: hash, options } = Fingerprint::of(&self.layout);
+        let Fingerprint { object: hash, options } = Fingerprint::of(&self.layout, self.options.mutations);
         let hook = match backend {
             Backend::Fexit => program::FEXIT,
             Backend::Kprobe => program::KPROBE,
@@ -234,6 +243,7 @@ impl<'a> Found<'a> {
         };
         let mut sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, gap)
             .know_itself(tgid, self.options);
+        sensor.mutations = mutations.report();
         // What an earlier run left in the ring must be delivered from there: then the first test is the reader's.
         if self.previous.is_none() {
             self_test::run(&mut sensor, tgid)?;
@@ -245,14 +255,20 @@ impl<'a> Found<'a> {
     }
 }
 
+/// The mutations to be reported.
+fn wanted<'a>(options: &Options, features: &'a layout::Features) -> &'a [Mutation] {
+    if options.mutations { &features.mutations } else { &[] }
+}
+
 /// Programs that are about to report accesses.
-struct Incoming {
+struct Incoming<'a> {
     backend: Backend,
     role: u32,
     accesses: Vec<Hook>,
+    mutations: &'a mut Mutations,
 }
 
-impl Incoming {
+impl Incoming<'_> {
     /// Attaches them, in place of what an earlier run left. Returns the time in which nothing was attached, if there was any.
     fn attach(
         self,
@@ -263,7 +279,10 @@ impl Incoming {
         pins: Option<&Pins>,
     ) -> Result<(Vec<Attached>, Option<Gap>), AttemptError> {
         let exec_is_access = u32::from(self.backend == Backend::RawTracepoint);
-        let mut attach = || self.accesses.iter().map(|hook| hook.attach(object)).collect::<Result<Vec<_>, _>>();
+        let mut attach = || -> Result<Vec<_>, backend::Error> {
+            let attached: Vec<_> = self.accesses.iter().map(|hook| hook.attach(object)).collect::<Result<_, _>>()?;
+            Ok(attached.into_iter().chain(self.mutations.attach(object)).collect())
+        };
         let Some(previous) = previous else {
             control.set(Control { default_scope, exec_is_access, turn: turn(self.role, 0), ..Control::default() });
             return Ok((attach()?, None));
@@ -325,6 +344,7 @@ fn sensor(
         control: Arc::clone(&set.control),
         probe: None,
         early: VecDeque::new(),
+        mutations: Vec::new(),
         early_bytes: 0,
         ring_bytes: ring_bytes as usize,
         own_tgid: 0,
@@ -345,24 +365,35 @@ impl Sensor {
 }
 
 /// Loads kprobe's programs beside fexit's. Not being able to is no error: nothing stands by then.
-fn load_standby(object: &mut Ebpf, backend: Backend, features: &layout::Features) -> Vec<Hook> {
+fn load_standby(object: &mut Ebpf, backend: Backend, features: &layout::Features, mutations: &[Mutation]) -> Vec<Hook> {
     if backend != Backend::Fexit {
         return Vec::new();
     }
     let mut hooks = hook::load(object, Backend::Kprobe, features).unwrap_or_default();
     hooks.retain(|hook| hook.reports_accesses());
+    if !hooks.is_empty() {
+        hooks.extend(Mutations::load(object, Backend::Kprobe, mutations).hooks());
+    }
     hooks
 }
 
 /// Loads the object; with pins, onto the maps that are pinned, which are made where they are not.
-pub(super) fn load(layout: &Layout, ring_bytes: u32, instance: u32, pins: Option<&Pins>) -> Result<Ebpf, AttemptError> {
+pub(super) fn load(
+    layout: &Layout,
+    ring_bytes: u32,
+    instance: u32,
+    pins: Option<&Pins>,
+    mutations: bool,
+) -> Result<Ebpf, AttemptError> {
     let cpus = cpus()?;
+    let programs = if mutations { program::COUNT } else { program::WITHOUT_MUTATIONS };
     let mut loader = EbpfLoader::new();
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global(global::LAYOUT, layout.as_bytes(), true)
         .override_global(global::INSTANCE, &instance, true)
         .map_max_entries(map::EVENTS, ring_bytes)
+        .map_max_entries(map::SCRATCH, programs)
         .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT);
     for name in pins.map(|_| map::PINNED).into_iter().flatten() {
         if let Some(pins) = pins {

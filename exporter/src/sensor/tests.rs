@@ -11,7 +11,7 @@ fn every_program_loads() {
     let hierarchy = Hierarchy::detect().unwrap();
     let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap();
     let (layout, _) = layout::resolve(&btf, hierarchy.controller, hierarchy.id).unwrap();
-    let mut ebpf = start::load(&layout, 4096, 1, None).unwrap();
+    let mut ebpf = start::load(&layout, 4096, 1, None, true).unwrap();
     let kernel = KernelBtf::from_sys_fs().unwrap();
     let mut loaded = Vec::new();
     for (name, program) in ebpf.programs_mut() {
@@ -19,17 +19,27 @@ fn every_program_loads() {
             Program::RawTracePoint(program) => program.load(),
             Program::BtfTracePoint(program) => program.load("sys_exit", &kernel),
             Program::KProbe(program) => program.load(),
-            Program::FExit(program) => match program.load("inode_permission", &kernel) {
-                // Where the kernel allows no trampolines at all; the virtual machines prove these programs.
-                Err(ProgramError::LoadError { io_error, .. }) if io_error.raw_os_error() == Some(1) => continue,
-                result => result,
-            },
+            Program::FExit(program) => {
+                match program.load(mutations::function(name).unwrap_or("inode_permission"), &kernel) {
+                    // Where the kernel allows no trampolines at all; the virtual machines prove these programs.
+                    Err(ProgramError::LoadError { io_error, .. }) if io_error.raw_os_error() == Some(1) => continue,
+                    result => result,
+                }
+            }
             other => panic!("{name} is of an unexpected type: {other:?}"),
         };
         result.unwrap_or_else(|error| panic!("{name}: {}", backend::chain(&error)));
         loaded.push(name.to_owned());
     }
-    for name in ["sys_exit_raw", "sys_exit_btf", "kprobe_2", "kprobe_3", "process_exec", "io_uring_complete_result"] {
+    for name in [
+        "sys_exit_raw",
+        "sys_exit_btf",
+        "kprobe_2",
+        "kprobe_3",
+        "process_exec",
+        "io_uring_complete_result",
+        "kprobe_rename",
+    ] {
         assert!(loaded.iter().any(|loaded| loaded == name), "{name} is not among {loaded:?}");
     }
 }

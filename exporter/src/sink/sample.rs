@@ -13,6 +13,7 @@ use crate::metrics::Dropped;
 /// What differs between tests; the rest is fixed.
 pub(crate) struct Sample {
     pub(crate) path: Vec<u8>,
+    pub(crate) target: Vec<u8>,
     pub(crate) requested: Vec<u8>,
     pub(crate) comm: [u8; 16],
     pub(crate) result: i32,
@@ -35,6 +36,7 @@ impl Default for Sample {
         let image = Image { name: "docker.io/library/python".into(), tags: vec!["3.14".into()], repo_digests: vec![] };
         Self {
             path: b"/etc/passwd".to_vec(),
+            target: Vec::new(),
             requested: b"/etc/passwd".to_vec(),
             comm: *b"python3\0\0\0\0\0\0\0\0\0",
             result: 0,
@@ -57,7 +59,8 @@ impl Sample {
         header.kind = kind::ACCESS;
         (header.comm, header.result, header.mask) = (self.comm, self.result, self.mask);
         (header.tgid, header.tid, header.ppid, header.open_flags) = (self.tgid, self.tgid, 1, OPEN_FLAGS_UNKNOWN);
-        let access = Access { header: &header, path: &self.path, requested: &self.requested, arguments: b"" };
+        let (path, target, requested) = (&self.path, &self.target, &self.requested);
+        let access = Access { header: &header, path, target, requested, arguments: b"" };
         use_it(&Event {
             time_ns: 1_795_260_645_123_456_789,
             observed_ns: 1_795_260_645_128_000_000,

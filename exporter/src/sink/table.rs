@@ -161,7 +161,7 @@ impl Table {
         }
     }
 
-    /// The path, then what is special about it: `/etc/passwd x12 [raced]`.
+    /// The path or two, then what is special about it: `/etc/passwd x12 [raced]`, `/a -> /b`.
     fn path(&mut self, event: &Event<'_>, line: &mut String) {
         let access = &event.access;
         let path = if access.path.is_empty() { access.requested } else { access.path };
@@ -173,6 +173,9 @@ impl Table {
             b"" => line.write_char('?'),
             path => write!(line, "{}", Printable(path)),
         };
+        if !access.target.is_empty() {
+            let _infallible = write!(line, " -> {}", Printable(access.target));
+        }
         if event.count > 1 {
             let _infallible = write!(line, " x{}", event.count);
         }
@@ -217,7 +220,7 @@ fn container(container: &Container, cell: &mut String) {
 fn access(event: &Event<'_>) -> &'static str {
     use AccessMode::{Execute, Read, ReadWrite, Write};
     match (event.access.operation(), event.access.access_mode()) {
-        (Operation::Execute, _) => "execute",
+        (Operation::MmapExecute, _) => "mmap exec",
         (Operation::Open, Some(Read)) => "open r",
         (Operation::Open, Some(Write)) => "open w",
         (Operation::Open, Some(ReadWrite)) => "open rw",
@@ -226,6 +229,7 @@ fn access(event: &Event<'_>) -> &'static str {
         (Operation::Create, Some(Write)) => "create w",
         (Operation::Create, Some(ReadWrite)) => "create rw",
         (Operation::Create, None | Some(Execute)) => "create",
+        (operation, _) => operation.as_str(),
     }
 }
 

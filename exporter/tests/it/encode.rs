@@ -21,6 +21,7 @@ use super::oracle;
 struct Owned {
     header: Header,
     path: Vec<u8>,
+    target: Vec<u8>,
     requested: Vec<u8>,
     executable: Vec<u8>,
     times: [u64; 4],
@@ -35,7 +36,13 @@ impl Owned {
         Event {
             time_ns: self.times[0],
             observed_ns: self.times[1],
-            access: Access { header: &self.header, path: &self.path, requested: &self.requested, arguments: &[] },
+            access: Access {
+                header: &self.header,
+                path: &self.path,
+                target: &self.target,
+                requested: &self.requested,
+                arguments: &[],
+            },
             executable: &self.executable,
             process_start_ns: self.times[2],
             container: &containers[self.container % containers.len()],
@@ -87,6 +94,7 @@ fn header() -> impl Strategy<Value = Header> {
         Just(mask::WRITE | mask::OPEN),
         Just(mask::OPEN | mask::CREATED),
         Just(mask::EXEC | mask::OPEN),
+        (0..16u32).prop_map(|mutation| mutation << mask::MUTATION_SHIFT),
         any::<u32>(),
     ];
     let result = prop_oneof![
@@ -120,12 +128,13 @@ fn event() -> impl Strategy<Value = Owned> {
         || prop_oneof![1 => Just(0), 3 => 1_700_000_000_000_000_000..1_900_000_000_000_000_000u64, 1 => any::<u64>()];
     let backend = prop::sample::select(vec![Backend::Fexit, Backend::Kprobe, Backend::RawTracepoint]);
     let count = prop_oneof![3 => Just(1), 1 => 0..=i64::MAX as u64];
-    let names = (name(), name(), name(), any::<bool>());
+    let names = (name(), name(), name(), prop_oneof![Just(Vec::new()), name()], any::<bool>());
     (header(), names, [time(), time(), time(), time()], backend, 0..=i64::MAX as u64, count, any::<usize>()).prop_map(
-        |(header, (path, other, executable, same), times, backend, sequence, count, container)| Owned {
+        |(header, (path, other, executable, target, same), times, backend, sequence, count, container)| Owned {
             requested: if same { path.clone() } else { other },
             header,
             path,
+            target,
             executable,
             times,
             backend,

@@ -124,6 +124,7 @@ fn resource(node: &Node, container: &Container) -> Resource {
 /// The event's names as text.
 struct Names {
     path: String,
+    target: String,
     requested: String,
     comm: String,
     executable: String,
@@ -132,9 +133,9 @@ struct Names {
 
 fn names(event: &Event<'_>) -> Names {
     let comm = event.access.header.comm.split(|byte| *byte == 0).next().unwrap();
-    let raw = [event.access.path, event.access.requested, comm, event.executable];
+    let raw = [event.access.path, event.access.target, event.access.requested, comm, event.executable];
     let escaped = raw.iter().any(|raw| str::from_utf8(raw).is_err());
-    let [path, requested, comm, executable] = raw.map(|raw| {
+    let [path, target, requested, comm, executable] = raw.map(|raw| {
         if !escaped {
             return String::from_utf8(raw.to_vec()).unwrap();
         }
@@ -144,7 +145,7 @@ fn names(event: &Event<'_>) -> Names {
         };
         raw.utf8_chunks().map(piece).collect()
     });
-    Names { path, requested, comm, executable, escaped }
+    Names { path, target, requested, comm, executable, escaped }
 }
 
 fn error(errno: u32) -> String {
@@ -159,11 +160,27 @@ fn body(event: &Event<'_>, names: &Names, operation: &str, mode: &str) -> String
         errno if errno < 0 => ("failed to ", Some(errno.unsigned_abs())),
         _ => ("", None),
     };
-    let done = match operation {
-        "open" => "opened",
-        "create" => "created",
-        _ => "executed",
+    let exchanged = header.flags & 2048 != 0;
+    let (done, to_do, and) = match operation {
+        "open" => ("opened", "open", "to"),
+        "create" => ("created", "create", "to"),
+        "execute" => ("executed", "execute", "to"),
+        "delete" => ("deleted", "delete", "to"),
+        "rename" if exchanged => ("exchanged", "exchange", "with"),
+        "rename" => ("renamed", "rename", "to"),
+        "link" => ("linked", "link", "as"),
+        "symlink" => ("made the symbolic link", "make the symbolic link", "to"),
+        "mkdir" => ("made the directory", "make the directory", "to"),
+        "rmdir" => ("removed the directory", "remove the directory", "to"),
+        "truncate" => ("truncated", "truncate", "to"),
+        "chmod" => ("changed the mode of", "change the mode of", "to"),
+        "chown" => ("changed the owner of", "change the owner of", "to"),
+        "setxattr" => ("set an attribute of", "set an attribute of", "to"),
+        "mmap_execute" => ("mapped", "map", "to"),
+        other => panic!("{other}"),
     };
+    let and = if exchanged && operation != "link" { "with" } else { and };
+    let target = if names.target.is_empty() { String::new() } else { format!(" {and} {}", names.target) };
     let file = match (&*names.path, &*names.requested, header.inode) {
         ("", "", 0) => "an unknown file".to_owned(),
         ("", "", inode) => {
@@ -176,13 +193,14 @@ fn body(event: &Event<'_>, names: &Names, operation: &str, mode: &str) -> String
         "read" => " for reading",
         "write" => " for writing",
         "read_write" => " for reading and writing",
+        _ if operation == "mmap_execute" => " for execution",
         _ => "",
     };
-    let verb = if before.is_empty() { done } else { operation };
+    let verb = if before.is_empty() { done } else { to_do };
     let errno = errno.map_or(String::new(), |errno| format!(": {}", error(errno)));
     let count = if event.count > 1 { format!(" x{}", event.count) } else { String::new() };
     let who = if header.tgid == 0 { String::new() } else { format!("{}[{}] ", names.comm, header.tgid) };
-    format!("{who}{before}{verb} {file}{mode}{errno}{count}")
+    format!("{who}{before}{verb} {file}{mode}{target}{errno}{count}")
 }
 
 fn flags(bits: u32, escaped: bool) -> String {
@@ -195,6 +213,11 @@ fn flags(bits: u32, escaped: bool) -> String {
         (128, "path_unknown"),
         (256, "io_uring"),
         (512, "o_path"),
+        (1024, "mount_unknown"),
+        (2048, "exchanged"),
+        (2 << 16, "target_raced"),
+        (1 << 16, "target_truncated"),
+        (4 << 16, "target_detached"),
     ];
     let mut set: Vec<_> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
     if escaped {
@@ -205,6 +228,24 @@ fn flags(bits: u32, escaped: bool) -> String {
 
 fn operation_and_mode(event: &Event<'_>) -> (&'static str, &'static str) {
     let header = event.access.header;
+    let mutations = [
+        "delete",
+        "rename",
+        "link",
+        "symlink",
+        "mkdir",
+        "rmdir",
+        "create",
+        "chmod",
+        "chown",
+        "truncate",
+        "setxattr",
+        "mmap_execute",
+    ];
+    let mutation = (header.mask >> 16 & 0xff) as usize;
+    if (1..=mutations.len()).contains(&mutation) {
+        return (mutations[mutation - 1], "");
+    }
     if header.kind == kind::EXEC || header.mask & mask::EXEC != 0 {
         return ("execute", "execute");
     }
@@ -225,6 +266,7 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
     out.string("otel.event.name", "inotrail.file.access");
     out.string("inotrail.stream.id", &node.stream_id);
     out.string("file.path", &names.path);
+    out.string("inotrail.file.target_path", &names.target);
     out.string("inotrail.file.operation", operation);
     out.string("inotrail.file.access_mode", mode);
     match header.result {

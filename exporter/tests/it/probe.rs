@@ -17,6 +17,7 @@ fn options(root: PathBuf, include_self: bool) -> Options {
         exclude: Vec::new(),
         include_self,
         pins: None,
+        mutations: false,
         swap: false,
         replace: false,
     }

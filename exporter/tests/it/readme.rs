@@ -146,7 +146,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
     let node = Node { name: "node".into(), cluster: "prod".into(), host: "host".into(), stream_id: "run".into() };
     let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
     for container in containers.map(Arc::new) {
-        let access = Access { header: &header, path: b"/a", requested: b"/b", arguments: b"" };
+        let access = Access { header: &header, path: b"/a", target: b"/c", requested: b"/b", arguments: b"" };
         let event = Event {
             time_ns: 1,
             observed_ns: 2,

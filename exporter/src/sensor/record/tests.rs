@@ -18,7 +18,7 @@ fn bytes(kind: u32, bits: u32, requested: &[u8], arguments: &[u8], path: &[u8]) 
 /// Without what follows in the last word.
 fn record(words: &[u64]) -> &[u8] {
     let (header, strings) = Header::ref_from_prefix(words.as_bytes()).unwrap();
-    let length = header.requested_len + header.arguments_len + header.path_len;
+    let length = header.requested_len + header.arguments_len + header.target_len + header.path_len;
     &words.as_bytes()[..size_of::<Header>() + strings.len().min(usize::from(length))]
 }
 
@@ -48,6 +48,29 @@ fn joins_refused_requests_to_their_base() {
     check(flags::BASE, b"/x", b"jail\0srv\0", b"/srv/jail/x");
     check(flags::BASE, b".", b"home\0", b"/home");
     check(flags::BASE, b"", b"", b"/");
+}
+
+/// A record with two paths.
+fn check_target(operation: u32, bits: u32, target: &[u8], expected: &[u8]) {
+    let mut header = Header::new_zeroed();
+    (header.kind, header.flags, header.mask) = (kind::ACCESS, bits, operation << mask::MUTATION_SHIFT);
+    (header.target_len, header.path_len) = (target.len() as u16, 6);
+    let all = [header.as_bytes(), target, b"old\0d\0"].concat();
+    let mut words = vec![0u64; all.len().div_ceil(8)];
+    words.as_mut_bytes()[..all.len()].copy_from_slice(&all);
+    let mut paths = vec![1, 2, 3];
+    let Ok(Record::Access(access)) = parse(&words.as_bytes()[..all.len()], &mut paths) else { panic!("no access") };
+    assert_eq!((access.path, access.target), (&b"/d/old"[..], expected));
+    assert!(parse(&words.as_bytes()[..all.len() - 1], &mut paths).is_err());
+}
+
+#[test]
+fn composes_second_paths() {
+    check_target(mutation::RENAME, 0, b"new\0e\0", b"/e/new");
+    check_target(mutation::RENAME, flags::TRUNCATED << flags::TARGET_SHIFT, b"new\0e\0", b"e/new");
+    check_target(mutation::LINK, flags::DETACHED << flags::TARGET_SHIFT, b"new\0", b"/new");
+    check_target(mutation::SYMLINK, 0, b"../a//b", b"../a//b");
+    check_target(mutation::UNLINK, 0, b"", b"");
 }
 
 #[test]

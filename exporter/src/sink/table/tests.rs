@@ -1,4 +1,4 @@
-use inotrail_ebpf::{RESULT_UNKNOWN, mask};
+use inotrail_ebpf::{RESULT_UNKNOWN, mask, mutation};
 
 use super::*;
 use crate::sink::sample::Sample;
@@ -53,6 +53,21 @@ fn results_and_modes() {
     check(sample(mask::CREATED | mask::READ | mask::APPEND, 0), &format!("{prefix}create rw ok     /etc/passwd"));
     check(sample(mask::EXEC, -36), &format!("{prefix}execute   ENAMETOOLONG /etc/passwd"));
     check(sample(mask::OPEN, -4095), &format!("{prefix}open      E4095  /etc/passwd"));
+}
+
+#[test]
+fn mutations() {
+    let prefix = "11:30:45.123 shop/web-7d4b9/web       python3[1234]    ";
+    let sample = |code: u32, target: &[u8]| Sample {
+        result: RESULT_UNKNOWN,
+        mask: code << mask::MUTATION_SHIFT,
+        target: target.to_vec(),
+        ..Sample::default()
+    };
+    check(sample(mutation::UNLINK, b""), &format!("{prefix}delete    ?      /etc/passwd"));
+    check(sample(mutation::RENAME, b"/etc/p\n"), &format!("{prefix}rename    ?      /etc/passwd -> /etc/p\\n"));
+    check(sample(mutation::MMAP_EXECUTE, b""), &format!("{prefix}mmap exec ?      /etc/passwd"));
+    check(sample(mutation::MKNOD, b""), &format!("{prefix}create    ?      /etc/passwd"));
 }
 
 #[test]

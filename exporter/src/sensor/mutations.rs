@@ -1,0 +1,288 @@
+//! Programs for what is done to files without opening them: which functions this kernel has for that, and which of their
+//! programs run. Each stands alone: one that is missing disables no other.
+
+use aya::Ebpf;
+use inotrail_ebpf::{ABSENT, Layout};
+
+use super::backend::Error;
+use super::btf::Btf;
+use super::hook::{Attached, Hook};
+use super::report::MutationReport;
+use crate::event::{Backend, Operation};
+
+/// A function by which the kernel asks its security modules about an operation, and the programs for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutation {
+    /// What is told of.
+    pub operation: Operation,
+    /// The function that is hooked.
+    pub function: &'static str,
+    /// The program for its return.
+    pub fexit: &'static str,
+    /// The program for its entry.
+    pub kprobe: &'static str,
+    /// Why this kernel's function cannot be hooked; nothing where it can.
+    pub unsupported: Option<String>,
+}
+
+/// A function in one of the forms it has had: `_` is a parameter that no program looks at.
+struct Form {
+    operation: Operation,
+    function: &'static str,
+    parameters: &'static [&'static str],
+    fexit: &'static str,
+    kprobe: &'static str,
+}
+
+const fn form(
+    operation: Operation,
+    function: &'static str,
+    parameters: &'static [&'static str],
+    [fexit, kprobe]: [&'static str; 2],
+) -> Form {
+    Form { operation, function, parameters, fexit, kprobe }
+}
+
+/// Of one function's forms the first that fits is taken.
+const FORMS: [Form; 15] = [
+    form(Operation::Delete, "security_path_unlink", &["dir", "dentry"], ["fexit_unlink", "kprobe_unlink"]),
+    form(
+        Operation::Rename,
+        "security_path_rename",
+        &["old_dir", "old_dentry", "new_dir", "new_dentry", "flags"],
+        ["fexit_rename", "kprobe_rename"],
+    ),
+    form(
+        Operation::Link,
+        "security_path_link",
+        &["old_dentry", "new_dir", "new_dentry"],
+        ["fexit_link", "kprobe_link"],
+    ),
+    form(
+        Operation::Symlink,
+        "security_path_symlink",
+        &["dir", "dentry", "old_name"],
+        ["fexit_symlink", "kprobe_symlink"],
+    ),
+    form(Operation::Mkdir, "security_path_mkdir", &["dir", "dentry", "_"], ["fexit_mkdir", "kprobe_mkdir"]),
+    form(Operation::Rmdir, "security_path_rmdir", &["dir", "dentry"], ["fexit_rmdir", "kprobe_rmdir"]),
+    form(Operation::Create, "security_path_mknod", &["dir", "dentry", "_", "_"], ["fexit_mknod", "kprobe_mknod"]),
+    form(Operation::Chmod, "security_path_chmod", &["path", "_"], ["fexit_chmod", "kprobe_chmod"]),
+    form(Operation::Chown, "security_path_chown", &["path", "_", "_"], ["fexit_chown", "kprobe_chown"]),
+    form(Operation::Truncate, "security_path_truncate", &["path"], ["fexit_truncate", "kprobe_truncate"]),
+    form(Operation::Truncate, "security_file_truncate", &["file"], ["fexit_file_truncate", "kprobe_file_truncate"]),
+    form(
+        Operation::Setxattr,
+        "security_inode_setxattr",
+        &["_", "dentry", "_", "_", "_", "_"],
+        ["fexit_setxattr_6", "kprobe_setxattr_6"],
+    ),
+    form(
+        Operation::Setxattr,
+        "security_inode_setxattr",
+        &["dentry", "_", "_", "_", "_"],
+        ["fexit_setxattr_5", "kprobe_setxattr_5"],
+    ),
+    form(
+        Operation::Setxattr,
+        "security_inode_set_acl",
+        &["_", "dentry", "_", "_"],
+        ["fexit_set_acl", "kprobe_set_acl"],
+    ),
+    form(Operation::MmapExecute, "security_mmap_file", &["file", "prot", "_"], ["fexit_mmap", "kprobe_mmap"]),
+];
+
+/// Newer kernels ask these for a part of what others ask another function of the list for: their absence is no lack.
+const SPLIT_OFF: [&str; 2] = ["security_file_truncate", "security_inode_set_acl"];
+
+/// Which functions this kernel has, by the names and the number of their parameters and never by version.
+pub(super) fn resolve(btf: &Btf, layout: &Layout) -> Vec<Mutation> {
+    let mut list: Vec<Mutation> = Vec::new();
+    for form in &FORMS {
+        let found = btf.parameters(form.function).ok();
+        if found.is_none() && SPLIT_OFF.contains(&form.function) {
+            continue;
+        }
+        let unsupported = unsupported(form, found.as_deref(), layout);
+        let mutation = Mutation {
+            operation: form.operation,
+            function: form.function,
+            fexit: form.fexit,
+            kprobe: form.kprobe,
+            unsupported,
+        };
+        match list.iter_mut().find(|known| known.function == form.function) {
+            Some(known) if known.unsupported.is_some() => *known = mutation,
+            Some(_) => {}
+            None => list.push(mutation),
+        }
+    }
+    list
+}
+
+fn unsupported(form: &Form, found: Option<&[&str]>, layout: &Layout) -> Option<String> {
+    let function = form.function;
+    let Some(found) = found else {
+        return Some(format!("this kernel has no {function}{}", needs(function)));
+    };
+    let same = |(wanted, name): (&&str, &&str)| *wanted == "_" || wanted == name;
+    if found.len() != form.parameters.len() || !form.parameters.iter().zip(found).all(same) {
+        return Some(format!("this kernel's {function}({}) has a form that is not known", found.join(", ")));
+    }
+    let needed = match form.operation {
+        Operation::Create => ("task_struct.nameidata", layout.task_nameidata),
+        Operation::Setxattr => ("task_struct.cred", layout.task_cred),
+        _ => return None,
+    };
+    (needed.1 == ABSENT).then(|| format!("this kernel's type information lacks {}", needed.0))
+}
+
+fn needs(function: &str) -> &'static str {
+    if function.starts_with("security_path_") { " (CONFIG_SECURITY_PATH)" } else { " (CONFIG_SECURITY)" }
+}
+
+/// The hook of a program by its name.
+pub(super) fn hook(program: &str) -> Option<Hook> {
+    FORMS.iter().find_map(|form| {
+        let fexit = (form.fexit == program).then(|| Hook::fexit(form.fexit, form.function));
+        fexit.or_else(|| (form.kprobe == program).then(|| Hook::kprobe(form.kprobe, form.function)))
+    })
+}
+
+/// What came of attaching one of several programs: nothing where it is a mutation's and fails, because the others go on.
+pub(super) fn may_fail(wanted: Hook, result: Result<Attached, Error>) -> Option<Result<Attached, Error>> {
+    match result {
+        Err(error) if hook(wanted.program).is_some() => {
+            tracing::warn!(program = wanted.program, %error, "a mutation is not reported any more");
+            None
+        }
+        result => Some(result),
+    }
+}
+
+/// The programs of one backend, and what became of each.
+#[derive(Debug, Default)]
+pub(super) struct Mutations {
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    operation: Operation,
+    function: &'static str,
+    /// Which runs, or why none does.
+    hook: Result<Hook, String>,
+}
+
+impl Mutations {
+    fn of(backend: Backend, wanted: &[Mutation], mut each: impl FnMut(Hook) -> Result<Hook, String>) -> Self {
+        let hook = |mutation: &Mutation| match (backend, &mutation.unsupported) {
+            (Backend::RawTracepoint, _) => Err("not supported by raw-tracepoint".to_owned()),
+            (_, Some(reason)) => Err(reason.clone()),
+            (Backend::Fexit, None) => Ok(Hook::fexit(mutation.fexit, mutation.function)),
+            (Backend::Kprobe, None) => Ok(Hook::kprobe(mutation.kprobe, mutation.function)),
+        };
+        let row = |mutation: &Mutation| Row {
+            operation: mutation.operation,
+            function: mutation.function,
+            hook: hook(mutation).and_then(&mut each),
+        };
+        Self { rows: wanted.iter().map(row).collect() }
+    }
+
+    /// Lets the verifier see the programs. What the kernel refuses is told by [`Self::report`].
+    pub(super) fn load(object: &mut Ebpf, backend: Backend, wanted: &[Mutation]) -> Self {
+        Self::of(backend, wanted, |hook| hook.load(object).map(|()| hook).map_err(|error| error.to_string()))
+    }
+
+    /// Those that an earlier run has attached.
+    pub(super) fn attached(attached: &[Attached], backend: Backend, wanted: &[Mutation]) -> Self {
+        Self::of(backend, wanted, |hook| {
+            let is_there = attached.iter().any(|attached| attached.hook == hook);
+            if is_there { Ok(hook) } else { Err("an earlier run could not attach it".to_owned()) }
+        })
+    }
+
+    /// Attaches them. What the kernel refuses is told by [`Self::report`].
+    pub(super) fn attach(&mut self, object: &mut Ebpf) -> Vec<Attached> {
+        let mut list = Vec::new();
+        for row in &mut self.rows {
+            let Ok(hook) = row.hook else { continue };
+            match hook.attach(object) {
+                Ok(attached) => list.push(attached),
+                Err(error) => row.hook = Err(error.to_string()),
+            }
+        }
+        list
+    }
+
+    /// Those that the kernel took.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = Hook> {
+        self.rows.iter().filter_map(|row| row.hook.as_ref().ok().copied())
+    }
+
+    /// What is seen of each operation, by which function.
+    pub(super) fn report(&self) -> Vec<MutationReport> {
+        let row = |row: &Row| MutationReport {
+            operation: row.operation.as_str(),
+            function: row.function,
+            works: row.hook.is_ok(),
+            reason: row.hook.as_ref().err().cloned().unwrap_or_default(),
+        };
+        self.rows.iter().map(row).collect()
+    }
+}
+
+/// The function that a program is for.
+#[cfg(test)]
+pub(super) fn function(program: &str) -> Option<&'static str> {
+    FORMS.iter().find(|form| form.fexit == program || form.kprobe == program).map(|form| form.function)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::sensor::layout;
+
+    #[test]
+    fn the_running_kernel_has_every_operation() {
+        let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap();
+        let (_, features) = layout::resolve(&btf, None, 0).unwrap();
+        let operations: BTreeSet<_> = features.mutations.iter().map(|row| row.operation.as_str()).collect();
+        assert_eq!(operations.len(), 12, "{operations:?}");
+        for row in &features.mutations {
+            assert_eq!(row.unsupported, None, "{row:?}");
+        }
+        let functions: BTreeSet<_> = features.mutations.iter().map(|row| row.function).collect();
+        assert_eq!(functions.len(), features.mutations.len());
+    }
+
+    #[test]
+    fn forms_are_told_by_their_parameters() {
+        let check = |form: &Form, found: Option<&[&str]>, expected: Option<&str>| {
+            assert_eq!(unsupported(form, found, &Layout { task_cred: 0, ..Layout::ABSENT }).as_deref(), expected);
+        };
+        let [new, old] = [&FORMS[11], &FORMS[12]];
+        let before_5_12 = ["dentry", "name", "value", "size", "flags"];
+        let since = ["mnt_userns", "dentry", "name", "value", "size", "flags"];
+        check(new, Some(&since), None);
+        check(old, Some(&before_5_12), None);
+        check(
+            new,
+            Some(&before_5_12),
+            Some(
+                "this kernel's security_inode_setxattr(dentry, name, value, size, flags) has a form that is not known",
+            ),
+        );
+        assert!(unsupported(old, Some(&since), &Layout::ABSENT).is_some());
+        check(&FORMS[0], None, Some("this kernel has no security_path_unlink (CONFIG_SECURITY_PATH)"));
+        check(
+            &FORMS[6],
+            Some(&["dir", "dentry", "mode", "dev"]),
+            Some("this kernel's type information lacks task_struct.nameidata"),
+        );
+    }
+}
