@@ -50,6 +50,7 @@ impl Ours {
             exclude: Vec::new(),
             include_self: true,
             pins: None,
+            mutations: false,
             replace: false,
             swap: false,
         };
