@@ -100,7 +100,8 @@ fn whole(place: &str, below: &str) -> Vec<u8> {
 fn is_part(whole: &[u8], path: &[u8], bits: u32) -> bool {
     match bits {
         flags::DETACHED => path.starts_with(b"/in") && whole.ends_with(path),
-        flags::RACED => whole.strip_suffix(path).is_some_and(|head| head.ends_with(b"/")),
+        // Of a name that was never let go of there may be nothing.
+        flags::RACED => path.is_empty() || whole.strip_suffix(path).is_some_and(|head| head.ends_with(b"/")),
         _ => false,
     }
 }
