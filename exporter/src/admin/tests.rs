@@ -5,7 +5,7 @@ use super::*;
 use crate::event::Backend;
 use crate::metrics;
 
-async fn start() -> (SocketAddr, Arc<Metrics>) {
+fn start() -> (SocketAddr, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     let registry = metrics::registry(&metrics, Backend::Kprobe, Vec::new);
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bind");
@@ -27,7 +27,7 @@ async fn request(address: SocketAddr, line: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn readiness_names_what_is_degraded() {
-    let (address, metrics) = start().await;
+    let (address, metrics) = start();
     metrics.health.sensor.set(true);
     metrics.health.export.set(true);
     let (status, answer) = request(address, "GET /readyz").await;
@@ -40,7 +40,7 @@ async fn readiness_names_what_is_degraded() {
 
 #[tokio::test]
 async fn metrics_are_open_metrics() {
-    let (address, metrics) = start().await;
+    let (address, metrics) = start();
     metrics.emitted.inc_by(42);
     let (status, answer) = request(address, "GET /metrics").await;
     assert_eq!(status, 200);
@@ -51,7 +51,7 @@ async fn metrics_are_open_metrics() {
 
 #[tokio::test]
 async fn other_requests_are_refused() {
-    let (address, _metrics) = start().await;
+    let (address, _metrics) = start();
     assert_eq!(request(address, "POST /metrics").await.0, 405);
     assert_eq!(request(address, "GET /").await.0, 404);
     assert_eq!(request(address, "nonsense").await.0, 400);
@@ -60,7 +60,7 @@ async fn other_requests_are_refused() {
 
 #[tokio::test]
 async fn idle_connections_do_not_shut_others_out() {
-    let (address, _metrics) = start().await;
+    let (address, _metrics) = start();
     let mut idle = Vec::new();
     for _ in 0..CONNECTIONS - 1 {
         idle.push(TcpStream::connect(address).await.expect("connect"));

@@ -3,7 +3,7 @@
 //! Everything that is known is in the maps: a run that maps them again goes on where the last one was killed.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use aya::maps::Map;
 use inotrail_ebpf::{Control, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SLOTS};
@@ -141,7 +141,12 @@ impl Table {
 /// [`LedgerSlot`], of which the kernel's programs change any word at any time.
 #[repr(C)]
 struct SharedSlot {
-    key: [AtomicU64; size_of::<LedgerKey>() / 8],
+    cgroup_id: AtomicU64,
+    inode: AtomicU64,
+    device: AtomicU32,
+    mask: AtomicU32,
+    result: AtomicI32,
+    kind: AtomicU32,
     count: AtomicU64,
     taken: AtomicU64,
     check: AtomicU32,
@@ -150,6 +155,11 @@ struct SharedSlot {
 
 const _: () = {
     assert!(size_of::<SharedSlot>() == size_of::<LedgerSlot>());
+    assert!(std::mem::offset_of!(SharedSlot, inode) == std::mem::offset_of!(LedgerKey, inode));
+    assert!(std::mem::offset_of!(SharedSlot, device) == std::mem::offset_of!(LedgerKey, device));
+    assert!(std::mem::offset_of!(SharedSlot, mask) == std::mem::offset_of!(LedgerKey, mask));
+    assert!(std::mem::offset_of!(SharedSlot, result) == std::mem::offset_of!(LedgerKey, result));
+    assert!(std::mem::offset_of!(SharedSlot, kind) == std::mem::offset_of!(LedgerKey, kind));
     assert!(std::mem::offset_of!(SharedSlot, count) == std::mem::offset_of!(LedgerSlot, count));
     assert!(std::mem::offset_of!(SharedSlot, taken) == std::mem::offset_of!(LedgerSlot, taken));
     assert!(std::mem::offset_of!(SharedSlot, check) == std::mem::offset_of!(LedgerSlot, check));
@@ -184,20 +194,13 @@ impl Slot<'_> {
     }
 
     fn key(self) -> LedgerKey {
-        let [cgroup_id, inode, device_mask, result_kind] =
-            self.0.key.each_ref().map(|word| word.load(Ordering::Relaxed));
-        let half = |word: u64, second: bool| {
-            let bytes = word.to_ne_bytes();
-            let [a, b, c, d, e, f, g, h] = bytes;
-            u32::from_ne_bytes(if second { [e, f, g, h] } else { [a, b, c, d] })
-        };
         LedgerKey {
-            cgroup_id,
-            inode,
-            device: half(device_mask, false),
-            mask: half(device_mask, true),
-            result: half(result_kind, false).cast_signed(),
-            kind: half(result_kind, true),
+            cgroup_id: self.0.cgroup_id.load(Ordering::Relaxed),
+            inode: self.0.inode.load(Ordering::Relaxed),
+            device: self.0.device.load(Ordering::Relaxed),
+            mask: self.0.mask.load(Ordering::Relaxed),
+            result: self.0.result.load(Ordering::Relaxed),
+            kind: self.0.kind.load(Ordering::Relaxed),
         }
     }
 }

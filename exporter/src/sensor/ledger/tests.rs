@@ -43,11 +43,12 @@ impl Bench {
                 if !self.claims.lock().expect("lock").insert((overflow, half, index)) {
                     continue;
                 }
-                let words =
-                    [key.cgroup_id, key.inode, pair(key.device, key.mask), pair(key.result.cast_unsigned(), key.kind)];
-                for (word, value) in slot.0.key.iter().zip(words) {
-                    word.store(value, Ordering::Relaxed);
-                }
+                slot.0.cgroup_id.store(key.cgroup_id, Ordering::Relaxed);
+                slot.0.inode.store(key.inode, Ordering::Relaxed);
+                slot.0.device.store(key.device, Ordering::Relaxed);
+                slot.0.mask.store(key.mask, Ordering::Relaxed);
+                slot.0.result.store(key.result, Ordering::Relaxed);
+                slot.0.kind.store(key.kind, Ordering::Relaxed);
                 slot.0.check.store(key.check(), Ordering::Release);
             } else if found != key.check() || slot.key() != key {
                 continue;
@@ -75,11 +76,6 @@ impl Bench {
         self.ledger.take(|entry| *taken.entry((entry.overflow, entry.key)).or_default() += entry.count);
         taken
     }
-}
-
-fn pair(first: u32, second: u32) -> u64 {
-    let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
-    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn key(cgroup_id: u64, inode: u64) -> LedgerKey {
