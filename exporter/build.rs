@@ -13,7 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate lies in the workspace")?;
+    // As it is when this runs: another checkout may have compiled it, where two share a target directory.
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?);
+    let workspace = package.parent().context("the crate lies in the workspace")?;
     for part in ["exporter/build.rs", "exporter/build", "ebpf/src", "ebpf/Cargo.toml", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(part).display());
     }
