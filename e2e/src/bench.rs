@@ -1,6 +1,7 @@
-//! What one event costs, ours beside OpenTelemetry's SDK.
+//! What one event costs in user space, ours beside OpenTelemetry's SDK, and what an access costs the kernel.
 
 pub mod direct;
+pub mod miss;
 pub mod sample;
 pub mod sdk;
 

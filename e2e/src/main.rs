@@ -34,11 +34,14 @@ enum Command {
 enum Bench {
     /// Instructions per event, from the event to the bytes of a request
     Encode,
+    /// Instructions that an unwanted open costs the kernel
+    Miss(e2e::bench::miss::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Bench { what: Bench::Encode } => e2e::bench::encode(),
+        Command::Bench { what: Bench::Miss(args) } => args.run(),
         Command::Demo(args) => args.run(),
         Command::Fuzz(args) => args.run(),
         Command::Matrix(args) => args.run(),

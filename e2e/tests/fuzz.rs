@@ -1,4 +1,5 @@
 //! A short run of the fuzzer: the long one is `make fuzz`.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use e2e::fuzz::{Target, fuzz};
 

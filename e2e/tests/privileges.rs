@@ -1,4 +1,5 @@
 //! The sensor with exactly the capabilities that the README names, on this machine's own kernel. Needs root.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::process::Command;
 

@@ -29,7 +29,7 @@ fn the_oldest_kernel() -> Result<()> {
 
 #[test]
 fn a_kernel_that_is_not_preemptible() -> Result<()> {
-    prove("6.12", "x86_64", Some("none"), &["mutations", "opens", "renames", "privileges", "lockdown"])
+    prove("6.12", "x86_64", Some("none"), &["mutations", "opens", "renames", "lockdown"])
 }
 
 #[test]

@@ -43,6 +43,8 @@ enum Command {
         #[command(subcommand)]
         what: What,
     },
+    /// Measure what an open costs
+    Miss,
     /// Start the sensor with a few capabilities only
     Limited(Limited),
     /// Be watched
@@ -125,6 +127,7 @@ fn main() -> Result<()> {
             ensure!(failed == 0, "{failed} of {} backends failed", backends.len());
             Ok(())
         }
+        Command::Miss => e2e::bench::miss::measure(),
         Command::Limited(limited) => limited.run(),
         Command::Watched { base, procs, deed } => watched(&base, &procs, &deed),
     }

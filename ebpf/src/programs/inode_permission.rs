@@ -9,7 +9,7 @@ use aya_ebpf::programs::{FExitContext, ProbeContext};
 use inotrail_ebpf::{ABSENT, RESULT_UNKNOWN, flags, kind, mask, program};
 
 use super::kernel::{at, read};
-use super::record::{begin, count, current, emit_access, requested_from_kernel};
+use super::record::{begin, count, current, current_tgid, emit_access, requested_from_kernel};
 use super::scope::{cgroup_id, keeps};
 use super::turn::yields;
 use super::walk::walk;
@@ -21,7 +21,7 @@ fn permission(program: u32, inode: u64, asked: u32, result: i32) {
     }
     let task = current();
     let cgroup = cgroup_id(task);
-    if !keeps(cgroup, read(task, at!(task_tgid))) {
+    if !keeps(cgroup, current_tgid()) {
         count(program, |counters| &mut counters.ignored);
         return;
     }

@@ -5,7 +5,9 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_ebpf::helpers::generated::{bpf_get_current_comm, bpf_probe_read_kernel_str};
-use aya_ebpf::helpers::{bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_boot_ns};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_boot_ns,
+};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use inotrail_ebpf::{Counters, Header, OPEN_FLAGS_UNKNOWN, REQUESTED_MAX, STRINGS_MAX, confidence, program};
@@ -103,6 +105,12 @@ pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Optio
 pub(super) fn current() -> u64 {
     // SAFETY: no arguments, no preconditions.
     unsafe { bpf_get_current_task() as u64 }
+}
+
+/// The current task's thread group, by a helper: every access that nobody wants would pay for a probe read.
+#[inline(always)]
+pub(super) fn current_tgid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
 /// Copies the kernel's NUL-ended string as the requested path. Call it before any other string is written.

@@ -5,14 +5,15 @@
 //! is shared gets its events marked as unconfirmed.
 
 use core::ffi::c_void;
+use core::ptr::read_volatile;
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_probe_read_user_str};
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_user, bpf_probe_read_user_str};
 use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use inotrail_ebpf::{REQUESTED_MAX, confidence, flags, kind, mask, program};
 
 use super::kernel::{at, read};
-use super::record::{Scratch, begin, count, current, emit_access, set_requested};
+use super::record::{Scratch, begin, count, current, current_tgid, emit_access, set_requested};
 use super::scope::{cgroup_id, keeps};
 use super::syscall::{COMPAT_BIT, Call, Number, compat, native};
 use super::turn::yields;
@@ -125,21 +126,21 @@ fn arguments(registers: u64, is_compat: bool) -> Arguments {
 }
 
 #[inline(always)]
-fn exit(registers: u64, number: Number, result: i64) {
+fn exit(registers: u64, number: Number, result: i64, status: impl FnOnce() -> u32) {
     let number = number as u64;
     let (as_native, as_compat) = (native(number), compat(number));
     if as_native == Call::None && as_compat == Call::None {
         return;
     }
-    let task = current();
-    let is_compat = read::<u32>(task, at!(task_compat)) & COMPAT_BIT != 0;
+    let is_compat = status() & COMPAT_BIT != 0;
     let call = if is_compat { as_compat } else { as_native };
     // A successful exec is told by sched_process_exec: here the caller's memory is gone already.
     if call == Call::None || (result >= 0 && call.is_exec()) || RESTARTS.contains(&result) {
         return;
     }
+    let task = current();
     let cgroup = cgroup_id(task);
-    if !keeps(cgroup, read(task, at!(task_tgid))) {
+    if !keeps(cgroup, current_tgid()) {
         count(program::SYS_EXIT, |counters| &mut counters.ignored);
         return;
     }
@@ -211,9 +212,8 @@ unsafe fn refused(scratch: *mut Scratch, task: u64, call: Call, arguments: &Argu
         header.flags |= flags::BASE;
         // Inside of a root of its own, an absolute path starts at the directory.
         let in_root = call == Call::OpenAt2 && open_how(arguments.2, 16) & RESOLVE_IN_ROOT != 0;
-        let absolute = !in_root
-            && header.requested_len > 0
-            && core::ptr::read_volatile((&raw const (*scratch).strings).cast::<u8>()) == b'/';
+        let absolute =
+            !in_root && header.requested_len > 0 && read_volatile((&raw const (*scratch).strings).cast::<u8>()) == b'/';
         let fs: u64 = read(task, at!(task_fs));
         let mut base = fs + u64::from(if absolute { at!(fs_root) } else { at!(fs_pwd) });
         if !absolute && call.has_directory() && arguments.0 as i32 != AT_FDCWD {
@@ -238,20 +238,24 @@ unsafe fn open_how(how: u64, offset: u64) -> u64 {
     field
 }
 
-/// Works everywhere; the call's number costs a probe read.
+/// Works everywhere; the call's number and whether it is a 32-bit one cost a probe read each.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub(crate) fn sys_exit_raw(ctx: RawTracePointContext) -> i32 {
     let registers: u64 = ctx.arg(0);
-    exit(registers, read(registers, at!(regs_number)), ctx.arg(1));
+    exit(registers, read(registers, at!(regs_number)), ctx.arg(1), || read(current(), at!(task_compat)));
     0
 }
 
-/// Its twin with typed arguments, where the number is a plain load: every system call of the node pays for it.
+/// Its twin with typed arguments, where both are plain loads: every system call of the node pays for the first.
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn sys_exit_btf(ctx: BtfTracePointContext) -> i32 {
     let registers: u64 = ctx.arg(0);
     // SAFETY: the verifier knows the argument as a trusted pointer to pt_regs and checks the offset.
-    let number = unsafe { core::ptr::read_volatile((registers + u64::from(at!(regs_number))) as *const Number) };
-    exit(registers, number, ctx.arg(1));
+    let number = unsafe { read_volatile((registers + u64::from(at!(regs_number))) as *const Number) };
+    let status = || {
+        // SAFETY: no arguments; the verifier knows the answer as a task and checks the offset.
+        unsafe { read_volatile((bpf_get_current_task_btf() as u64 + u64::from(at!(task_compat))) as *const u32) }
+    };
+    exit(registers, number, ctx.arg(1), status);
     0
 }

@@ -28,7 +28,7 @@ use super::{
     attribute_of, ends_well, of,
 };
 
-/// mmap and truncate: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h
+/// mmap and truncate: `arch/x86/entry/syscalls/syscall_64.tbl`, include/uapi/asm-generic/unistd.h
 const TRUNCATE: u32 = if cfg!(target_arch = "x86_64") { 76 } else { 45 };
 const MMAP: u32 = if cfg!(target_arch = "x86_64") { 9 } else { 222 };
 const PROT_READ: u64 = 0x1;
@@ -36,7 +36,7 @@ const PROT_EXEC: u64 = 0x4;
 const MAP_PRIVATE: u64 = 0x2;
 
 /// A list that grants what the mode 0644 does: version 2, then tag, rights and id of each entry
-/// (include/uapi/linux/posix_acl_xattr.h).
+/// (`include/uapi/linux/posix_acl_xattr.h`).
 fn access_list() -> Vec<u8> {
     let entries = [(1u16, 6u16), (4, 4), (0x20, 4)];
     let entry = |(tag, rights): (u16, u16)| [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &[0xff; 4]].concat();

@@ -22,7 +22,7 @@ use super::{
     attribute_of, ends_well, fails, of, of_two,
 };
 
-/// prctl and unlinkat: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h
+/// prctl and unlinkat: `arch/x86/entry/syscalls/syscall_64.tbl`, include/uapi/asm-generic/unistd.h
 const PRCTL: u32 = if cfg!(target_arch = "x86_64") { 157 } else { 167 };
 const UNLINKAT: u32 = if cfg!(target_arch = "x86_64") { 263 } else { 35 };
 const LANDLOCK_CREATE_RULESET: u32 = 444;

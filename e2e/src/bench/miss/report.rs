@@ -1,0 +1,134 @@
+//! The rows as a table, with what each program adds and how many times more than ours.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+
+use super::rows::Row;
+
+/// How far the two baselines may lie apart.
+pub(super) const TOLERANCE_PERCENT: f64 = 0.5;
+
+/// What the run found, in instructions per open and close.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    kernel: String,
+    /// Without programs, at the start.
+    baseline: f64,
+    /// Without programs, at the end.
+    baseline_end: f64,
+    /// Whether the two agree.
+    pub(super) valid: bool,
+    programs: Vec<Program>,
+}
+
+/// What one program adds.
+#[derive(Debug, Serialize)]
+struct Program {
+    name: String,
+    ours: bool,
+    /// To an access that is not wanted.
+    miss: f64,
+    /// To one that is.
+    wanted: f64,
+    /// For a peer's program: how many times more it adds to a miss than each of ours.
+    ratios: BTreeMap<String, f64>,
+}
+
+impl Report {
+    /// # Errors
+    /// A row is missing.
+    pub(super) fn new(kernel: String, rows: &[Row]) -> Result<Self> {
+        let [first, between @ .., last] = rows else { anyhow::bail!("the machine wrote no rows") };
+        ensure!(first.program.is_none() && last.program.is_none(), "a baseline is missing");
+        let (baseline, baseline_end) = (first.instructions, last.instructions);
+        let mean = f64::midpoint(baseline, baseline_end);
+        let mut programs = Vec::new();
+        for pair in between.chunks(2) {
+            let [miss, wanted] = pair else { anyhow::bail!("a row is missing") };
+            let name = miss.program.clone().context("a baseline between programs")?;
+            ensure!(
+                wanted.program.as_ref() == Some(&name) && wanted.wanted && !miss.wanted,
+                "{name}: a row is missing"
+            );
+            programs.push(Program {
+                name,
+                ours: miss.ours,
+                miss: miss.instructions - mean,
+                wanted: wanted.instructions - mean,
+                ratios: BTreeMap::new(),
+            });
+        }
+        let ours: Vec<_> = programs
+            .iter()
+            .filter(|program| program.ours)
+            .map(|program| (program.name.clone(), program.miss))
+            .collect();
+        for peer in programs.iter_mut().filter(|program| !program.ours) {
+            peer.ratios = ours.iter().map(|(name, miss)| (name.clone(), peer.miss / miss)).collect();
+        }
+        let valid = (baseline_end - baseline).abs() <= mean * TOLERANCE_PERCENT / 100.0;
+        Ok(Self { kernel, baseline, baseline_end, valid, programs })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "instructions added to one open and close of a file below four folders, kernel {}", self.kernel)?;
+        writeln!(f, "(without programs: {:.0}, and {:.0} at the end)", self.baseline, self.baseline_end)?;
+        writeln!(f, "  {:<50} {:>10} {:>10}", "", "not wanted", "wanted")?;
+        for program in &self.programs {
+            let whose = if program.ours { "inotrail" } else { "peer" };
+            let name = format!("{whose}: {}", program.name);
+            writeln!(f, "  {name:<50} {:>10.0} {:>10.0}", program.miss, program.wanted)?;
+        }
+        writeln!(f, "how many times more a peer adds to an open that is not wanted")?;
+        for peer in self.programs.iter().filter(|program| !program.ours) {
+            writeln!(f, "  {}", peer.name)?;
+            for (ours, ratio) in &peer.ratios {
+                writeln!(f, "    {ours:<48} {ratio:>10.1}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(program: Option<&str>, wanted: bool, instructions: f64) -> Row {
+        Row { program: program.map(str::to_owned), ours: program == Some("fexit"), wanted, instructions }
+    }
+
+    fn rows(end: f64) -> [Row; 6] {
+        [
+            row(None, false, 1000.0),
+            row(Some("fexit"), false, 1100.0),
+            row(Some("fexit"), true, 1500.0),
+            row(Some("peer"), false, 1400.0),
+            row(Some("peer"), true, 1400.0),
+            row(None, false, end),
+        ]
+    }
+
+    #[test]
+    fn ratios_are_of_what_is_added() {
+        let report = Report::new("6.12".into(), &rows(1000.0)).unwrap();
+        assert!(report.valid);
+        assert_eq!(report.programs[1].ratios, BTreeMap::from([("fexit".to_owned(), 4.0)]));
+    }
+
+    #[test]
+    fn baselines_must_agree_and_no_row_may_be_missing() {
+        assert!(Report::new(String::new(), &rows(1004.0)).unwrap().valid);
+        assert!(!Report::new(String::new(), &rows(1006.0)).unwrap().valid);
+        assert!(!Report::new(String::new(), &rows(994.0)).unwrap().valid);
+        assert!(Report::new(String::new(), &rows(1000.0)[..5]).is_err());
+        assert!(Report::new(String::new(), &rows(1000.0)[1..]).is_err());
+        let short = [&rows(1000.0)[..2], &rows(1000.0)[3..]].concat();
+        assert!(Report::new(String::new(), &short).is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! The guest's part: one row per program, between two rows without any.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use inotrail::event::Backend;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use super::ours::Ours;
+use super::peers::Peer;
+
+/// The file that is opened: six permission checks up to Linux 6.18.
+pub(super) const FILE: &str = "/a/b/c/d/file";
+/// The first seconds of a machine's life cost twice as much.
+const WARM_UP_NS: u64 = 3_000_000_000;
+const ROUNDS: usize = 5;
+const OPENS: u64 = 2000;
+
+/// The default of `--drain-interval`.
+pub(super) const DRAIN: Duration = Duration::from_millis(5);
+
+/// Starts the line of a row on the console.
+const LINE: &str = "row ";
+
+/// What one open and close took.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Row {
+    /// The program that was attached; nothing in a baseline.
+    pub(super) program: Option<String>,
+    /// Whether it is one of ours.
+    pub(super) ours: bool,
+    /// Whether it had to report the accesses.
+    pub(super) wanted: bool,
+    /// Instructions, kernel and readers together.
+    pub(super) instructions: f64,
+}
+
+/// The row in a line of the console.
+pub(super) fn parse(line: &str) -> Option<Row> {
+    serde_json::from_str(line.strip_prefix(LINE)?).ok()
+}
+
+/// Measures every program and writes the rows.
+///
+/// # Errors
+/// A program does not load here, or did not do what it should.
+pub fn measure() -> Result<()> {
+    fs::create_dir_all(Path::new(FILE).parent().context("the file has a folder")?)?;
+    fs::write(FILE, "")?;
+    // The C library never forgets that there was a second thread, and is slower from then on: there is one from the start.
+    while now() < WARM_UP_NS {
+        opens_with(|| thread::sleep(DRAIN))?;
+    }
+    row(None, false, false, opens()?)?;
+    for (name, backend, typed) in [
+        ("fexit", Backend::Fexit, true),
+        ("kprobe", Backend::Kprobe, true),
+        ("raw-tracepoint", Backend::RawTracepoint, false),
+        ("raw-tracepoint, typed", Backend::RawTracepoint, true),
+    ] {
+        for wanted in [false, true] {
+            row(Some(name), true, wanted, Ours { backend, typed, wanted }.cost()?)?;
+        }
+    }
+    for peer in Peer::ALL {
+        for wanted in [false, true] {
+            row(Some(peer.name()), false, wanted, peer.cost(wanted)?)?;
+        }
+    }
+    row(None, false, false, opens()?)
+}
+
+fn row(program: Option<&str>, ours: bool, wanted: bool, instructions: f64) -> Result<()> {
+    let row = Row { program: program.map(str::to_owned), ours, wanted, instructions };
+    eprintln!("{LINE}{}", serde_json::to_string(&row)?);
+    Ok(())
+}
+
+/// How many opens a program saw of those that [`opens`] makes.
+pub(super) const ALL_OPENS: u64 = (ROUNDS as u64 + 1) * OPENS;
+
+/// Instructions of one open and close: the median round, after one that is not counted.
+fn opens() -> Result<f64> {
+    round()?;
+    let mut rounds = [0; ROUNDS];
+    for took in &mut rounds {
+        *took = round()?;
+    }
+    rounds.sort_unstable();
+    Ok(rounds[ROUNDS / 2] as f64 / OPENS as f64)
+}
+
+/// The same while `read` runs over and over in a thread of its own, and once more at the end.
+pub(super) fn opens_with(mut read: impl FnMut() + Send) -> Result<f64> {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                read();
+            }
+            read();
+        });
+        let cost = opens();
+        done.store(true, Ordering::Relaxed);
+        if reader.join().is_err() {
+            bail!("the reader panicked");
+        }
+        cost
+    })
+}
+
+/// Nanoseconds that a round takes.
+fn round() -> Result<u64> {
+    let start = now();
+    for _ in 0..OPENS {
+        drop(open(FILE, OFlags::RDONLY, Mode::empty()).context(FILE)?);
+    }
+    Ok(now() - start)
+}
+
+/// Since the machine started; no clock discipline.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::MonotonicRaw);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
