@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use inotrail::{
     container::cgroup::Hierarchy,
     event::Backend,
-    sensor::{Entry, Options, Record, Sensor},
+    sensor::{Entry, Options, Record, Sensor, backend::Misses},
 };
 use inotrail_ebpf::{Counters, program};
 
@@ -52,7 +52,15 @@ impl Watch {
     /// # Errors
     /// Where the backend does not run here.
     pub fn start(backend: Backend, ring_bytes: u32) -> Result<Self> {
-        Self::new(backend, ring_bytes, false)
+        Self::new(backend, ring_bytes, false, None)
+    }
+
+    /// The same, with its maps and programs pinned. Whoever does so has to remove them.
+    ///
+    /// # Errors
+    /// Where the backend does not run here.
+    pub fn start_pinned(backend: Backend, ring_bytes: u32, pins: &Path) -> Result<Self> {
+        Self::new(backend, ring_bytes, false, Some(pins.to_owned()))
     }
 
     /// The same, with the hooks of mutations.
@@ -60,10 +68,10 @@ impl Watch {
     /// # Errors
     /// Where the backend does not run here.
     pub fn start_with_mutations(backend: Backend, ring_bytes: u32) -> Result<Self> {
-        Self::new(backend, ring_bytes, true)
+        Self::new(backend, ring_bytes, true, None)
     }
 
-    fn new(backend: Backend, ring_bytes: u32, mutations: bool) -> Result<Self> {
+    fn new(backend: Backend, ring_bytes: u32, mutations: bool, pins: Option<PathBuf>) -> Result<Self> {
         let hierarchy = Hierarchy::detect()?;
         let cgroup = Cgroup::create_top(&format!("inotrail-{}", backend.as_str()))?;
         let id = hierarchy.id_of(cgroup.path())?;
@@ -76,7 +84,7 @@ impl Watch {
             hierarchy,
             include_self: false,
             mutations,
-            pins: None,
+            pins,
             replace: false,
             swap: false,
         };
@@ -186,10 +194,16 @@ impl Watch {
         self.sensor.ledger().flip().context("wait for the programs")
     }
 
-    /// Calls of the access hook that the kernel skipped, where it counts them.
+    /// Calls of the access hook that the kernel skipped; nothing where it skips some and does not count them.
     #[must_use]
     pub fn misses(&self) -> Option<u64> {
         self.sensor.hooks().missed_accesses()
+    }
+
+    /// Whether this kernel skips no call of the backend.
+    #[must_use]
+    pub fn never_misses(&self) -> bool {
+        self.sensor.hooks().misses() == Misses::Never
     }
 }
 

@@ -44,9 +44,12 @@ fn text(report: &Report, columns: u16) -> String {
         ("capabilities", &missing),
     ];
     let facts = table(columns, facts.map(|(name, value)| [name, value]).to_vec());
-    let mut rows = vec![["BACKEND", "LOADS", "ATTACHES", "REASON"]];
+    let mut rows = vec![["BACKEND", "LOADS", "ATTACHES", "MISSES", "REASON"]];
     rows.extend(
-        report.backends.iter().map(|row| [row.backend.as_str(), yes(row.loads), yes(row.attaches), &row.reason]),
+        report
+            .backends
+            .iter()
+            .map(|row| [row.backend.as_str(), yes(row.loads), yes(row.attaches), row.misses, &row.reason]),
     );
     let backends = table(columns, rows);
     let chosen = report.chosen.map_or("none", crate::event::Backend::as_str);
@@ -91,6 +94,7 @@ mod tests {
             backend,
             loads: works,
             attaches: works,
+            misses: "never",
             reason: reason.into(),
         };
         Report {
@@ -120,9 +124,9 @@ preemption    none
 cgroups       v1 memory at /sys/fs/cgroup/memory
 capabilities  none missing
 
-BACKEND         LOADS  ATTACHES  REASON
-fexit           no     no        this kernel has no BPF trampolines (CONFIG_FUNCTION_TRACER is off)
-raw-tracepoint  yes    yes
+BACKEND         LOADS  ATTACHES  MISSES  REASON
+fexit           no     no        never   this kernel has no BPF trampolines (CONFIG_FUNCTION_TRACER is off)
+raw-tracepoint  yes    yes       never
 
 chosen: raw-tracepoint: the only one that works
 

@@ -33,15 +33,60 @@ pub enum Error {
     },
 }
 
+/// Whether the kernel may skip calls of a backend's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misses {
+    /// It never does.
+    Never,
+    /// It may, and counts them: an upper bound of the accesses that were not seen.
+    Counted,
+    /// It may, and does not tell.
+    NotCountable,
+}
+
+impl Misses {
+    /// As `inotrail check` shows it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Counted => "counted",
+            Self::NotCountable => "not countable",
+        }
+    }
+}
+
+/// The first kernel that does not enter a fexit program that a preempted task is in, and counts that (`recursion_misses`).
+const FEXIT_GUARDED: (u32, u32) = (5, 12);
+/// The first kernel that counts calls of kprobes' programs that it skips (`trace_call_bpf` in `kernel/trace/bpf_trace.c`).
+const KPROBE_COUNTED: (u32, u32) = (6, 7);
+/// The first kernel whose syscall tracepoints can be preempted.
+const TRACEPOINT_PREEMPTIBLE: (u32, u32) = (6, 19);
+
+/// Whether the kernel may skip calls of this backend's programs. A kprobe's is skipped on a CPU where a task was preempted
+/// in the middle of a `bpf()` call for a map; the exporter makes none while it runs, but others may.
+#[must_use]
+pub fn misses(backend: Backend, kernel: &Kernel) -> Misses {
+    let preemptible = kernel.preemption.is_preemptible();
+    match backend {
+        Backend::Fexit if kernel.version < FEXIT_GUARDED => Misses::Never,
+        Backend::Fexit if preemptible || kernel.version >= TRACEPOINT_PREEMPTIBLE => Misses::Counted,
+        Backend::RawTracepoint if kernel.version >= TRACEPOINT_PREEMPTIBLE => Misses::Counted,
+        Backend::Kprobe if preemptible && kernel.version < KPROBE_COUNTED => Misses::NotCountable,
+        Backend::Kprobe if preemptible => Misses::Counted,
+        _ => Misses::Never,
+    }
+}
+
 /// Backends in the order of what they lose, then of what they cost.
 ///
 /// A preemptible kernel skips fexit programs when a task is preempted inside one, and from 6.19 on the syscall
-/// tracepoints are preemptible as well; kprobes never are.
+/// tracepoints are preemptible as well; kprobes only where something else makes `bpf()` calls all the time.
 #[must_use]
 pub fn order(kernel: &Kernel) -> [Backend; 3] {
     use Backend::{Fexit, Kprobe, RawTracepoint};
     let old_arm = kernel.architecture == "aarch64" && kernel.version < (6, 4);
-    if old_arm || kernel.version >= (6, 19) {
+    if old_arm || kernel.version >= TRACEPOINT_PREEMPTIBLE {
         [Kprobe, Fexit, RawTracepoint]
     } else if kernel.preemption.is_preemptible() {
         [Kprobe, RawTracepoint, Fexit]
@@ -53,11 +98,11 @@ pub fn order(kernel: &Kernel) -> [Backend; 3] {
 /// Whether this backend may lose accesses on this kernel, and why.
 #[must_use]
 pub fn degraded(backend: Backend, kernel: &Kernel) -> Option<&'static str> {
-    match backend {
-        Backend::Fexit if kernel.preemption.is_preemptible() || kernel.version >= (6, 19) => {
+    match (backend, misses(backend, kernel)) {
+        (Backend::Fexit, Misses::Counted) => {
             Some("a preemptible kernel skips fexit programs under load; skipped calls are counted as hook_missed")
         }
-        Backend::RawTracepoint if kernel.version >= (6, 19) => {
+        (Backend::RawTracepoint, Misses::Counted) => {
             Some("this kernel skips syscall tracepoints under load; skipped calls are counted as hook_missed")
         }
         _ => None,
@@ -138,5 +183,20 @@ mod tests {
         assert!(degraded(Fexit, &lazy).is_some() && degraded(RawTracepoint, &lazy).is_some());
         assert!(degraded(Kprobe, &lazy).is_none());
         assert!(degraded(RawTracepoint, &kernel("x86_64", (6, 18), Preemption::Full)).is_none());
+    }
+
+    #[test]
+    fn knows_what_the_kernel_counts() {
+        let check = |backend, version, preemption, expected| {
+            assert_eq!(misses(backend, &kernel("x86_64", version, preemption)), expected, "{backend:?} {version:?}");
+        };
+        check(Fexit, (5, 10), Preemption::Full, Misses::Never);
+        check(Fexit, (6, 12), Preemption::Voluntary, Misses::Never);
+        check(Fexit, (6, 12), Preemption::Full, Misses::Counted);
+        check(Kprobe, (6, 1), Preemption::Voluntary, Misses::Never);
+        check(Kprobe, (6, 1), Preemption::Full, Misses::NotCountable);
+        check(Kprobe, (7, 2), Preemption::Lazy, Misses::Counted);
+        check(RawTracepoint, (6, 18), Preemption::Full, Misses::Never);
+        check(RawTracepoint, (7, 2), Preemption::Lazy, Misses::Counted);
     }
 }

@@ -1,6 +1,6 @@
 //! Tries every backend and tells what came of it: `inotrail check`.
 
-use super::backend::{self, degraded, not_seen, order};
+use super::backend::{self, degraded, misses, not_seen, order};
 use super::btf::Btf;
 use super::kernel::{self, Kernel};
 use super::report::{BackendReport, MutationReport, Report};
@@ -60,7 +60,8 @@ pub fn check(options: &Options, cgroups: String) -> Report {
 
 /// What became of its hooks of mutations, where it works, and how far it came.
 fn try_one(backend: Backend, options: &Options, kernel: &Kernel) -> (Option<Vec<MutationReport>>, BackendReport) {
-    let row = |loads, attaches, reason| BackendReport { backend, loads, attaches, reason };
+    let misses = misses(backend, kernel).as_str();
+    let row = |loads, attaches, reason| BackendReport { backend, loads, attaches, misses, reason };
     let failure = match Sensor::attach(backend, options) {
         Ok(Ok(sensor)) => {
             let degraded = degraded(backend, kernel).map(|why| format!("degraded: {why}"));

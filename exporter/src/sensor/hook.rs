@@ -18,6 +18,9 @@ use crate::event::Backend;
 /// The function that fexit and kprobe hook.
 const FUNCTION: &str = "inode_permission";
 
+/// The first kernel on which the link of a kprobe can be pinned (5.15: `BPF_LINK_TYPE_PERF_EVENT`).
+pub(super) const KPROBE_PINS: (u32, u32) = (5, 15);
+
 /// One program and where it hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hook {
@@ -90,19 +93,13 @@ impl Hook {
     ///
     /// # Errors
     /// The kernel lacks something or refuses the program.
-    pub(super) fn load(self, ebpf: &mut Ebpf) -> Result<(), Error> {
+    pub(super) fn load(self, ebpf: &mut Ebpf, types: &mut Types) -> Result<(), Error> {
         let name = self.program;
         let result = match self.place {
-            Place::Fexit(function) => {
-                let btf = kernel_btf()?;
-                program::<FExit>(ebpf, name)?.load(function, &btf)
-            }
+            Place::Fexit(function) => program::<FExit>(ebpf, name)?.load(function, types.get()?),
             Place::Kprobe(_) => program::<KProbe>(ebpf, name)?.load(),
             Place::Tracepoint(_) => program::<RawTracePoint>(ebpf, name)?.load(),
-            Place::TypedTracepoint(tracepoint) => {
-                let btf = kernel_btf()?;
-                program::<BtfTracePoint>(ebpf, name)?.load(tracepoint, &btf)
-            }
+            Place::TypedTracepoint(tracepoint) => program::<BtfTracePoint>(ebpf, name)?.load(tracepoint, types.get()?),
         };
         loaded(name, result)
     }
@@ -178,16 +175,21 @@ pub(super) fn hooks(backend: Backend, features: &Features) -> Result<Vec<Hook>, 
 ///
 /// # Errors
 /// The kernel lacks something or refuses a program.
-pub(super) fn load(ebpf: &mut Ebpf, backend: Backend, features: &Features) -> Result<Vec<Hook>, Error> {
+pub(super) fn load(
+    ebpf: &mut Ebpf,
+    backend: Backend,
+    features: &Features,
+    types: &mut Types,
+) -> Result<Vec<Hook>, Error> {
     let mut hooks = hooks(backend, features)?;
     for hook in &mut hooks {
-        let result = hook.load(ebpf);
+        let result = hook.load(ebpf, types);
         // The typed twin costs every system call less; kernels before 5.11, or without type information, take the other.
         if result.is_err()
             && let Place::TypedTracepoint(tracepoint) = hook.place
         {
             *hook = Hook::tracepoint("sys_exit_raw", tracepoint);
-            hook.load(ebpf)?;
+            hook.load(ebpf, types)?;
         } else {
             result?;
         }
@@ -313,8 +315,19 @@ fn absent(name: &str) -> Error {
     Error::Unsupported(format!("the built object has no program {name} of this kind"))
 }
 
-fn kernel_btf() -> Result<KernelBtf, Error> {
-    KernelBtf::from_sys_fs().map_err(|error| Error::Unsupported(format!("the kernel has no readable BTF: {error}")))
+/// The kernel's types as the loader reads them: megabytes, parsed once and where a program asks for them.
+#[derive(Default)]
+pub(super) struct Types(Option<KernelBtf>);
+
+impl Types {
+    fn get(&mut self) -> Result<&KernelBtf, Error> {
+        match &mut self.0 {
+            Some(types) => Ok(types),
+            place => KernelBtf::from_sys_fs()
+                .map(|types| &*place.insert(types))
+                .map_err(|error| Error::Unsupported(format!("the kernel has no readable BTF: {error}"))),
+        }
+    }
 }
 
 pub(super) fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Result<(), Error> {

@@ -8,8 +8,9 @@ use std::time::Instant;
 use aya::Ebpf;
 use inotrail_ebpf::role;
 
-use super::backend::Error;
-use super::hook::{Attached, Hook};
+use super::backend::{self, Error, Misses};
+use super::hook::{Attached, Hook, KPROBE_PINS};
+use super::kernel::Kernel;
 use super::memory::{ControlMap, HandoverMap};
 use super::pins::Pins;
 use super::takeover::{First, take_over};
@@ -36,8 +37,7 @@ pub(super) struct Set {
     pub(super) handover: Arc<HandoverMap>,
     pub(super) pins: Option<Pins>,
     pub(super) instance: u32,
-    /// Whether the kernel can pin the link of a kprobe.
-    pub(super) kprobe_pins: bool,
+    pub(super) kernel: Kernel,
     /// Calls missed by programs that are detached by now.
     pub(super) missed_before: u64,
 }
@@ -85,11 +85,23 @@ impl Hooks {
         set.attached.iter().map(|attached| (attached.hook.program, misses::of(&attached.program))).collect()
     }
 
-    /// Missed calls of the programs that report accesses, those of programs that were swapped out included.
+    /// Missed calls of the programs that report accesses, those of programs that were swapped out included; nothing where
+    /// the kernel skips calls and does not count them.
     #[must_use]
     pub fn missed_accesses(&self) -> Option<u64> {
-        let set = self.lock();
-        Some(set.missed_before + set.missed_now()?)
+        match self.misses() {
+            Misses::NotCountable => None,
+            Misses::Never | Misses::Counted => {
+                let set = self.lock();
+                Some(set.missed_before + set.missed_now().unwrap_or(0))
+            }
+        }
+    }
+
+    /// Whether the kernel may skip calls of the programs that run now.
+    #[must_use]
+    pub fn misses(&self) -> Misses {
+        backend::misses(self.backend(), &self.lock().kernel)
     }
 
     /// Lets kprobe take over from fexit if fexit has missed a call.
@@ -126,8 +138,8 @@ impl Hooks {
         let Some(object) = &mut set.object else { return Ok(()) };
         whoami::pin(object, &pins)?;
         let attached = std::mem::take(&mut set.attached).into_iter();
-        set.attached =
-            attached.map(|attached| attached.pin(&pins, object, set.kprobe_pins)).collect::<Result<_, _>>()?;
+        let kprobes = set.kernel.version >= KPROBE_PINS;
+        set.attached = attached.map(|attached| attached.pin(&pins, object, kprobes)).collect::<Result<_, _>>()?;
         set.pins = Some(pins);
         Ok(())
     }
@@ -188,9 +200,10 @@ impl Set {
         self.missed_before += missed;
         self.attached.extend(old.into_iter().flatten());
         let new = taken.inspect_err(|_| self.object = None)?;
+        let kprobes = self.kernel.version >= KPROBE_PINS;
         for attached in new {
             self.attached.push(match &self.pins {
-                Some(pins) => attached.pin(pins, &mut object, self.kprobe_pins)?,
+                Some(pins) => attached.pin(pins, &mut object, kprobes)?,
                 None => attached,
             });
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 /// `recursion_misses` of a program: an upper bound of the accesses that it did not see. Nothing where the kernel does not
-/// say (before 5.12). That a kernel says 0 does not mean that it counts: see [`super::backend::misses`].
+/// say (before 5.12). That a kernel says 0 does not mean that it counts: see [`misses`](super::backend::misses).
 pub(super) fn of(program: &OwnedFd) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()));
     text.ok().and_then(|text| parse(&text))

@@ -6,7 +6,7 @@ use inotrail_ebpf::{ABSENT, Layout};
 
 use super::backend::Error;
 use super::btf::Btf;
-use super::hook::{Attached, Hook};
+use super::hook::{Attached, Hook, Types};
 use super::report::MutationReport;
 use crate::event::{Backend, Operation};
 
@@ -191,8 +191,8 @@ impl Mutations {
     }
 
     /// Lets the verifier see the programs. What the kernel refuses is told by [`Self::report`].
-    pub(super) fn load(object: &mut Ebpf, backend: Backend, wanted: &[Mutation]) -> Self {
-        Self::of(backend, wanted, |hook| hook.load(object).map(|()| hook).map_err(|error| error.to_string()))
+    pub(super) fn load(object: &mut Ebpf, backend: Backend, wanted: &[Mutation], types: &mut Types) -> Self {
+        Self::of(backend, wanted, |hook| hook.load(object, types).map(|()| hook).map_err(|error| error.to_string()))
     }
 
     /// Those that an earlier run has attached.

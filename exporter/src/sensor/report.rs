@@ -42,6 +42,8 @@ pub struct BackendReport {
     pub loads: bool,
     /// Its programs could be attached.
     pub attaches: bool,
+    /// Whether the kernel may skip its programs: `never`, `counted`, `not countable`.
+    pub misses: &'static str,
     /// Why not, or what is degraded or costly; empty when there is nothing to say.
     pub reason: String,
 }

@@ -4,22 +4,24 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use aya::maps::{HashMap, Map, MapData, MapError, MapInfo, RingBuf};
+use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use inotrail_ebpf::{Control, Handover, Layout, STRINGS_LIMIT, global, map, program, role, turn};
+use inotrail_ebpf::{Control, Handover, Layout, STRINGS_LIMIT, global, map, program, role};
 use zerocopy::IntoBytes as _;
 
-use super::hook::{Attached, Hook, TABLES};
-use super::hooks::{Hooks, Set, detach};
+use super::hook::{Hook, Types};
+use super::hooks::{Hooks, Set};
+use super::incoming::Incoming;
 use super::kernel::Kernel;
 use super::ledger::Ledger;
 use super::memory::{ControlMap, CounterMap, HandoverMap};
 use super::mutations::{Mutation, Mutations};
 use super::pins::Pins;
+use super::previous::{Fingerprint, Previous};
 use super::probe::Probe;
 use super::scopes::Scopes;
-use super::takeover::{First, boot_ns, take_over};
+use super::takeover::boot_ns;
 use super::{AttemptError, Error, Gap, OBJECT, Options, Sensor, backend, hook, layout, self_test, whoami};
 use crate::event::Backend;
 
@@ -33,21 +35,7 @@ pub(super) struct Found<'a> {
     pub(super) previous: Option<Previous>,
     /// When the last run of which nothing can be used emptied its ring, `CLOCK_BOOTTIME`.
     stale_ns: Option<u64>,
-}
-
-/// What this run would attach, to be compared with what is attached.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fingerprint {
-    object: u64,
-    options: u64,
-}
-
-/// Programs and maps of an earlier run.
-pub(super) struct Previous {
-    handover: Handover,
-    attached: Vec<Attached>,
-    /// The ring's size, which a start cannot change.
-    ring_bytes: u32,
+    types: Types,
 }
 
 /// The maps, as user space uses them.
@@ -58,50 +46,6 @@ struct Maps {
     control: ControlMap,
     handover: HandoverMap,
     scopes: HashMap<MapData, u64, u32>,
-}
-
-impl Fingerprint {
-    pub(super) fn of(layout: &Layout, mutations: bool) -> Self {
-        // FNV-1a: the same in every build.
-        let options = layout
-            .as_bytes()
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-        let object = u64::from_str_radix(env!("INOTRAIL_OBJECT_SHA256").get(..16).unwrap_or("0"), 16).unwrap_or(0);
-        // Other programs are as good as another object: they take over.
-        Self { object: object ^ u64::from(mutations), options }
-    }
-}
-
-impl Previous {
-    /// What the earlier run left, if its maps can be used.
-    pub(super) fn find(pins: &Pins, fingerprint: Fingerprint) -> Option<Self> {
-        if !pins.has_maps() {
-            return None;
-        }
-        let handover = HandoverMap::open(&pins.map(map::HANDOVER)).ok()?.get();
-        if handover.options != fingerprint.options || handover.instance == 0 {
-            return None;
-        }
-        let programs = pins.programs();
-        let hooks = programs.iter().filter_map(|name| Hook::named(name));
-        let attached = hooks.filter_map(|hook| Attached::adopt(hook, pins)).collect();
-        let ring_bytes = MapInfo::from_pin(pins.map(map::EVENTS)).ok()?.max_entries();
-        Some(Self { handover, attached, ring_bytes })
-    }
-
-    /// The backend whose programs are all attached.
-    fn backend(&self) -> Option<Backend> {
-        let has = |hook: &Hook| self.attached.iter().any(|attached| attached.hook == *hook);
-        let reports = self.attached.iter().any(|attached| attached.hook.reports_accesses());
-        let backend = match self.handover.hook {
-            program::FEXIT => Backend::Fexit,
-            program::KPROBE => Backend::Kprobe,
-            program::SYS_EXIT => Backend::RawTracepoint,
-            _ => return None,
-        };
-        (reports && TABLES.iter().all(has)).then_some(backend)
-    }
 }
 
 impl Maps {
@@ -128,7 +72,16 @@ impl<'a> Found<'a> {
         let previous = pins.as_ref().and_then(|pins| Previous::find(pins, Fingerprint::of(layout, options.mutations)));
         let unused = pins.as_ref().filter(|_| previous.is_none());
         let stale_ns = unused.and_then(Pins::drained_ns).filter(|drained_ns| *drained_ns != 0);
-        Ok(Self { options, kernel: Kernel::detect(), layout: *layout, features, pins, previous, stale_ns })
+        Ok(Self {
+            options,
+            kernel: Kernel::detect(),
+            layout: *layout,
+            features,
+            pins,
+            previous,
+            stale_ns,
+            types: Types::default(),
+        })
     }
 
     /// Nothing works: what was pinned for it goes, but not what an earlier run left.
@@ -158,7 +111,7 @@ impl<'a> Found<'a> {
         let (mut object, mut standby) = (None, Vec::new());
         if backend == Backend::Fexit && self.options.swap {
             let mut loaded = load(&self.layout, ring_bytes, instance, Some(pins), self.options.mutations)?;
-            standby = load_standby(&mut loaded, backend, &self.features, wanted);
+            standby = load_standby(&mut loaded, backend, &self.features, wanted, &mut self.types);
             object = Some(loaded);
         }
         Scopes::new(maps.scopes).fill(self.options)?;
@@ -174,7 +127,7 @@ impl<'a> Found<'a> {
             handover: Arc::new(maps.handover),
             pins: self.pins.take(),
             instance,
-            kprobe_pins: self.kernel.version >= KPROBE_PINS,
+            kernel: self.kernel.clone(),
             missed_before: 0,
         };
         let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, None);
@@ -196,11 +149,14 @@ impl<'a> Found<'a> {
             tracing::warn!(ring_bytes, "the ring keeps the size it was pinned with, until `inotrail detach`");
         }
         let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref(), self.options.mutations)?;
-        let hooks = hook::load(&mut object, backend, &self.features)?;
+        let hooks = hook::load(&mut object, backend, &self.features, &mut self.types)?;
         let wanted = wanted(self.options, &self.features);
-        let mut mutations = Mutations::load(&mut object, backend, wanted);
-        let standby =
-            if self.options.swap { load_standby(&mut object, backend, &self.features, wanted) } else { Vec::new() };
+        let mut mutations = Mutations::load(&mut object, backend, wanted, &mut self.types);
+        let standby = if self.options.swap {
+            load_standby(&mut object, backend, &self.features, wanted, &mut self.types)
+        } else {
+            Vec::new()
+        };
         whoami::load(&mut object)?;
         // From here on no program can be loaded: its maps' descriptors are gone.
         let maps = Maps::of(|name| {
@@ -238,7 +194,7 @@ impl<'a> Found<'a> {
             handover: Arc::new(maps.handover),
             pins: None,
             instance,
-            kprobe_pins: self.kernel.version >= KPROBE_PINS,
+            kernel: self.kernel.clone(),
             missed_before: 0,
         };
         let mut sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, gap)
@@ -259,74 +215,6 @@ impl<'a> Found<'a> {
 fn wanted<'a>(options: &Options, features: &'a layout::Features) -> &'a [Mutation] {
     if options.mutations { &features.mutations } else { &[] }
 }
-
-/// Programs that are about to report accesses.
-struct Incoming<'a> {
-    backend: Backend,
-    role: u32,
-    accesses: Vec<Hook>,
-    mutations: &'a mut Mutations,
-}
-
-impl Incoming<'_> {
-    /// Attaches them, in place of what an earlier run left. Returns the time in which nothing was attached, if there was any.
-    fn attach(
-        self,
-        object: &mut Ebpf,
-        control: &ControlMap,
-        default_scope: u32,
-        previous: Option<&mut Previous>,
-        pins: Option<&Pins>,
-    ) -> Result<(Vec<Attached>, Option<Gap>), AttemptError> {
-        let exec_is_access = u32::from(self.backend == Backend::RawTracepoint);
-        let mut attach = || -> Result<Vec<_>, backend::Error> {
-            let attached: Vec<_> = self.accesses.iter().map(|hook| hook.attach(object)).collect::<Result<_, _>>()?;
-            Ok(attached.into_iter().chain(self.mutations.attach(object)).collect())
-        };
-        let Some(previous) = previous else {
-            control.set(Control { default_scope, exec_is_access, turn: turn(self.role, 0), ..Control::default() });
-            return Ok((attach()?, None));
-        };
-        let old = previous.backend();
-        let (hooked, tables): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut previous.attached).into_iter().partition(|attached| attached.hook.reports_accesses());
-        // Both sets of tables' programs ran side by side: their records may come twice.
-        detach(tables, pins);
-        let Some(first) = old.and_then(|old| first(old, self.backend)) else {
-            let start_ns = if hooked.is_empty() { previous.handover.drained_ns } else { boot_ns() };
-            detach(hooked, pins);
-            control.set(Control {
-                default_scope,
-                exec_is_access,
-                self_tgid: 0,
-                turn: turn(self.role, 0),
-                ..control.get()
-            });
-            let attached = attach()?;
-            return Ok((attached, Some(Gap { start_ns, end_ns: boot_ns() })));
-        };
-        control.set(Control { default_scope, self_tgid: 0, ..control.get() });
-        let was = role(previous.handover.instance, old == Some(Backend::Kprobe));
-        let mut hooked = Some(hooked);
-        let taken = take_over(control, (was, self.role), first, attach, || {
-            detach(hooked.take().unwrap_or_default(), pins);
-        });
-        previous.attached = hooked.unwrap_or_default();
-        Ok((taken?, None))
-    }
-}
-
-/// Which program runs first while both are attached; nothing where the two do not see the same calls.
-fn first(old: Backend, new: Backend) -> Option<First> {
-    match (old, new) {
-        (Backend::RawTracepoint, Backend::RawTracepoint) | (Backend::Kprobe, Backend::Fexit) => Some(First::Old),
-        (Backend::RawTracepoint, _) | (_, Backend::RawTracepoint) => None,
-        _ => Some(First::New),
-    }
-}
-
-/// The first kernel on which the link of a kprobe can be pinned (5.15: `BPF_LINK_TYPE_PERF_EVENT`).
-const KPROBE_PINS: (u32, u32) = (5, 15);
 
 fn sensor(
     backend: Backend,
@@ -365,14 +253,20 @@ impl Sensor {
 }
 
 /// Loads kprobe's programs beside fexit's. Not being able to is no error: nothing stands by then.
-fn load_standby(object: &mut Ebpf, backend: Backend, features: &layout::Features, mutations: &[Mutation]) -> Vec<Hook> {
+fn load_standby(
+    object: &mut Ebpf,
+    backend: Backend,
+    features: &layout::Features,
+    mutations: &[Mutation],
+    types: &mut Types,
+) -> Vec<Hook> {
     if backend != Backend::Fexit {
         return Vec::new();
     }
-    let mut hooks = hook::load(object, Backend::Kprobe, features).unwrap_or_default();
+    let mut hooks = hook::load(object, Backend::Kprobe, features, types).unwrap_or_default();
     hooks.retain(|hook| hook.reports_accesses());
     if !hooks.is_empty() {
-        hooks.extend(Mutations::load(object, Backend::Kprobe, mutations).hooks());
+        hooks.extend(Mutations::load(object, Backend::Kprobe, mutations, types).hooks());
     }
     hooks
 }
