@@ -101,6 +101,9 @@ impl Args {
             return Ok(());
         }
         let mut plan = Plan::new(&cells, &tests, None, self.update)?;
+        if self.test.is_empty() {
+            plan = plan.without_repeats();
+        }
         plan.jobs = self.jobs;
         plan.keep = self.keep;
         if !self.backend.is_empty() {

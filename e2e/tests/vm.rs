@@ -29,7 +29,12 @@ fn the_oldest_kernel() -> Result<()> {
 
 #[test]
 fn a_kernel_that_is_not_preemptible() -> Result<()> {
-    prove("6.12", "x86_64", Some("none"), &["mutations", "opens"])
+    prove("6.12", "x86_64", Some("none"), &["mutations"])
+}
+
+#[test]
+fn a_kernel_that_is_preemptible() -> Result<()> {
+    prove("6.12", "x86_64", Some("full"), &["changes"])
 }
 
 #[test]

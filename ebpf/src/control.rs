@@ -61,7 +61,7 @@ pub struct Handover {
     pub hook: u32,
     /// Accesses that were neither emitted nor counted anywhere and have been reported as lost.
     pub lost: u64,
-    /// Missed calls that have been reported.
+    /// Missed calls of the attached programs that have been reported.
     pub missed: u64,
 }
 

@@ -16,6 +16,7 @@ mod incoming;
 pub mod kernel;
 pub mod layout;
 mod ledger;
+mod maps;
 mod memory;
 mod misses;
 pub mod mutations;

@@ -39,6 +39,11 @@ impl Cell {
         line.preempt.iter().map(|model| Self { line: line.clone(), preempt: Some(model.clone()) }).collect()
     }
 
+    /// Whether the kernel's line names no other preemption model after this one.
+    pub(super) fn is_last_model(&self) -> bool {
+        self.line.preempt.last() == self.preempt.as_ref()
+    }
+
     /// The preemption model as the command line and the tables name it; `default` is the kernel's own.
     #[must_use]
     pub fn model(&self) -> &str {

@@ -33,7 +33,7 @@ impl Args {
     /// Where a test fails, a machine cannot be made or the README not be written.
     pub fn run(&self) -> Result<()> {
         let cells = Cell::all()?;
-        let mut plan = Plan::new(&cells, &TESTS.iter().collect::<Vec<_>>(), None, self.update)?;
+        let mut plan = Plan::new(&cells, &TESTS.iter().collect::<Vec<_>>(), None, self.update)?.without_repeats();
         plan.jobs = self.jobs;
         let rows = plan.run(Some(&Results::open(self.fresh)?))?;
         eprint!("\n{}", table(&rows));

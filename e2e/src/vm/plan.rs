@@ -1,7 +1,7 @@
 //! Every chosen test in every chosen machine.
 
 use std::{
-    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     env,
     sync::{Mutex, PoisonError},
     thread,
@@ -13,7 +13,7 @@ use inotrail::event::Backend;
 use tempfile::TempDir;
 
 use super::{
-    BACKENDS, Cell, Facts, Machine, Outcome, Programs, Test, Verdict,
+    BACKENDS, Cell, Facts, Machine, Outcome, Programs, TESTS, Test, Verdict,
     results::Results,
     table::{Row, list},
 };
@@ -66,9 +66,16 @@ impl Plan {
             };
             let (kernel, programs) = (kernel.clone(), programs.clone());
             let machine = Machine { cell: cell.clone(), kernel, programs, keep: false };
-            pairs.extend(tests.iter().filter(|test| test.runs_on(line)).map(|test| (machine.clone(), *test)));
+            pairs.extend(tests.iter().map(|test| (machine.clone(), *test)));
         }
         Ok(Self { pairs, backends: BACKENDS.to_vec(), jobs: jobs(), keep: false, _folder: folder })
+    }
+
+    /// Without the runs on other preemption models of tests that are for one.
+    #[must_use]
+    pub(super) fn without_repeats(mut self) -> Self {
+        self.pairs.retain(|(machine, test)| !test.once || machine.cell.is_last_model());
+        self
     }
 
     /// Runs it all, and says each outcome as it comes. What is in `kept` does not run again.
@@ -76,14 +83,16 @@ impl Plan {
     /// # Errors
     /// Where a machine cannot be made.
     pub fn run(&self, kept: Option<&Results>) -> Result<Vec<Row>> {
-        let queue = Mutex::new(self.pairs.iter().enumerate().collect::<VecDeque<_>>());
-        let total = self.pairs.len();
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        // What is most asked for comes first, on every machine.
+        let mut pairs: Vec<_> = self.pairs.iter().enumerate().collect();
+        pairs.sort_by_key(|(_, (_, test))| TESTS.iter().position(|it| it.name == test.name));
+        let total = pairs.len();
+        let queue = Mutex::new(pairs.into_iter().enumerate());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let work = || -> Result<Vec<(usize, Vec<Row>)>> {
             let mut done = Vec::new();
-            while let Some((number, (machine, test))) = next() {
-                let (what, start) =
-                    (format!("[{}/{total}] {} {}", number + 1, machine.cell, test.name), Instant::now());
+            while let Some((turn, (number, (machine, test)))) = next() {
+                let (what, start) = (format!("[{}/{total}] {} {}", turn + 1, machine.cell, test.name), Instant::now());
                 eprintln!("{what}");
                 let rows = self.pair(machine, test, kept)?;
                 eprintln!("{what}: {:.1?}\n{}", start.elapsed(), list(&rows));

@@ -1,6 +1,7 @@
 //! One run of QEMU, without hardware virtualization: development machines and CI have none.
 
 use std::{
+    fmt::Write as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,6 +12,9 @@ use crate::kernels::Kernel;
 
 /// From the start of QEMU to the first line of our first program: 3 to 5 seconds on a quiet machine.
 const BOOT: Duration = Duration::from_secs(300);
+
+/// A machine's memory, in MiB.
+const MEMORY: &str = "1024";
 
 /// How the emulator runs the machine's CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ fn command(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", &format!("qemu-system-{}", kernel.arch)]);
     let threads = if test.threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
-    command.args(["-accel", threads, "-m", &test.memory.to_string(), "-smp", "2"]);
+    command.args(["-accel", threads, "-m", MEMORY, "-smp", "2"]);
     let console = if kernel.arch == "x86_64" {
         // Five-level page tables and counters cost emulation time and are not what is tested. QEMU 7.2 now and then
         // gives cmpxchg16b wrong flags, of which one boot in eight died.
@@ -102,10 +106,10 @@ fn command(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path
     };
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
     let mut words = format!("console={console} quiet loglevel=3 panic=-1 oops=panic");
-    for word in preempt.map(|model| format!("preempt={model}")).into_iter().chain([test.command_line.to_owned()]) {
-        words = format!("{words} {word}");
+    if let Some(model) = preempt {
+        let _infallible = write!(words, " preempt={model}");
     }
-    command.args(["-append", words.trim_end()]);
+    command.args(["-append", &words]);
     command.args(["-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command

@@ -20,12 +20,8 @@ pub struct Test {
     pub timeout: Duration,
     /// The backends that are tested.
     pub backends: &'static [Backend],
-    /// The kernel lines it runs on; all where none is named.
-    pub kernels: &'static [&'static str],
-    /// What is added to the kernel's command line.
-    pub command_line: &'static str,
-    /// The machine's memory, in MiB.
-    pub memory: u32,
+    /// Whether it runs on one preemption model of each kernel, the last, and not on all.
+    pub once: bool,
 }
 
 /// Every test of machines. The first one asks the machine what works there; the others must pass where that says so.
@@ -34,17 +30,17 @@ pub struct Test {
 pub const TESTS: &[Test] = &[
     Test::new("check", &["facts"], 120),
     Test::new("accesses", &["prove", "accesses"], 300),
-    Test::new("mutations", &["prove", "mutations"], 600).backends(&[Backend::Fexit, Backend::Kprobe]),
     Test::new("opens", &["prove", "opens", "--threads", "8", "--each", "100000"], 900),
-    Test::new("changes", &["prove", "changes", "--each", "10000"], 300),
-    Test::new("renames", &["prove", "renames", "--opens", "20000"], 300),
-    Test::new("restarts", &["prove", "restarts", "--each", "25000"], 500).single_threaded(),
-    Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]),
-    Test::new("privileges", &["prove", "privileges"], 600),
-    Test::new("lockdown", &["prove", "lockdown"], 200),
-    Test::new("clock", &["prove", "clock"], 300),
-    Test::new("hotplug", &["prove", "hotplug"], 300),
-    Test::new("hostile", &["prove", "hostile", "--opens", "5000"], 400),
+    Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]).once(),
+    Test::new("restarts", &["prove", "restarts", "--each", "25000"], 500).single_threaded().once(),
+    Test::new("mutations", &["prove", "mutations"], 600).backends(&[Backend::Fexit, Backend::Kprobe]).once(),
+    Test::new("changes", &["prove", "changes", "--each", "10000"], 300).once(),
+    Test::new("privileges", &["prove", "privileges"], 600).once(),
+    Test::new("lockdown", &["prove", "lockdown"], 200).once(),
+    Test::new("hostile", &["prove", "hostile", "--opens", "5000"], 400).once(),
+    Test::new("renames", &["prove", "renames", "--opens", "20000"], 300).once(),
+    Test::new("clock", &["prove", "clock"], 300).once(),
+    Test::new("hotplug", &["prove", "hotplug"], 300).once(),
 ];
 
 /// How much longer than on a quiet machine a test may take: time is only to end a machine that hangs.
@@ -61,16 +57,15 @@ impl Test {
     }
 
     /// A test that takes at most so many seconds on a quiet machine.
-    const fn new(name: &'static str, guest: &'static [&'static str], seconds: u64) -> Self {
+    #[must_use]
+    pub const fn new(name: &'static str, guest: &'static [&'static str], seconds: u64) -> Self {
         Self {
             name,
             guest,
             threads: Threads::Multi,
             timeout: Duration::from_secs(PATIENCE * seconds),
             backends: &BACKENDS,
-            kernels: &[],
-            command_line: "",
-            memory: 1024,
+            once: false,
         }
     }
 
@@ -88,24 +83,10 @@ impl Test {
         self
     }
 
-    /// Only on these kernel lines.
+    /// On the last preemption model of each kernel only: what it tests does not depend on that, or most on that one.
     #[must_use]
-    pub const fn kernels(mut self, lines: &'static [&'static str]) -> Self {
-        self.kernels = lines;
-        self
-    }
-
-    /// With more words on the kernel's command line, such as `lockdown=integrity`.
-    #[must_use]
-    pub const fn command_line(mut self, words: &'static str) -> Self {
-        self.command_line = words;
-        self
-    }
-
-    /// In a machine of this many MiB.
-    #[must_use]
-    pub const fn memory(mut self, mebibytes: u32) -> Self {
-        self.memory = mebibytes;
+    pub const fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 
@@ -113,12 +94,6 @@ impl Test {
     #[must_use]
     pub fn asks(&self) -> bool {
         self.guest == TESTS[0].guest
-    }
-
-    /// Whether it runs on a kernel line.
-    #[must_use]
-    pub fn runs_on(&self, line: &str) -> bool {
-        self.kernels.is_empty() || self.kernels.contains(&line)
     }
 }
 

@@ -80,7 +80,7 @@ impl Losses {
     pub(super) fn update(&mut self) {
         self.flip();
         self.test();
-        self.raise(Dropped::HookMissed, self.kernel.hooks.missed_accesses().unwrap_or(0));
+        self.raise(Dropped::HookMissed, self.kernel.hooks.tell_missed().unwrap_or(0));
         let lost = Mended {
             cgroups: self.ring_full(&[program::CGROUP_MKDIR, program::CGROUP_RELEASE]),
             processes: self.ring_full(&[program::PROCESS_FORK, program::PROCESS_EXEC, program::PROCESS_EXIT]),

@@ -40,6 +40,8 @@ pub(super) struct Set {
     pub(super) kernel: Kernel,
     /// Calls missed by programs that are detached by now.
     pub(super) missed_before: u64,
+    /// Of the missed calls of the programs that an earlier run left, those that it has told.
+    pub(super) told_before: u64,
 }
 
 /// What a swap did.
@@ -85,17 +87,24 @@ impl Hooks {
         set.attached.iter().map(|attached| (attached.hook.program, misses::of(&attached.program))).collect()
     }
 
-    /// Missed calls of the programs that report accesses, those of programs that were swapped out included; nothing where
-    /// the kernel skips calls and does not count them.
+    /// Missed calls of the programs that report accesses, those of programs that were swapped out included, and those that no
+    /// earlier run has told; nothing where the kernel skips calls and does not count them.
     #[must_use]
     pub fn missed_accesses(&self) -> Option<u64> {
-        match self.misses() {
-            Misses::NotCountable => None,
-            Misses::Never | Misses::Counted => {
-                let set = self.lock();
-                Some(set.missed_before + set.missed_now().unwrap_or(0))
-            }
+        if self.misses() == Misses::NotCountable {
+            return None;
         }
+        let set = self.lock();
+        Some((set.missed_before + misses::sum(&set.attached)).saturating_sub(set.told_before))
+    }
+
+    /// The same, to be told now: the next run does not tell them again.
+    #[must_use]
+    pub fn tell_missed(&self) -> Option<u64> {
+        let missed = self.missed_accesses();
+        let set = self.lock();
+        set.handover.set_missed(misses::sum(&set.attached));
+        missed
     }
 
     /// Whether the kernel may skip calls of the programs that run now.
@@ -109,8 +118,8 @@ impl Hooks {
     /// # Errors
     /// As [`Self::swap`].
     pub fn swap_if_missed(&self) -> Result<Option<Swapped>, Error> {
-        let missed = self.lock().missed_now().is_some_and(|missed| missed > 0);
-        if missed { self.swap() } else { Ok(None) }
+        let missed = misses::sum(&self.lock().attached);
+        if missed > 0 { self.swap() } else { Ok(None) }
     }
 
     /// Lets the programs that stand by take over; nothing happens where none do. It takes up to seconds: never on a thread
@@ -165,10 +174,6 @@ impl Hooks {
 }
 
 impl Set {
-    fn missed_now(&self) -> Option<u64> {
-        self.attached.iter().filter(|attached| attached.hook.reports_accesses()).map(|it| misses::of(&it.program)).sum()
-    }
-
     fn swap(&mut self) -> Result<Swapped, Error> {
         let start = Instant::now();
         let standby = std::mem::take(&mut self.standby);
@@ -193,7 +198,7 @@ impl Set {
             },
             || {
                 let old = old.take().unwrap_or_default();
-                missed = old.iter().filter_map(|it| misses::of(&it.program)).sum();
+                missed = misses::sum(&old);
                 detach(old, self.pins.as_ref());
             },
         );
@@ -209,6 +214,7 @@ impl Set {
         }
         self.object = Some(object);
         self.handover.set_hook(inotrail_ebpf::program::KPROBE);
+        self.handover.set_missed(0);
         Ok(Swapped { missed, took_ms: start.elapsed().as_millis() })
     }
 }

@@ -10,7 +10,7 @@ use super::mutations::Mutations;
 use super::pins::Pins;
 use super::previous::Previous;
 use super::takeover::{First, boot_ns, take_over};
-use super::{AttemptError, Gap, backend};
+use super::{AttemptError, Gap, backend, misses};
 use crate::event::Backend;
 
 /// Programs that are about to report accesses.
@@ -21,8 +21,17 @@ pub(super) struct Incoming<'a> {
     pub(super) mutations: &'a mut Mutations,
 }
 
+/// What came of it.
+pub(super) struct Placed {
+    pub(super) attached: Vec<Attached>,
+    /// The time in which nothing was attached, if there was any.
+    pub(super) gap: Option<Gap>,
+    /// Calls that the earlier run's programs missed and that it has not told.
+    pub(super) missed: u64,
+}
+
 impl Incoming<'_> {
-    /// Attaches them, in place of what an earlier run left. Returns the time in which nothing was attached, if there was any.
+    /// Attaches them, in place of what an earlier run left.
     pub(super) fn attach(
         self,
         object: &mut Ebpf,
@@ -30,7 +39,7 @@ impl Incoming<'_> {
         default_scope: u32,
         previous: Option<&mut Previous>,
         pins: Option<&Pins>,
-    ) -> Result<(Vec<Attached>, Option<Gap>), AttemptError> {
+    ) -> Result<Placed, AttemptError> {
         let exec_is_access = u32::from(self.backend == Backend::RawTracepoint);
         let mut attach = || -> Result<Vec<_>, backend::Error> {
             let attached: Vec<_> = self.accesses.iter().map(|hook| hook.attach(object)).collect::<Result<_, _>>()?;
@@ -38,7 +47,7 @@ impl Incoming<'_> {
         };
         let Some(previous) = previous else {
             control.set(Control { default_scope, exec_is_access, turn: turn(self.role, 0), ..Control::default() });
-            return Ok((attach()?, None));
+            return Ok(Placed { attached: attach()?, gap: None, missed: 0 });
         };
         let old = previous.backend();
         let (hooked, tables): (Vec<_>, Vec<_>) =
@@ -47,6 +56,7 @@ impl Incoming<'_> {
         detach(tables, pins);
         let Some(first) = old.and_then(|old| first(old, self.backend)) else {
             let start_ns = if hooked.is_empty() { previous.handover.drained_ns } else { boot_ns() };
+            let missed = misses::sum(&hooked).saturating_sub(previous.handover.missed);
             detach(hooked, pins);
             control.set(Control {
                 default_scope,
@@ -56,16 +66,18 @@ impl Incoming<'_> {
                 ..control.get()
             });
             let attached = attach()?;
-            return Ok((attached, Some(Gap { start_ns, end_ns: boot_ns() })));
+            return Ok(Placed { attached, gap: Some(Gap { start_ns, end_ns: boot_ns() }), missed });
         };
         control.set(Control { default_scope, self_tgid: 0, ..control.get() });
         let was = role(previous.handover.instance, old == Some(Backend::Kprobe));
-        let mut hooked = Some(hooked);
+        let (mut hooked, mut missed) = (Some(hooked), 0);
         let taken = take_over(control, (was, self.role), first, attach, || {
-            detach(hooked.take().unwrap_or_default(), pins);
+            let hooked = hooked.take().unwrap_or_default();
+            missed = misses::sum(&hooked).saturating_sub(previous.handover.missed);
+            detach(hooked, pins);
         });
         previous.attached = hooked.unwrap_or_default();
-        Ok((taken?, None))
+        Ok(Placed { attached: taken?, gap: None, missed })
     }
 }
 

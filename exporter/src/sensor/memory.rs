@@ -130,6 +130,12 @@ impl HandoverMap {
         unsafe { (&raw mut (*self.handover()).lost).write_volatile(lost) };
     }
 
+    /// Missed calls of the attached programs that are told by now.
+    pub(super) fn set_missed(&self, missed: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.handover()).missed).write_volatile(missed) };
+    }
+
     /// The ring is empty now, `CLOCK_BOOTTIME`.
     pub(super) fn set_drained(&self, now_ns: u64) {
         // SAFETY: as above.

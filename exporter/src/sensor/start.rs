@@ -4,25 +4,24 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
-use aya::util::nr_cpus;
-use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use inotrail_ebpf::{Control, Handover, Layout, STRINGS_LIMIT, global, map, program, role};
-use zerocopy::IntoBytes as _;
+use aya::Ebpf;
+use aya::maps::{MapData, RingBuf};
+use inotrail_ebpf::{Control, Handover, Layout, STRINGS_LIMIT, program, role};
 
 use super::hook::{Hook, Types};
 use super::hooks::{Hooks, Set};
 use super::incoming::Incoming;
 use super::kernel::Kernel;
 use super::ledger::Ledger;
-use super::memory::{ControlMap, CounterMap, HandoverMap};
+use super::maps::{Maps, load, pinned};
+use super::memory::CounterMap;
 use super::mutations::{Mutation, Mutations};
 use super::pins::Pins;
 use super::previous::{Fingerprint, Previous};
 use super::probe::Probe;
 use super::scopes::Scopes;
 use super::takeover::boot_ns;
-use super::{AttemptError, Error, Gap, OBJECT, Options, Sensor, backend, hook, layout, self_test, whoami};
+use super::{AttemptError, Error, Gap, Options, Sensor, hook, layout, self_test, whoami};
 use crate::event::Backend;
 
 /// The kernel as it was found, and what to attach to it.
@@ -38,30 +37,15 @@ pub(super) struct Found<'a> {
     types: Types,
 }
 
-/// The maps, as user space uses them.
-struct Maps {
-    ring: RingBuf<MapData>,
-    counters: CounterMap,
-    ledger: Ledger,
-    control: ControlMap,
-    handover: HandoverMap,
-    scopes: HashMap<MapData, u64, u32>,
-}
-
-impl Maps {
-    fn of(mut take: impl FnMut(&str) -> Result<Map, AttemptError>) -> Result<Self, AttemptError> {
-        let io = |error: io::Error| AttemptError::Maps(error.to_string());
-        let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
-        let control = take(map::CONTROL)?;
-        Ok(Self {
-            ring: RingBuf::try_from(take(map::EVENTS)?).map_err(unfit)?,
-            counters: CounterMap::new(&take(map::COUNTERS)?, cpus()?).map_err(io)?,
-            ledger: Ledger::new(&take(map::LEDGER)?, &take(map::OVERFLOW)?, &control).map_err(io)?,
-            control: ControlMap::new(&control).map_err(io)?,
-            handover: HandoverMap::new(&take(map::HANDOVER)?).map_err(io)?,
-            scopes: HashMap::try_from(take(map::CGROUPS)?).map_err(unfit)?,
-        })
-    }
+/// An object whose programs the kernel has taken, and which of them are to be attached.
+struct Loaded {
+    object: Ebpf,
+    hooks: Vec<Hook>,
+    mutations: Mutations,
+    /// Those that take over when the attached ones miss calls.
+    standby: Vec<Hook>,
+    instance: u32,
+    ring_bytes: u32,
 }
 
 impl<'a> Found<'a> {
@@ -129,6 +113,7 @@ impl<'a> Found<'a> {
             instance,
             kernel: self.kernel.clone(),
             missed_before: 0,
+            told_before: previous.handover.missed,
         };
         let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, None);
         Ok(Some(Sensor { mutations, ..sensor.know_itself(tgid, self.options) }))
@@ -139,10 +124,23 @@ impl<'a> Found<'a> {
     /// # Errors
     /// See [`AttemptError`].
     pub(super) fn attach(&mut self, backend: Backend) -> Result<Sensor, AttemptError> {
-        let folder = |error: io::Error| AttemptError::Maps(format!("the folder for pins: {error}"));
         if let (Some(pins), None) = (&self.pins, &self.previous) {
-            pins.make().map_err(folder)?;
+            pins.make().map_err(|error| folder(&error))?;
         }
+        let loaded = self.load(backend)?;
+        let (mut sensor, tgid) = self.place(backend, loaded)?;
+        // What an earlier run left in the ring must be delivered from there: then the first test is the reader's.
+        if self.previous.is_none() {
+            self_test::run(&mut sensor, tgid)?;
+        }
+        if let Some(pins) = self.pins.take() {
+            sensor.hooks.pin(pins)?;
+        }
+        Ok(sensor)
+    }
+
+    /// Every program that a backend may need; later none can be loaded.
+    fn load(&mut self, backend: Backend) -> Result<Loaded, AttemptError> {
         let instance = self.previous.as_ref().map_or(1, |previous| previous.handover.instance + 1);
         let ring_bytes = self.previous.as_ref().map_or(self.options.ring_bytes, |previous| previous.ring_bytes);
         if ring_bytes != self.options.ring_bytes {
@@ -151,14 +149,20 @@ impl<'a> Found<'a> {
         let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref(), self.options.mutations)?;
         let hooks = hook::load(&mut object, backend, &self.features, &mut self.types)?;
         let wanted = wanted(self.options, &self.features);
-        let mut mutations = Mutations::load(&mut object, backend, wanted, &mut self.types);
+        let mutations = Mutations::load(&mut object, backend, wanted, &mut self.types);
         let standby = if self.options.swap {
             load_standby(&mut object, backend, &self.features, wanted, &mut self.types)
         } else {
             Vec::new()
         };
         whoami::load(&mut object)?;
-        // From here on no program can be loaded: its maps' descriptors are gone.
+        Ok(Loaded { object, hooks, mutations, standby, instance, ring_bytes })
+    }
+
+    /// Attaches what is loaded. Also returns this process's number as the kernel sees it.
+    fn place(&mut self, backend: Backend, loaded: Loaded) -> Result<(Sensor, u32), AttemptError> {
+        let Loaded { mut object, hooks, mut mutations, standby, instance, ring_bytes } = loaded;
+        // The maps' descriptors are gone after this.
         let maps = Maps::of(|name| {
             object.take_map(name).ok_or_else(|| AttemptError::Maps(format!("the built object has no map {name}")))
         })?;
@@ -172,20 +176,14 @@ impl<'a> Found<'a> {
         let role = role(instance, backend == Backend::Kprobe);
         let new = Incoming { backend, role, accesses, mutations: &mut mutations };
         let default_scope = Scopes::others(self.options);
-        let (hooked, gap) =
+        let placed =
             new.attach(&mut object, &maps.control, default_scope, self.previous.as_mut(), self.pins.as_ref())?;
-        attached.extend(hooked);
+        attached.extend(placed.attached);
         // The new programs report by now: what other versions left is of no use any more.
-        let other_ns = self.pins.as_ref().map(Pins::remove_others).transpose().map_err(folder)?.flatten();
-        let gap = gap.or(self.stale_ns.max(other_ns).map(|start_ns| Gap { start_ns, end_ns: boot_ns() }));
-        let old = maps.handover.get();
-        let Fingerprint { object: hash, options } = Fingerprint::of(&self.layout, self.options.mutations);
-        let hook = match backend {
-            Backend::Fexit => program::FEXIT,
-            Backend::Kprobe => program::KPROBE,
-            Backend::RawTracepoint => program::SYS_EXIT,
-        };
-        maps.handover.set(Handover { drained_ns: boot_ns(), object: hash, options, instance, hook, missed: 0, ..old });
+        let others = self.pins.as_ref().map(Pins::remove_others).transpose();
+        let other_ns = others.map_err(|error| folder(&error))?.flatten();
+        let gap = placed.gap.or(self.stale_ns.max(other_ns).map(|start_ns| Gap { start_ns, end_ns: boot_ns() }));
+        maps.handover.set(self.handover(backend, instance, maps.handover.get()));
         let set = Set {
             attached,
             object: Some(object),
@@ -195,20 +193,27 @@ impl<'a> Found<'a> {
             pins: None,
             instance,
             kernel: self.kernel.clone(),
-            missed_before: 0,
+            missed_before: placed.missed,
+            told_before: 0,
         };
-        let mut sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, gap)
-            .know_itself(tgid, self.options);
-        sensor.mutations = mutations.report();
-        // What an earlier run left in the ring must be delivered from there: then the first test is the reader's.
-        if self.previous.is_none() {
-            self_test::run(&mut sensor, tgid)?;
-        }
-        if let Some(pins) = self.pins.take() {
-            sensor.hooks.pin(pins)?;
-        }
-        Ok(sensor)
+        let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, gap);
+        Ok((Sensor { mutations: mutations.report(), ..sensor.know_itself(tgid, self.options) }, tgid))
     }
+
+    /// What the next run is to find.
+    fn handover(&self, backend: Backend, instance: u32, old: Handover) -> Handover {
+        let Fingerprint { object, options } = Fingerprint::of(&self.layout, self.options.mutations);
+        let hook = match backend {
+            Backend::Fexit => program::FEXIT,
+            Backend::Kprobe => program::KPROBE,
+            Backend::RawTracepoint => program::SYS_EXIT,
+        };
+        Handover { drained_ns: boot_ns(), object, options, instance, hook, missed: 0, ..old }
+    }
+}
+
+fn folder(error: &io::Error) -> AttemptError {
+    AttemptError::Maps(format!("the folder for pins: {error}"))
 }
 
 /// The mutations to be reported.
@@ -269,47 +274,4 @@ fn load_standby(
         hooks.extend(Mutations::load(object, Backend::Kprobe, mutations, types).hooks());
     }
     hooks
-}
-
-/// Loads the object; with pins, onto the maps that are pinned, which are made where they are not.
-pub(super) fn load(
-    layout: &Layout,
-    ring_bytes: u32,
-    instance: u32,
-    pins: Option<&Pins>,
-    mutations: bool,
-) -> Result<Ebpf, AttemptError> {
-    let cpus = cpus()?;
-    let programs = if mutations { program::COUNT } else { program::WITHOUT_MUTATIONS };
-    let mut loader = EbpfLoader::new();
-    loader
-        .verifier_log_level(VerifierLogLevel::STATS)
-        .override_global(global::LAYOUT, layout.as_bytes(), true)
-        .override_global(global::INSTANCE, &instance, true)
-        .map_max_entries(map::EVENTS, ring_bytes)
-        .map_max_entries(map::SCRATCH, programs)
-        .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT);
-    for name in pins.map(|_| map::PINNED).into_iter().flatten() {
-        if let Some(pins) = pins {
-            loader.map_pin_path(name, pins.map(name));
-        }
-    }
-    let loaded: Result<Ebpf, EbpfError> = loader.load(OBJECT);
-    loaded.map_err(|error| AttemptError::Maps(backend::chain(&error)))
-}
-
-fn pinned(pins: &Pins, name: &str) -> Result<Map, AttemptError> {
-    let unfit =
-        |error: MapError| AttemptError::Maps(format!("{}: {}", pins.map(name).display(), backend::chain(&error)));
-    let map = MapData::from_pin(pins.map(name)).map_err(unfit)?;
-    Ok(match name {
-        map::EVENTS => Map::RingBuf(map),
-        map::CGROUPS => Map::HashMap(map),
-        _ => Map::Array(map),
-    })
-}
-
-pub(super) fn cpus() -> Result<usize, AttemptError> {
-    let cpus = nr_cpus().map_err(|(what, error)| AttemptError::Maps(format!("{what}: {error}")))?;
-    Ok(cpus.get() as usize)
 }

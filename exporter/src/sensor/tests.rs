@@ -11,7 +11,7 @@ fn every_program_loads() {
     let hierarchy = Hierarchy::detect().unwrap();
     let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap();
     let (layout, _) = layout::resolve(&btf, hierarchy.controller, hierarchy.id).unwrap();
-    let mut ebpf = start::load(&layout, 4096, 1, None, true).unwrap();
+    let mut ebpf = maps::load(&layout, 4096, 1, None, true).unwrap();
     let kernel = KernelBtf::from_sys_fs().unwrap();
     let mut loaded = Vec::new();
     for (name, program) in ebpf.programs_mut() {

@@ -1,0 +1,83 @@
+//! The object's maps: made or found pinned, and as user space uses them.
+
+use std::io;
+
+use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
+use aya::util::nr_cpus;
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use inotrail_ebpf::{Layout, global, map, program};
+use zerocopy::IntoBytes as _;
+
+use super::ledger::Ledger;
+use super::memory::{ControlMap, CounterMap, HandoverMap};
+use super::pins::Pins;
+use super::{AttemptError, OBJECT, backend};
+
+/// The maps, as user space uses them.
+pub(super) struct Maps {
+    pub(super) ring: RingBuf<MapData>,
+    pub(super) counters: CounterMap,
+    pub(super) ledger: Ledger,
+    pub(super) control: ControlMap,
+    pub(super) handover: HandoverMap,
+    pub(super) scopes: HashMap<MapData, u64, u32>,
+}
+
+impl Maps {
+    pub(super) fn of(mut take: impl FnMut(&str) -> Result<Map, AttemptError>) -> Result<Self, AttemptError> {
+        let io = |error: io::Error| AttemptError::Maps(error.to_string());
+        let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
+        let control = take(map::CONTROL)?;
+        Ok(Self {
+            ring: RingBuf::try_from(take(map::EVENTS)?).map_err(unfit)?,
+            counters: CounterMap::new(&take(map::COUNTERS)?, cpus()?).map_err(io)?,
+            ledger: Ledger::new(&take(map::LEDGER)?, &take(map::OVERFLOW)?, &control).map_err(io)?,
+            control: ControlMap::new(&control).map_err(io)?,
+            handover: HandoverMap::new(&take(map::HANDOVER)?).map_err(io)?,
+            scopes: HashMap::try_from(take(map::CGROUPS)?).map_err(unfit)?,
+        })
+    }
+}
+
+/// Loads the object; with pins, onto the maps that are pinned, which are made where they are not.
+pub(super) fn load(
+    layout: &Layout,
+    ring_bytes: u32,
+    instance: u32,
+    pins: Option<&Pins>,
+    mutations: bool,
+) -> Result<Ebpf, AttemptError> {
+    let cpus = cpus()?;
+    let programs = if mutations { program::COUNT } else { program::WITHOUT_MUTATIONS };
+    let mut loader = EbpfLoader::new();
+    loader
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global(global::LAYOUT, layout.as_bytes(), true)
+        .override_global(global::INSTANCE, &instance, true)
+        .map_max_entries(map::EVENTS, ring_bytes)
+        .map_max_entries(map::SCRATCH, programs)
+        .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT);
+    for name in pins.map(|_| map::PINNED).into_iter().flatten() {
+        if let Some(pins) = pins {
+            loader.map_pin_path(name, pins.map(name));
+        }
+    }
+    let loaded: Result<Ebpf, EbpfError> = loader.load(OBJECT);
+    loaded.map_err(|error| AttemptError::Maps(backend::chain(&error)))
+}
+
+pub(super) fn pinned(pins: &Pins, name: &str) -> Result<Map, AttemptError> {
+    let unfit =
+        |error: MapError| AttemptError::Maps(format!("{}: {}", pins.map(name).display(), backend::chain(&error)));
+    let map = MapData::from_pin(pins.map(name)).map_err(unfit)?;
+    Ok(match name {
+        map::EVENTS => Map::RingBuf(map),
+        map::CGROUPS => Map::HashMap(map),
+        _ => Map::Array(map),
+    })
+}
+
+fn cpus() -> Result<usize, AttemptError> {
+    let cpus = nr_cpus().map_err(|(what, error)| AttemptError::Maps(format!("{what}: {error}")))?;
+    Ok(cpus.get() as usize)
+}
