@@ -63,6 +63,8 @@ pub struct Handover {
     pub lost: u64,
     /// Missed calls of the attached programs that have been reported.
     pub missed: u64,
+    /// How often kprobe has taken over from fexit.
+    pub swaps: u64,
 }
 
-const _: () = assert!(size_of::<Handover>() == 48);
+const _: () = assert!(size_of::<Handover>() == 56);

@@ -89,7 +89,7 @@ pub fn run(config: &config::Run) -> Result<(), Error> {
     let parts = Parts::start(&runtime, attached, &metrics)?;
     let backend = parts.sensor.backend();
     let kernel = parts.losses.kernel();
-    let registry = registry(&metrics, backend, move || kernel.read());
+    let registry = registry(&metrics, move || kernel.read());
     runtime.spawn(admin::serve(listener, Arc::new(Shown { registry, metrics: Arc::clone(&metrics) })));
     tracing::info!(backend = backend.as_str(), endpoint = %config.export.endpoint, "running");
     let batch = Batch::new(limits(&config.export), config.node.clone());
@@ -128,7 +128,7 @@ pub fn check(config: &config::Check) -> Result<Report, Error> {
     let hierarchy = Hierarchy::detect()?;
     let version = hierarchy.controller.map_or_else(|| "version 2".to_owned(), |name| format!("version 1, {name}"));
     let cgroups = format!("{version}, at {}", hierarchy.root.display());
-    Ok(sensor::check(&options(&config.sensor, &config.scope, hierarchy), cgroups))
+    Ok(sensor::check(&options(&config.sensor, &config.scope, hierarchy), cgroups, &config.pin_dir))
 }
 
 /// The sensor, and what containers are told by.

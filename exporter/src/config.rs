@@ -61,6 +61,8 @@ pub struct Check {
     pub scope: Scope,
     /// Where container names come from; nothing for nowhere.
     pub containerd: Option<Containerd>,
+    /// Where an exporter may have programs pinned.
+    pub pin_dir: PathBuf,
 }
 
 /// How the kernel is hooked.
@@ -194,6 +196,7 @@ impl TryFrom<CheckArgs> for Check {
         Ok(Self {
             sensor: sensor(&args.sensor)?,
             containerd: containerd(&args.sensor)?,
+            pin_dir: args.pin_dir,
             scope: scope(args.sensor, true),
         })
     }

@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 
 mod registry;
 
-pub use registry::{KernelCount, registry};
+pub use registry::{KernelCount, KernelState, registry};
 
 /// Every count of user space, one owner each; cheap to bump from the event path (a relaxed add).
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     time::{Duration, Instant},
 };
@@ -81,7 +81,7 @@ impl Limited {
         match self.what.as_str() {
             "see" => see(&options),
             "check" => {
-                let report = sensor::check(&options, String::new());
+                let report = sensor::check(&options, String::new(), Path::new("/sys/fs/bpf/inotrail"));
                 for row in &report.backends {
                     println!("{}: {} {} {}", row.backend.as_str(), row.loads, row.attaches, row.reason);
                 }

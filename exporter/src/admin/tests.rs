@@ -3,11 +3,13 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::event::Backend;
-use crate::metrics;
+use crate::metrics::{self, KernelState};
+use crate::sensor::backend::Misses;
 
 fn start() -> (SocketAddr, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let registry = metrics::registry(&metrics, Backend::Kprobe, Vec::new);
+    let kernel = || KernelState { backend: Backend::Kprobe, misses: Misses::Never, swaps: 0, counts: Vec::new() };
+    let registry = metrics::registry(&metrics, kernel);
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bind");
     let listener = TcpListener::from_std(listener).expect("a listener");
     let address = listener.local_addr().expect("address");

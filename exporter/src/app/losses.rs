@@ -11,7 +11,7 @@ use super::watchdog::{Sight, Turn, Watchdog};
 use crate::clock::unix_now;
 use crate::container::CgroupEvents;
 use crate::loss::Outage;
-use crate::metrics::{Dropped, KernelCount, Metrics};
+use crate::metrics::{Dropped, KernelCount, KernelState, Metrics};
 use crate::process::ProcessScan;
 use crate::sensor::{CounterMap, Hooks, Ledger, Probe, Sensor};
 
@@ -155,8 +155,13 @@ impl Losses {
 }
 
 impl KernelCounts {
-    /// Everything, by program.
-    pub(super) fn read(&self) -> Vec<KernelCount> {
+    /// Everything.
+    pub(super) fn read(&self) -> KernelState {
+        let hooks = &self.hooks;
+        KernelState { backend: hooks.backend(), misses: hooks.misses(), swaps: hooks.swaps(), counts: self.counts() }
+    }
+
+    fn counts(&self) -> Vec<KernelCount> {
         let mut counts = Vec::new();
         for (index, program) in program::NAMES.into_iter().enumerate() {
             let totals: Counters = self.counters.totals(index as u32);

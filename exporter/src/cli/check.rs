@@ -55,6 +55,10 @@ fn text(report: &Report, columns: u16) -> String {
     let chosen = report.chosen.map_or("none", crate::event::Backend::as_str);
     let mut text = String::new();
     let _infallible = write!(text, "{facts}\n\n{backends}\n\nchosen: {chosen}: {}\n", report.why);
+    if let Some(pinned) = &report.pinned {
+        let swapped = if pinned.swaps > 0 { ", which took over from fexit when the kernel skipped that" } else { "" };
+        let _infallible = writeln!(text, "attached: {}{swapped}; pinned in {}", pinned.backend.as_str(), pinned.folder);
+    }
     if !report.mutations.is_empty() {
         let mut rows = vec![["MUTATION", "FUNCTION", "ATTACHES", "REASON"]];
         rows.extend(report.mutations.iter().map(|row| [row.operation, row.function, yes(row.works), &row.reason]));
@@ -87,7 +91,7 @@ fn yes(truth: bool) -> &'static str {
 mod tests {
     use super::*;
     use crate::event::Backend;
-    use crate::sensor::report::{BackendReport, MutationReport};
+    use crate::sensor::report::{BackendReport, MutationReport, PinnedReport};
 
     fn report() -> Report {
         let backend = |backend, works: bool, reason: &str| BackendReport {
@@ -111,6 +115,7 @@ mod tests {
             why: "the only one that works".into(),
             not_seen: vec!["opens by services of the kernel".into()],
             mutations: Vec::new(),
+            pinned: None,
             missing_capabilities: Vec::new(),
         }
     }
@@ -133,7 +138,7 @@ chosen: raw-tracepoint: the only one that works
 This node cannot see:
 - opens by services of the kernel
 ";
-        assert_eq!(text(&report(), 100), expected);
+        assert_eq!(text(&report(), 120), expected);
     }
 
     #[test]
@@ -169,6 +174,19 @@ This node cannot see:
 ";
         let text = text(&report, 100);
         assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn says_what_an_exporter_has_attached() {
+        let mut report = report();
+        let pinned = |swaps| PinnedReport { folder: "/sys/fs/bpf/inotrail".into(), backend: Backend::Kprobe, swaps };
+        report.pinned = Some(pinned(0));
+        assert!(text(&report, 100).contains("\nattached: kprobe; pinned in /sys/fs/bpf/inotrail\n"));
+        report.pinned = Some(pinned(1));
+        assert!(
+            text(&report, 100)
+                .contains("\nattached: kprobe, which took over from fexit when the kernel skipped that; ")
+        );
     }
 
     #[test]

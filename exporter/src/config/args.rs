@@ -238,6 +238,9 @@ pub struct CheckArgs {
     /// What all sensors have.
     #[command(flatten)]
     pub sensor: SensorArgs,
+    /// The folder that an exporter's `run` was given: say what is attached by it.
+    #[arg(long, value_name = "DIR", default_value = default::PIN_DIR, help_heading = "Sensor")]
+    pub pin_dir: PathBuf,
     /// Form of the output.
     #[arg(long, value_name = "FORM", default_value = default::CHECK_OUTPUT, help_heading = "Output")]
     pub output: CheckOutput,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::info::Info;
@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{Dropped, Metrics};
 use crate::event::Backend;
+use crate::sensor::backend::Misses;
 use crate::version;
 
 /// One count that the programs keep in the kernel.
@@ -25,12 +26,25 @@ pub struct KernelCount {
     pub value: u64,
 }
 
+/// The kernel's half as it is now.
+#[derive(Clone, Debug)]
+pub struct KernelState {
+    /// What reports accesses.
+    pub backend: Backend,
+    /// Whether the kernel may skip calls of its programs.
+    pub misses: Misses,
+    /// How often kprobe has taken over from fexit.
+    pub swaps: u64,
+    /// Counts of the programs.
+    pub counts: Vec<KernelCount>,
+}
+
 /// Everything that `/metrics` shows, with names in full as a reader of it sees them: `inotrail_events_total`.
 ///
 /// `kernel` is called at every scrape, by the thread that serves it.
-pub fn registry<F>(metrics: &Arc<Metrics>, backend: Backend, kernel: F) -> Registry
+pub fn registry<F>(metrics: &Arc<Metrics>, kernel: F) -> Registry
 where
-    F: Fn() -> Vec<KernelCount> + Send + Sync + 'static,
+    F: Fn() -> KernelState + Send + Sync + 'static,
 {
     let mut registry = Registry::with_prefix("inotrail");
     let counters = [
@@ -44,8 +58,7 @@ where
     }
     let help = "Bytes of export requests sent, after compression";
     registry.register_with_unit("exported", help, Unit::Bytes, metrics.exported_bytes.clone());
-    let build =
-        [("version", version::VERSION), ("revision", version::REVISION), ("backend", backend.as_str())].to_vec();
+    let build = [("version", version::VERSION), ("revision", version::REVISION)].to_vec();
     registry.register("build", "What runs", Info::new(build));
     registry.register_collector(Box::new(Drops(Arc::clone(metrics))));
     registry.register_collector(Box::new(Kernel(kernel)));
@@ -69,14 +82,20 @@ impl Collector for Drops {
 
 struct Kernel<F>(F);
 
-impl<F: Fn() -> Vec<KernelCount> + Send + Sync + 'static> Collector for Kernel<F> {
+impl<F: Fn() -> KernelState + Send + Sync + 'static> Collector for Kernel<F> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let state = (self.0)();
         let help = "Counts of the programs in the kernel";
         let mut family = encoder.encode_descriptor("kernel", help, None, MetricType::Counter)?;
-        for count in (self.0)() {
+        for count in state.counts {
             encode(&mut family, &[("program", count.program), ("counter", count.counter)], count.value)?;
         }
-        Ok(())
+        let help = "What reports accesses now, and whether the kernel may skip it";
+        let mut family = encoder.encode_descriptor("backend", help, None, MetricType::Info)?;
+        family.encode_info(&[("backend", state.backend.as_str()), ("misses", state.misses.as_str())])?;
+        let help = "How often kprobe has taken over from fexit, which the kernel skipped";
+        let swaps = encoder.encode_descriptor("backend_swaps", help, None, MetricType::Counter)?;
+        ConstCounter::new(state.swaps).encode(swaps)
     }
 }
 
@@ -91,7 +110,6 @@ fn encode<const N: usize>(
     labels: &[(&str, &str); N],
     value: u64,
 ) -> fmt::Result {
-    use prometheus_client::encoding::EncodeMetric;
     ConstCounter::new(value).encode(family.encode_family(labels)?)
 }
 
@@ -105,8 +123,13 @@ mod tests {
         metrics.emitted.inc_by(7);
         metrics.exported_bytes.inc_by(9);
         metrics.dropped(Dropped::QueueFull).inc_by(3);
-        let kernel = || vec![KernelCount { program: "sys_exit", counter: "emitted", value: 5 }];
-        let registry = registry(&metrics, Backend::RawTracepoint, kernel);
+        let kernel = || KernelState {
+            backend: Backend::Kprobe,
+            misses: Misses::Counted,
+            swaps: 1,
+            counts: vec![KernelCount { program: "sys_exit", counter: "emitted", value: 5 }],
+        };
+        let registry = registry(&metrics, kernel);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("encode");
         for line in [
@@ -118,11 +141,13 @@ mod tests {
             "inotrail_dropped_total{reason=\"queue_full\"} 3",
             "inotrail_dropped_total{reason=\"ring_full\"} 0",
             "inotrail_kernel_total{program=\"sys_exit\",counter=\"emitted\"} 5",
+            "inotrail_backend_info{backend=\"kprobe\",misses=\"counted\"} 1",
+            "inotrail_backend_swaps_total 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         let build = format!("inotrail_build_info{{version=\"{}\",revision=", version::VERSION);
-        assert!(text.lines().any(|line| line.starts_with(&build) && line.ends_with("backend=\"raw-tracepoint\"} 1")));
+        assert!(text.lines().any(|line| line.starts_with(&build) && line.ends_with("} 1")), "{text}");
         assert_eq!(text.matches("# TYPE inotrail_dropped counter").count(), 1);
         assert!(text.ends_with("# EOF\n"));
     }

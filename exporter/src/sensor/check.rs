@@ -1,15 +1,18 @@
 //! Tries every backend and tells what came of it: `inotrail check`.
 
+use std::path::Path;
+
 use super::backend::{self, degraded, misses, not_seen, order};
 use super::btf::Btf;
 use super::kernel::{self, Kernel};
 use super::report::{BackendReport, MutationReport, Report};
-use super::{AttemptError, Error, Options, Sensor, layout, privileges};
+use super::{AttemptError, Error, Options, Sensor, layout, previous, privileges};
 use crate::event::Backend;
 
-/// Loads, attaches, tests and detaches each backend in turn. `cgroups` describes the hierarchy that was chosen.
+/// Loads, attaches, tests and detaches each backend in turn. `cgroups` describes the hierarchy that was chosen, `pins` is
+/// where an exporter may have programs pinned.
 #[must_use]
-pub fn check(options: &Options, cgroups: String) -> Report {
+pub fn check(options: &Options, cgroups: String, pins: &Path) -> Report {
     let kernel = Kernel::detect();
     let missing = privileges::missing(&kernel);
     let mut report = Report {
@@ -18,6 +21,7 @@ pub fn check(options: &Options, cgroups: String) -> Report {
         preemption: kernel.preemption.as_str().to_owned(),
         missing_capabilities: missing.iter().map(|one| one.capability.to_owned()).collect(),
         cgroups,
+        pinned: previous::pinned(pins),
         ..Report::default()
     };
     let layout = Btf::load(&options.btf).map_err(|error| error.to_string()).and_then(|btf| {

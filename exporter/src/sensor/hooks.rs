@@ -68,10 +68,10 @@ impl Hooks {
         if self.is_kprobe.load(Ordering::Relaxed) { Backend::Kprobe } else { self.backend }
     }
 
-    /// Whether another run began with the backend that runs now, and this one or an earlier one has swapped it.
+    /// How often kprobe has taken over from fexit, in earlier runs with the same pins too.
     #[must_use]
-    pub fn has_swapped(&self) -> bool {
-        self.backend() != self.backend
+    pub fn swaps(&self) -> u64 {
+        self.lock().handover.get().swaps
     }
 
     /// Whether a program stands by for the one that runs.
@@ -215,6 +215,7 @@ impl Set {
         self.object = Some(object);
         self.handover.set_hook(inotrail_ebpf::program::KPROBE);
         self.handover.set_missed(0);
+        self.handover.count_swap();
         Ok(Swapped { missed, took_ms: start.elapsed().as_millis() })
     }
 }

@@ -124,6 +124,12 @@ impl HandoverMap {
         unsafe { (&raw mut (*self.handover()).hook).write_volatile(program) };
     }
 
+    /// One more hot swap.
+    pub(super) fn count_swap(&self) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.handover()).swaps).write_volatile(self.get().swaps + 1) };
+    }
+
     /// Accesses that are reported as lost by now.
     pub(super) fn set_lost(&self, lost: u64) {
         // SAFETY: as above.

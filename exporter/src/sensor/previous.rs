@@ -1,12 +1,15 @@
 //! What an earlier run left attached, and whether this one can go on with it.
 
+use std::path::Path;
+
 use aya::maps::MapInfo;
-use inotrail_ebpf::{Handover, Layout, map, program};
+use inotrail_ebpf::{Handover, Layout, VERSION, map, program};
 use zerocopy::IntoBytes as _;
 
 use super::hook::{Attached, Hook, TABLES};
 use super::memory::HandoverMap;
 use super::pins::Pins;
+use super::report::PinnedReport;
 use crate::event::Backend;
 
 /// What this run would attach, to be compared with what is attached.
@@ -58,12 +61,22 @@ impl Previous {
     pub(super) fn backend(&self) -> Option<Backend> {
         let has = |hook: &Hook| self.attached.iter().any(|attached| attached.hook == *hook);
         let reports = self.attached.iter().any(|attached| attached.hook.reports_accesses());
-        let backend = match self.handover.hook {
-            program::FEXIT => Backend::Fexit,
-            program::KPROBE => Backend::Kprobe,
-            program::SYS_EXIT => Backend::RawTracepoint,
-            _ => return None,
-        };
-        (reports && TABLES.iter().all(has)).then_some(backend)
+        backend(&self.handover).filter(|_| reports && TABLES.iter().all(has))
+    }
+}
+
+/// What an exporter that runs, or has run, keeps attached by its pins.
+pub(super) fn pinned(folder: &Path) -> Option<PinnedReport> {
+    let handover = HandoverMap::open(&folder.join(VERSION.to_string()).join(map::HANDOVER)).ok()?.get();
+    let backend = backend(&handover)?;
+    Some(PinnedReport { folder: folder.display().to_string(), backend, swaps: handover.swaps })
+}
+
+fn backend(handover: &Handover) -> Option<Backend> {
+    match handover.hook {
+        program::FEXIT => Some(Backend::Fexit),
+        program::KPROBE => Some(Backend::Kprobe),
+        program::SYS_EXIT => Some(Backend::RawTracepoint),
+        _ => None,
     }
 }

@@ -24,6 +24,8 @@ pub struct Report {
     pub chosen: Option<Backend>,
     /// Why that one, or why none.
     pub why: String,
+    /// What an exporter keeps attached by its pins; nothing where there are none.
+    pub pinned: Option<PinnedReport>,
     /// What this node cannot see with the chosen backend, one sentence each.
     pub not_seen: Vec<String>,
     /// With `--mutations`: what the chosen backend tells of, one row per hooked function.
@@ -46,6 +48,18 @@ pub struct BackendReport {
     pub misses: &'static str,
     /// Why not, or what is degraded or costly; empty when there is nothing to say.
     pub reason: String,
+}
+
+/// Programs that an exporter has pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PinnedReport {
+    /// Where.
+    pub folder: String,
+    /// The backend that reports now.
+    #[serde(serialize_with = "required_name")]
+    pub backend: Backend,
+    /// How often kprobe has taken over from fexit.
+    pub swaps: u64,
 }
 
 /// What became of one operation's hook.

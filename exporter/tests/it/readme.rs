@@ -12,7 +12,8 @@ use inotrail::config;
 use inotrail::container::{Container, Image, Origin, Pod};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
-use inotrail::metrics::{Dropped, Metrics, registry};
+use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
+use inotrail::sensor::backend::Misses;
 use inotrail_ebpf::{Header, flags, kind, mask};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -237,7 +238,8 @@ fn drop_reasons() {
 }
 
 fn metric_names() -> Vec<String> {
-    let registry = registry(&Arc::new(Metrics::default()), Backend::Fexit, Vec::new);
+    let kernel = || KernelState { backend: Backend::Fexit, misses: Misses::Never, swaps: 0, counts: Vec::new() };
+    let registry = registry(&Arc::new(Metrics::default()), kernel);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("encode");
     let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
