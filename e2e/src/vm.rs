@@ -90,7 +90,7 @@ impl Args {
     /// Where a test fails or a machine cannot be made.
     pub fn run(&self) -> Result<()> {
         let cells = self.cells()?;
-        let tests = self.tests()?;
+        let tests = Test::all_named(&self.test)?;
         if self.list {
             for cell in &cells {
                 eprintln!("{cell}");
@@ -128,12 +128,5 @@ impl Args {
             all.into_iter().filter(|cell| wanted(&cell.line) && named(&self.preempt, cell.model())).collect();
         ensure!(!cells.is_empty(), "no kernel in kernels.toml is all of that: try --list");
         Ok(cells)
-    }
-
-    fn tests(&self) -> Result<Vec<&'static Test>> {
-        if self.test.is_empty() {
-            return Ok(TESTS.iter().collect());
-        }
-        self.test.iter().map(|name| Test::named(name)).collect()
     }
 }

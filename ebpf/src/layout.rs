@@ -56,6 +56,8 @@ layout! {
     signal_live,
     /// `thread_info.status` (x86) or `thread_info.flags` (arm64) inside the task: says whether the call was 32-bit.
     task_compat,
+    /// `iattr.ia_valid`
+    iattr_valid,
     /// `nameidata.path`
     nameidata_path,
     /// `nameidata.name`, a `struct filename *`

@@ -98,8 +98,10 @@ pub mod program {
     pub const SET_ACL: u32 = 22;
     /// `security_mmap_file`
     pub const MMAP: u32 = 23;
+    /// `security_inode_create`, where there is no `security_path_mknod`
+    pub const INODE_CREATE: u32 = 24;
     /// How many series there are.
-    pub const COUNT: u32 = 24;
+    pub const COUNT: u32 = 25;
     /// Those of mutations.
     pub const MUTATIONS: [u32; (COUNT - WITHOUT_MUTATIONS) as usize] = [
         MUTATION_KPROBE,
@@ -117,6 +119,7 @@ pub mod program {
         SETXATTR,
         SET_ACL,
         MMAP,
+        INODE_CREATE,
     ];
     /// Names of the series, in order, for counters and messages.
     pub const NAMES: [&str; COUNT as usize] = [
@@ -130,20 +133,21 @@ pub mod program {
         "io_uring_complete",
         "inode_permission_kprobe",
         "mutations_kprobe",
-        "security_path_unlink_fexit",
-        "security_path_rename_fexit",
-        "security_path_link_fexit",
-        "security_path_symlink_fexit",
-        "security_path_mkdir_fexit",
-        "security_path_rmdir_fexit",
-        "security_path_mknod_fexit",
-        "security_path_chmod_fexit",
-        "security_path_chown_fexit",
-        "security_path_truncate_fexit",
-        "security_file_truncate_fexit",
-        "security_inode_setxattr_fexit",
-        "security_inode_set_acl_fexit",
-        "security_mmap_file_fexit",
+        "unlink_fexit",
+        "rename_fexit",
+        "link_fexit",
+        "symlink_fexit",
+        "mkdir_fexit",
+        "rmdir_fexit",
+        "mknod_fexit",
+        "chmod_fexit",
+        "chown_fexit",
+        "truncate_fexit",
+        "file_truncate_fexit",
+        "setxattr_fexit",
+        "set_acl_fexit",
+        "mmap_fexit",
+        "inode_create_fexit",
     ];
 }
 

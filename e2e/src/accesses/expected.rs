@@ -5,7 +5,10 @@ use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 use inotrail::event::{Access, AccessMode, Backend, Operation, Outcome};
 use inotrail_ebpf::{flags, kind};
 
-use super::place::{Place, ticks};
+use super::{
+    base,
+    place::{Place, ticks},
+};
 
 /// An event as it must be.
 #[derive(Clone, Debug)]
@@ -241,6 +244,9 @@ impl Expected {
         if backend == Backend::Kprobe {
             self.outcome = Outcome::Unknown;
         }
+        if place.no_mounts {
+            self.without_mount();
+        }
         Some(Seen {
             operation: self.operation,
             mode: self.mode,
@@ -267,6 +273,21 @@ impl Expected {
         }
     }
 
+    /// Names start at the root of the file system, that of all cases, but for what is mapped: that is open.
+    fn without_mount(&mut self) {
+        use Operation::{Execute, MmapExecute, Open, Symlink};
+        let is_open = !self.requested.is_empty();
+        if is_open || self.flags & flags::MOUNT_UNKNOWN != 0 || matches!(self.operation, Execute | MmapExecute | Open) {
+            return;
+        }
+        let short = |path: &[u8]| path.strip_prefix(base().as_os_str().as_bytes()).unwrap_or(path).to_vec();
+        self.path = short(&self.path);
+        if self.operation != Symlink {
+            self.target = short(&self.target);
+        }
+        self.flags |= flags::MOUNT_UNKNOWN;
+    }
+
     /// The check asks about the file alone, and before the kernel has read the arguments of an exec. The one that a
     /// created file passes carries no mode (`may_open`, fs/namei.c).
     fn as_check(&mut self) {
@@ -284,7 +305,7 @@ mod tests {
     #[test]
     fn backends_differ_where_the_hooks_do() {
         let process = Process { pid: 2, parent: 1, started: 3, is_main_thread: true };
-        let place = Place { folder: "/f".into(), process, cgroup: 4, io_uring_is_told: true };
+        let place = Place { folder: "/f".into(), process, cgroup: 4, io_uring_is_told: true, no_mounts: false };
         let event = Expected::create(AccessMode::Write, "/x").fails(rustix::io::Errno::ACCESS);
         let fexit = event.clone().seen_by(Backend::Fexit, &place).unwrap();
         assert_eq!((fexit.mode, fexit.outcome), (None, Outcome::Failure(13)));

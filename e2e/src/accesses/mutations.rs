@@ -24,6 +24,11 @@ pub(super) fn groups() -> impl Iterator<Item = (Option<Feature>, &'static [Case]
     anywhere.into_iter().chain([(Some(Feature::Landlock), refusals::LANDLOCK)])
 }
 
+/// Those for kernels that ask without naming the mount, and when the rights have been looked at.
+pub(super) fn without_mounts() -> impl Iterator<Item = (Option<Feature>, &'static [Case])> {
+    [names::CASES, changes::CASES].map(|cases| (None, cases)).into_iter()
+}
+
 /// A mutation of a file in the case's folder.
 fn of(place: &Place, operation: Operation, name: &str) -> Expected {
     Expected::mutation(operation, place.folder.join(name))

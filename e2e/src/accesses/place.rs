@@ -17,6 +17,8 @@ pub struct Place {
     pub cgroup: u64,
     /// Whether this kernel's `io_uring_complete` has a form that the sensor reads.
     pub io_uring_is_told: bool,
+    /// Whether mutations are told by functions that know no mount.
+    pub no_mounts: bool,
 }
 
 impl Place {
@@ -31,7 +33,8 @@ impl Place {
         let started = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)?.parse().ok());
         let started = started.with_context(|| format!("no start time in {stat}"))?;
         let process = Process { pid, parent: process::id(), started, is_main_thread: true };
-        Ok(Self { folder: base().join(case), process, cgroup: watch.cgroup_id(), io_uring_is_told })
+        let (folder, cgroup, no_mounts) = (base().join(case), watch.cgroup_id(), watch.knows_no_mounts());
+        Ok(Self { folder, process, cgroup, io_uring_is_told, no_mounts })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write as _, path::Path};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use inotrail::{
     event::Backend,
     sensor::{Record, btf::Btf, layout},
@@ -25,14 +25,29 @@ pub fn prove(backend: Backend, guest: &Path) -> Result<usize> {
     prove_list(&mut Watch::start(backend, RING_BYTES)?, groups(), guest)
 }
 
-/// The same with the list of mutations.
+/// The same with the list of mutations; then as on a kernel without `CONFIG_SECURITY_PATH`, by type information that knows
+/// nothing of it.
 ///
 /// # Errors
 /// As [`prove`].
 pub fn prove_mutations(backend: Backend, guest: &Path) -> Result<usize> {
-    let mut watch = Watch::start_with_mutations(backend, RING_BYTES)?;
+    let kernel = Path::new("/sys/kernel/btf/vmlinux");
+    let mut watch = Watch::start_with_mutations(backend, RING_BYTES, kernel)?;
     watch.all_mutations()?;
-    prove_list(&mut watch, mutations::groups(), guest)
+    let all = prove_list(&mut watch, mutations::groups(), guest)?;
+    drop(watch);
+    let without = tempfile::NamedTempFile::new().context("make a file")?;
+    let mut types = fs::read(kernel).context("read the kernel's types")?;
+    let name = b"security_path_";
+    let places: Vec<_> = (0..types.len() - name.len()).filter(|at| types[*at..].starts_with(name)).collect();
+    for at in places {
+        types[at] = b'#';
+    }
+    fs::write(&without, types).context("write the kernel's types")?;
+    let mut watch = Watch::start_with_mutations(backend, RING_BYTES, without.path())?;
+    watch.all_mutations()?;
+    ensure!(watch.knows_no_mounts(), "the same functions tell of mutations");
+    Ok(all + prove_list(&mut watch, mutations::without_mounts(), guest)?)
 }
 
 fn prove_list(

@@ -52,7 +52,7 @@ impl Watch {
     /// # Errors
     /// Where the backend does not run here.
     pub fn start(backend: Backend, ring_bytes: u32) -> Result<Self> {
-        Self::new(backend, ring_bytes, false, None)
+        Self::new(backend, ring_bytes, |options| options)
     }
 
     /// The same, with its maps and programs pinned. Whoever does so has to remove them.
@@ -60,22 +60,23 @@ impl Watch {
     /// # Errors
     /// Where the backend does not run here.
     pub fn start_pinned(backend: Backend, ring_bytes: u32, pins: &Path) -> Result<Self> {
-        Self::new(backend, ring_bytes, false, Some(pins.to_owned()))
+        Self::new(backend, ring_bytes, |options| Options { pins: Some(pins.to_owned()), ..options })
     }
 
-    /// The same, with the hooks of mutations.
+    /// The same, with the hooks of mutations that the type information tells of.
     ///
     /// # Errors
     /// Where the backend does not run here.
-    pub fn start_with_mutations(backend: Backend, ring_bytes: u32) -> Result<Self> {
-        Self::new(backend, ring_bytes, true, None)
+    pub fn start_with_mutations(backend: Backend, ring_bytes: u32, btf: &Path) -> Result<Self> {
+        let mutations = |options| Options { mutations: true, btf: btf.to_owned(), ..options };
+        Self::new(backend, ring_bytes, mutations)
     }
 
-    fn new(backend: Backend, ring_bytes: u32, mutations: bool, pins: Option<PathBuf>) -> Result<Self> {
+    fn new(backend: Backend, ring_bytes: u32, change: impl FnOnce(Options) -> Options) -> Result<Self> {
         let hierarchy = Hierarchy::detect()?;
         let cgroup = Cgroup::create_top(&format!("inotrail-{}", backend.as_str()))?;
         let id = hierarchy.id_of(cgroup.path())?;
-        let options = Options {
+        let options = change(Options {
             backend: Some(backend),
             btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
             ring_bytes,
@@ -83,11 +84,11 @@ impl Watch {
             exclude: Vec::new(),
             hierarchy,
             include_self: false,
-            mutations,
-            pins,
+            mutations: false,
+            pins: None,
             replace: false,
             swap: false,
-        };
+        });
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
         // Records of the self-test: from now on, every record is of the cgroup.
         sensor.drain(|_| {});
@@ -118,6 +119,12 @@ impl Watch {
         let missing: Vec<_> = rows.iter().filter(|row| !row.works).map(|row| &*row.reason).collect();
         ensure!(!rows.is_empty() && missing.is_empty(), "not all hooks are attached: {}", missing.join("; "));
         Ok(())
+    }
+
+    /// Whether names are told by functions that know no mount.
+    #[must_use]
+    pub fn knows_no_mounts(&self) -> bool {
+        self.sensor.mutations().iter().any(|row| row.function == "security_inode_unlink")
     }
 
     /// The cgroup, as the kernel numbers it.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
 use super::{
-    Cell, Plan, TESTS, plan, readme,
+    Cell, Plan, Test, plan, readme,
     results::Results,
     table::{passed, table},
 };
@@ -18,6 +18,9 @@ pub struct Args {
     /// Run all afresh
     #[arg(long)]
     fresh: bool,
+    /// Test; all where none is named, and the README's table says which
+    #[arg(long)]
+    test: Vec<String>,
     /// Machines at a time; each has two CPUs
     #[arg(long, default_value_t = plan::jobs())]
     jobs: usize,
@@ -33,7 +36,7 @@ impl Args {
     /// Where a test fails, a machine cannot be made or the README not be written.
     pub fn run(&self) -> Result<()> {
         let cells = Cell::all()?;
-        let mut plan = Plan::new(&cells, &TESTS.iter().collect::<Vec<_>>(), None, self.update)?.without_repeats();
+        let mut plan = Plan::new(&cells, &Test::all_named(&self.test)?, None, self.update)?.without_repeats();
         plan.jobs = self.jobs;
         let rows = plan.run(Some(&Results::open(self.fresh)?))?;
         eprint!("\n{}", table(&rows));

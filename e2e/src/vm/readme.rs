@@ -42,7 +42,8 @@ fn rows(text: &str) -> Option<Vec<[String; 3]>> {
 /// The table of a full run, and the notes it refers to.
 pub(super) fn section(rows: &[Row], cells: &[Cell], date: &str) -> String {
     let (passed, failed, _) = counts(rows);
-    let tests = TESTS.iter().map(|test| format!("`{}`", test.name)).collect::<Vec<_>>().join(", ");
+    let ran = TESTS.iter().filter(|test| rows.iter().any(|row| row.test.name == test.name));
+    let tests = ran.map(|test| format!("`{}`", test.name)).collect::<Vec<_>>().join(", ");
     let mut notes = Vec::new();
     let lines: String = cells.iter().map(|cell| line(cell, rows, &mut notes)).collect();
     let names = BACKENDS.map(|backend| format!("`{}`", backend.as_str())).join(" | ");

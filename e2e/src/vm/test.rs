@@ -56,6 +56,17 @@ impl Test {
         TESTS.iter().find(|test| test.name == name).with_context(|| format!("no test {name}: there are {}", names()))
     }
 
+    /// The tests of these names; all where there are none.
+    ///
+    /// # Errors
+    /// As [`Self::named`].
+    pub(super) fn all_named(names: &[String]) -> Result<Vec<&'static Self>> {
+        if names.is_empty() {
+            return Ok(TESTS.iter().collect());
+        }
+        names.iter().map(|name| Self::named(name)).collect()
+    }
+
     /// A test that takes at most so many seconds on a quiet machine.
     #[must_use]
     pub const fn new(name: &'static str, guest: &'static [&'static str], seconds: u64) -> Self {

@@ -60,7 +60,8 @@ impl Call {
             walk(scratch, self.program, vfsmount, dentry);
             let header = &mut (*scratch).header;
             header.target_len = header.path_len;
-            header.flags = (header.flags & OF_A_PATH) << flags::TARGET_SHIFT;
+            let known = if vfsmount == 0 { OF_A_PATH & !flags::DETACHED } else { OF_A_PATH };
+            header.flags = (header.flags & known) << flags::TARGET_SHIFT;
         }
     }
 
@@ -106,11 +107,19 @@ impl Call {
     /// Of a `struct dentry *` in a mount that nobody tells.
     #[inline(always)]
     fn of_dentry(self, operation: u32, dentry: u64) {
-        if is_internal(current()) {
-            count(self.program, |counters| &mut counters.internal);
-        } else {
+        if !self.is_echo() {
             self.of(operation, 0, dentry);
         }
+    }
+
+    /// Whether a file system asks for its own sake.
+    #[inline(always)]
+    fn is_echo(self) -> bool {
+        let echo = is_internal(current());
+        if echo {
+            count(self.program, |counters| &mut counters.internal);
+        }
+        echo
     }
 
     /// Of a name in the directory of a `struct path *`, where an open asks the same about the file that it makes.
@@ -124,31 +133,31 @@ impl Call {
     }
 
     #[inline(always)]
-    fn symlink(self, directory: u64, dentry: u64, text: u64) {
+    fn symlink(self, vfsmount: u64, dentry: u64, text: u64) {
         if let Some(scratch) = self.begin(mutation::SYMLINK) {
             target_from_kernel(scratch, text);
-            self.end(scratch, mount(directory), dentry);
+            self.end(scratch, vfsmount, dentry);
         }
     }
 
     /// Both names are in one mount, or the kernel would not have come this far (`EXDEV`).
     #[inline(always)]
-    fn link(self, old: u64, directory: u64, new: u64) {
+    fn link(self, vfsmount: u64, old: u64, new: u64) {
         if let Some(scratch) = self.begin(mutation::LINK) {
-            self.target(scratch, mount(directory), new);
-            self.end(scratch, mount(directory), old);
+            self.target(scratch, vfsmount, new);
+            self.end(scratch, vfsmount, old);
         }
     }
 
     #[inline(always)]
     fn rename(self, from: (u64, u64), to: (u64, u64), how: u32) {
         if let Some(scratch) = self.begin(mutation::RENAME) {
-            self.target(scratch, mount(to.0), to.1);
+            self.target(scratch, to.0, to.1);
             if how & RENAME_EXCHANGE != 0 {
                 // SAFETY: this program's scratch.
                 unsafe { (*scratch).header.flags |= flags::EXCHANGED };
             }
-            self.end(scratch, mount(from.0), from.1);
+            self.end(scratch, from.0, from.1);
         }
     }
 
@@ -199,16 +208,18 @@ macro_rules! hooks {
     )*};
 }
 
+mod inode;
+
 hooks! {
     /// `security_path_unlink(dir, dentry)`
     fexit_unlink, kprobe_unlink, UNLINK: (dir = 0, dentry = 1) -> 2 => of(mutation::UNLINK, mount(dir), dentry);
     /// `security_path_rename(old_dir, old_dentry, new_dir, new_dentry, flags)`
     fexit_rename, kprobe_rename, RENAME: (from = 0, old = 1, to = 2, new = 3, how = 4) -> 5
-        => rename((from, old), (to, new), how as u32);
+        => rename((mount(from), old), (mount(to), new), how as u32);
     /// `security_path_link(old_dentry, new_dir, new_dentry)`
-    fexit_link, kprobe_link, LINK: (old = 0, dir = 1, new = 2) -> 3 => link(old, dir, new);
+    fexit_link, kprobe_link, LINK: (old = 0, dir = 1, new = 2) -> 3 => link(mount(dir), old, new);
     /// `security_path_symlink(dir, dentry, old_name)`
-    fexit_symlink, kprobe_symlink, SYMLINK: (dir = 0, dentry = 1, text = 2) -> 3 => symlink(dir, dentry, text);
+    fexit_symlink, kprobe_symlink, SYMLINK: (dir = 0, dentry = 1, text = 2) -> 3 => symlink(mount(dir), dentry, text);
     /// `security_path_mkdir(dir, dentry, mode)`
     fexit_mkdir, kprobe_mkdir, MKDIR: (dir = 0, dentry = 1) -> 3 => of(mutation::MKDIR, mount(dir), dentry);
     /// `security_path_rmdir(dir, dentry)`

@@ -205,7 +205,7 @@ fn of_files(layout: &mut Layout) -> [Field<'_>; 28] {
     ]
 }
 
-fn optional(layout: &mut Layout) -> [Field<'_>; 23] {
+fn optional(layout: &mut Layout) -> [Field<'_>; 24] {
     let [number, argument0, argument1, argument2, compat0, compat1, compat2] = registers::NAMES;
     [
         (&mut layout.regs_number, "pt_regs", number),
@@ -227,6 +227,7 @@ fn optional(layout: &mut Layout) -> [Field<'_>; 23] {
         (&mut layout.namespace_inum, "mnt_namespace", "ns.inum"),
         (&mut layout.task_cred, "task_struct", "cred"),
         (&mut layout.inode_dentries, "inode", "i_dentry"),
+        (&mut layout.iattr_valid, "iattr", "ia_valid"),
         (&mut layout.io_opcode, "io_kiocb", "opcode"),
         (&mut layout.io_cmd, "io_kiocb", "cmd"),
         (&mut layout.io_open_slot, "io_open", "file_slot"),

@@ -1,6 +1,8 @@
 //! Programs for what is done to files without opening them: which functions this kernel has for that, and which of their
 //! programs run. Each stands alone: one that is missing disables no other.
 
+mod forms;
+
 use aya::Ebpf;
 use inotrail_ebpf::{ABSENT, Layout};
 
@@ -9,6 +11,7 @@ use super::btf::Btf;
 use super::hook::{Attached, Hook, Types};
 use super::report::MutationReport;
 use crate::event::{Backend, Operation};
+use forms::{BY_PATH, FORMS, Form, INSTEAD, SPLIT_OFF};
 
 /// A function by which the kernel asks its security modules about an operation, and the programs for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,80 +28,21 @@ pub struct Mutation {
     pub unsupported: Option<String>,
 }
 
-/// A function in one of the forms it has had: `_` is a parameter that no program looks at.
-struct Form {
-    operation: Operation,
-    function: &'static str,
-    parameters: &'static [&'static str],
-    fexit: &'static str,
-    kprobe: &'static str,
-}
-
-const fn form(
-    operation: Operation,
-    function: &'static str,
-    parameters: &'static [&'static str],
-    [fexit, kprobe]: [&'static str; 2],
-) -> Form {
-    Form { operation, function, parameters, fexit, kprobe }
-}
-
-/// Of one function's forms the first that fits is taken.
-const FORMS: [Form; 15] = [
-    form(Operation::Delete, "security_path_unlink", &["dir", "dentry"], ["fexit_unlink", "kprobe_unlink"]),
-    form(
-        Operation::Rename,
-        "security_path_rename",
-        &["old_dir", "old_dentry", "new_dir", "new_dentry", "flags"],
-        ["fexit_rename", "kprobe_rename"],
-    ),
-    form(
-        Operation::Link,
-        "security_path_link",
-        &["old_dentry", "new_dir", "new_dentry"],
-        ["fexit_link", "kprobe_link"],
-    ),
-    form(
-        Operation::Symlink,
-        "security_path_symlink",
-        &["dir", "dentry", "old_name"],
-        ["fexit_symlink", "kprobe_symlink"],
-    ),
-    form(Operation::Mkdir, "security_path_mkdir", &["dir", "dentry", "_"], ["fexit_mkdir", "kprobe_mkdir"]),
-    form(Operation::Rmdir, "security_path_rmdir", &["dir", "dentry"], ["fexit_rmdir", "kprobe_rmdir"]),
-    form(Operation::Create, "security_path_mknod", &["dir", "dentry", "_", "_"], ["fexit_mknod", "kprobe_mknod"]),
-    form(Operation::Chmod, "security_path_chmod", &["path", "_"], ["fexit_chmod", "kprobe_chmod"]),
-    form(Operation::Chown, "security_path_chown", &["path", "_", "_"], ["fexit_chown", "kprobe_chown"]),
-    form(Operation::Truncate, "security_path_truncate", &["path"], ["fexit_truncate", "kprobe_truncate"]),
-    form(Operation::Truncate, "security_file_truncate", &["file"], ["fexit_file_truncate", "kprobe_file_truncate"]),
-    form(
-        Operation::Setxattr,
-        "security_inode_setxattr",
-        &["_", "dentry", "_", "_", "_", "_"],
-        ["fexit_setxattr_6", "kprobe_setxattr_6"],
-    ),
-    form(
-        Operation::Setxattr,
-        "security_inode_setxattr",
-        &["dentry", "_", "_", "_", "_"],
-        ["fexit_setxattr_5", "kprobe_setxattr_5"],
-    ),
-    form(
-        Operation::Setxattr,
-        "security_inode_set_acl",
-        &["_", "dentry", "_", "_"],
-        ["fexit_set_acl", "kprobe_set_acl"],
-    ),
-    form(Operation::MmapExecute, "security_mmap_file", &["file", "prot", "_"], ["fexit_mmap", "kprobe_mmap"]),
-];
-
-/// Newer kernels ask these for a part of what others ask another function of the list for: their absence is no lack.
-const SPLIT_OFF: [&str; 2] = ["security_file_truncate", "security_inode_set_acl"];
-
 /// Which functions this kernel has, by the names and the number of their parameters and never by version.
 pub(super) fn resolve(btf: &Btf, layout: &Layout) -> Vec<Mutation> {
+    let list = fitting(&FORMS, btf, layout);
+    let is_absent = |row: &Mutation| row.unsupported.is_some() && row.function.starts_with(BY_PATH);
+    let absent: Vec<_> = list.iter().filter(|row| is_absent(row)).map(|row| row.operation).collect();
+    let mut instead = fitting(&INSTEAD, btf, layout);
+    instead.retain(|row| row.unsupported.is_none() && absent.contains(&row.operation));
+    let replaced: Vec<_> = instead.iter().map(|row| row.operation).collect();
+    list.into_iter().filter(|row| !replaced.contains(&row.operation)).chain(instead).collect()
+}
+
+/// One row per function and operation, in the form that fits, or with the reason why none does.
+fn fitting(forms: &[Form], btf: &Btf, layout: &Layout) -> Vec<Mutation> {
     let mut list: Vec<Mutation> = Vec::new();
-    for form in &FORMS {
+    for form in forms {
         let found = btf.parameters(form.function).ok();
         if found.is_none() && SPLIT_OFF.contains(&form.function) {
             continue;
@@ -111,7 +55,8 @@ pub(super) fn resolve(btf: &Btf, layout: &Layout) -> Vec<Mutation> {
             kprobe: form.kprobe,
             unsupported,
         };
-        match list.iter_mut().find(|known| known.function == form.function) {
+        let same = |known: &&mut Mutation| (known.function, known.operation) == (form.function, form.operation);
+        match list.iter_mut().find(same) {
             Some(known) if known.unsupported.is_some() => *known = mutation,
             Some(_) => {}
             None => list.push(mutation),
@@ -129,21 +74,23 @@ fn unsupported(form: &Form, found: Option<&[&str]>, layout: &Layout) -> Option<S
     if found.len() != form.parameters.len() || !form.parameters.iter().zip(found).all(same) {
         return Some(format!("this kernel's {function}({}) has a form that is not known", found.join(", ")));
     }
-    let needed = match form.operation {
-        Operation::Create => ("task_struct.nameidata", layout.task_nameidata),
-        Operation::Setxattr => ("task_struct.cred", layout.task_cred),
-        _ => return None,
-    };
-    (needed.1 == ABSENT).then(|| format!("this kernel's type information lacks {}", needed.0))
+    let nameidata = ("task_struct.nameidata", layout.task_nameidata);
+    let needed = [
+        (form.operation == Operation::Create).then_some(nameidata),
+        function.starts_with("security_inode_").then_some(("task_struct.cred", layout.task_cred)),
+        (function == "security_inode_setattr").then_some(("iattr.ia_valid", layout.iattr_valid)),
+    ];
+    let missing = needed.into_iter().flatten().find(|(_, offset)| *offset == ABSENT)?;
+    Some(format!("this kernel's type information lacks {}", missing.0))
 }
 
 fn needs(function: &str) -> &'static str {
-    if function.starts_with("security_path_") { " (CONFIG_SECURITY_PATH)" } else { " (CONFIG_SECURITY)" }
+    if function.starts_with(BY_PATH) { " (CONFIG_SECURITY_PATH)" } else { " (CONFIG_SECURITY)" }
 }
 
 /// The hook of a program by its name.
 pub(super) fn hook(program: &str) -> Option<Hook> {
-    FORMS.iter().find_map(|form| {
+    FORMS.iter().chain(&INSTEAD).find_map(|form| {
         let fexit = (form.fexit == program).then(|| Hook::fexit(form.fexit, form.function));
         fexit.or_else(|| (form.kprobe == program).then(|| Hook::kprobe(form.kprobe, form.function)))
     })
@@ -236,7 +183,7 @@ impl Mutations {
 /// The function that a program is for.
 #[cfg(test)]
 pub(super) fn function(program: &str) -> Option<&'static str> {
-    FORMS.iter().find(|form| form.fexit == program || form.kprobe == program).map(|form| form.function)
+    FORMS.iter().chain(&INSTEAD).find(|form| form.fexit == program || form.kprobe == program).map(|form| form.function)
 }
 
 #[cfg(test)]
@@ -258,6 +205,25 @@ mod tests {
         }
         let functions: BTreeSet<_> = features.mutations.iter().map(|row| row.function).collect();
         assert_eq!(functions.len(), features.mutations.len());
+    }
+
+    #[test]
+    fn a_kernel_without_paths_has_every_operation_too() {
+        let mut bytes = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        let name = BY_PATH.as_bytes();
+        let places: Vec<_> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name)).collect();
+        for at in places {
+            bytes[at] = b'#';
+        }
+        let (_, features) = layout::resolve(&Btf::parse(bytes).unwrap(), None, 0).unwrap();
+        let operations: BTreeSet<_> = features.mutations.iter().map(|row| row.operation.as_str()).collect();
+        assert_eq!(operations.len(), 12, "{operations:?}");
+        for row in &features.mutations {
+            assert_eq!(row.unsupported, None, "{row:?}");
+            assert!(!row.function.starts_with(BY_PATH) && row.function != "security_file_truncate", "{row:?}");
+        }
+        let programs: BTreeSet<_> = features.mutations.iter().map(|row| row.kprobe).collect();
+        assert_eq!(programs.len(), features.mutations.len());
     }
 
     #[test]
