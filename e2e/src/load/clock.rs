@@ -28,7 +28,7 @@ pub fn prove_clock(opens: Opens, backend: Backend, guest: &Path, reader: Reader)
     let (total, mut seen) = (opens.threads * opens.each, 0);
     let arguments = ["opens", &opens.threads.to_string(), &opens.each.to_string(), "0"];
     let books = run(backend, guest, reader, &arguments, |record| {
-        if seen == total / 2 {
+        if seen == total / 4 {
             step(-STEP)?;
         }
         seen += 1;
@@ -37,7 +37,8 @@ pub fn prove_clock(opens: Opens, backend: Backend, guest: &Path, reader: Reader)
     let came = times.until_new();
     step(STEP)?;
     came?;
-    ensure!(books.events == total as u64 && books.ring_full == 0, "{books:?}");
+    ensure!(books.ring_full == 0, "the ring was too small: {books:?}");
+    books.unseen(total as u64)?;
     eprintln!("{}: {seen} opens, {} of them told by the new calendar", backend.as_str(), times.new);
     Ok(())
 }
