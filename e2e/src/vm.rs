@@ -7,7 +7,7 @@ mod machine;
 mod matrix;
 mod plan;
 mod programs;
-mod qemu;
+pub(crate) mod qemu;
 mod readme;
 mod results;
 mod table;

@@ -19,6 +19,7 @@ mod ledger;
 mod maps;
 mod memory;
 mod misses;
+mod mutation_hooks;
 pub mod mutations;
 mod pins;
 mod previous;
@@ -79,6 +80,26 @@ pub struct Options {
     pub replace: bool,
     /// Whether kprobe takes over from fexit when the kernel skips that.
     pub swap: bool,
+}
+
+impl Options {
+    /// Every access but one's own, by the best backend, with programs that end with this process.
+    #[must_use]
+    pub fn new(hierarchy: Hierarchy, ring_bytes: u32) -> Self {
+        Self {
+            backend: None,
+            btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
+            ring_bytes,
+            hierarchy,
+            root: PathBuf::from("/"),
+            exclude: Vec::new(),
+            include_self: false,
+            pins: None,
+            mutations: false,
+            replace: false,
+            swap: false,
+        }
+    }
 }
 
 /// Records of one [`Sensor::drain`]: a node that writes them faster than they are read must not keep the thread from

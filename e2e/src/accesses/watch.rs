@@ -78,16 +78,8 @@ impl Watch {
         let id = hierarchy.id_of(cgroup.path())?;
         let options = change(Options {
             backend: Some(backend),
-            btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
-            ring_bytes,
             root: cgroup.path().to_owned(),
-            exclude: Vec::new(),
-            hierarchy,
-            include_self: false,
-            mutations: false,
-            pins: None,
-            replace: false,
-            swap: false,
+            ..Options::new(hierarchy, ring_bytes)
         });
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", backend.as_str()))?;
         // Records of the self-test: from now on, every record is of the cgroup.

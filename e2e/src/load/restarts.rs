@@ -62,16 +62,8 @@ const ACCESSES: [u32; 3] = [program::FEXIT, program::KPROBE, program::SYS_EXIT];
 fn options(backend: Backend, cgroup: &Cgroup) -> Result<Options> {
     Ok(Options {
         backend: Some(backend),
-        btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
-        ring_bytes: 64 << 20,
-        hierarchy: Hierarchy::detect()?,
         root: cgroup.path().to_owned(),
-        exclude: Vec::new(),
-        include_self: false,
-        mutations: false,
-        pins: None,
-        replace: false,
-        swap: false,
+        ..Options::new(Hierarchy::detect()?, 64 << 20)
     })
 }
 

@@ -67,15 +67,8 @@ impl Limited {
         let options = Options {
             backend: backend.transpose()?,
             btf: self.btf.clone(),
-            ring_bytes: RING_BYTES,
-            hierarchy: Hierarchy::detect()?,
-            root: PathBuf::from("/"),
-            exclude: Vec::new(),
             include_self: true,
-            mutations: false,
-            pins: None,
-            swap: false,
-            replace: false,
+            ..Options::new(Hierarchy::detect()?, RING_BYTES)
         };
         hold(names(&self.hold)?).context("give up capabilities")?;
         match self.what.as_str() {

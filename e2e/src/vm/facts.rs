@@ -1,7 +1,5 @@
 //! What kind of machine it is: the sensor's own words, in one line on the console.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use inotrail::{
     container::cgroup::Hierarchy,
@@ -108,17 +106,5 @@ impl BackendFacts {
 }
 
 fn options() -> Result<Options> {
-    Ok(Options {
-        backend: None,
-        btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
-        ring_bytes: RING_BYTES,
-        hierarchy: Hierarchy::detect()?,
-        root: PathBuf::from("/"),
-        exclude: Vec::new(),
-        include_self: false,
-        mutations: false,
-        pins: None,
-        replace: false,
-        swap: false,
-    })
+    Ok(Options::new(Hierarchy::detect()?, RING_BYTES))
 }

@@ -1,7 +1,6 @@
 //! One run of QEMU, without hardware virtualization: development machines and CI have none.
 
 use std::{
-    fmt::Write as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -56,7 +55,7 @@ pub(super) fn run(
     told: &mut Told,
 ) -> Ended {
     let not_up = |error: std::io::Error| Ended::NotUp(error.to_string());
-    let mut machine = match command(kernel, preempt, test, initramfs).spawn() {
+    let mut machine = match machine(kernel, preempt, test, initramfs).spawn() {
         Ok(machine) => Running(machine),
         Err(error) => return not_up(error),
     };
@@ -88,12 +87,16 @@ pub(super) fn run(
     if up { Ended::Failed(why.to_owned()) } else { Ended::NotUp(why.to_owned()) }
 }
 
-fn command(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path) -> Command {
-    // It ends with us, however we end.
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", &format!("qemu-system-{}", kernel.arch)]);
+fn machine(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path) -> Command {
     let threads = if test.threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
-    command.args(["-accel", threads, "-m", MEMORY, "-smp", "2"]);
+    let words = preempt.map(|model| format!("preempt={model}"));
+    command(kernel, initramfs, &["-accel", threads, "-smp", "2"], words.as_deref())
+}
+
+/// A machine with its console on stdout. It ends with us, however we end.
+pub(crate) fn command(kernel: &Kernel, initramfs: &Path, cpus: &[&str], words: Option<&str>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", &format!("qemu-system-{}", kernel.arch), "-m", MEMORY]).args(cpus);
     let console = if kernel.arch == "x86_64" {
         // Five-level page tables and counters cost emulation time and are not what is tested. QEMU 7.2 now and then
         // gives cmpxchg16b wrong flags, of which one boot in eight died.
@@ -105,18 +108,15 @@ fn command(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path
         "ttyAMA0"
     };
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
-    let mut words = format!("console={console} quiet loglevel=3 panic=-1 oops=panic");
-    if let Some(model) = preempt {
-        let _infallible = write!(words, " preempt={model}");
-    }
-    command.args(["-append", &words]);
+    let line = format!("console={console} quiet loglevel=3 panic=-1 oops=panic");
+    command.arg("-append").arg([&*line].into_iter().chain(words).collect::<Vec<_>>().join(" "));
     command.args(["-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command
 }
 
 /// A machine that ends when it is dropped.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -118,32 +118,6 @@ impl Hierarchy {
         mount::membership(&cgroups, self.controller).map(|(_, path)| path.into()).ok_or(Error::NotMounted)
     }
 
-    /// Id of this process's cgroup; nothing where it is not in the mounted part.
-    #[must_use]
-    pub fn own_id(&self) -> Option<u64> {
-        let path = self.own_cgroup().ok()?;
-        // In a cgroup namespace that path may name another process's cgroup: the list of processes is the proof, and
-        // without it every cgroup is looked through.
-        if self.holds_self(&path)
-            && let Ok(id) = self.id_of(&path)
-        {
-            return Some(id);
-        }
-        let mut own = None;
-        let scanned = self.scan(|id, path| {
-            if own.is_none() && self.holds_self(path) {
-                own = Some(id);
-            }
-        });
-        scanned.ok().and(own)
-    }
-
-    fn holds_self(&self, path: &Path) -> bool {
-        let own = std::process::id();
-        fs::read_to_string(self.directory(path).join("cgroup.procs"))
-            .is_ok_and(|list| list.lines().any(|pid| pid.parse() == Ok(own)))
-    }
-
     /// Where the files of the cgroup at `path` (inside the hierarchy) are.
     #[must_use]
     pub fn directory(&self, path: &Path) -> PathBuf {

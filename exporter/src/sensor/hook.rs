@@ -81,7 +81,10 @@ impl Hook {
     /// The hook of a program by its name.
     pub(super) fn named(program: &str) -> Option<Self> {
         let known = TABLES.into_iter().chain(ACCESSES).find(|hook| hook.program == program);
-        known.or_else(|| mutations::hook(program))
+        known.or_else(|| match mutations::place(program)? {
+            mutations::Place::Return(program, function) => Some(Self::fexit(program, function)),
+            mutations::Place::Entry(program, function) => Some(Self::kprobe(program, function)),
+        })
     }
 
     /// Whether its records are accesses.

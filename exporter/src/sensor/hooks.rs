@@ -14,7 +14,7 @@ use super::kernel::Kernel;
 use super::memory::{ControlMap, HandoverMap};
 use super::pins::Pins;
 use super::takeover::{First, take_over};
-use super::{misses, mutations, whoami};
+use super::{misses, mutation_hooks, whoami};
 use crate::event::Backend;
 
 /// The attached programs. Cloning shares them; no thread that reads events ever waits for one that changes them.
@@ -193,7 +193,7 @@ impl Set {
             First::New,
             || {
                 let attached =
-                    standby.into_iter().filter_map(|hook| mutations::may_fail(hook, hook.attach(&mut object)));
+                    standby.into_iter().filter_map(|hook| mutation_hooks::may_fail(hook, hook.attach(&mut object)));
                 attached.collect::<Result<Vec<_>, _>>()
             },
             || {

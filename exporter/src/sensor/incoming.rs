@@ -6,7 +6,7 @@ use inotrail_ebpf::{Control, role, turn};
 use super::hook::{Attached, Hook};
 use super::hooks::detach;
 use super::memory::ControlMap;
-use super::mutations::Mutations;
+use super::mutation_hooks::Mutations;
 use super::pins::Pins;
 use super::previous::Previous;
 use super::takeover::{First, boot_ns, take_over};

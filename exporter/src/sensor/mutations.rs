@@ -1,16 +1,11 @@
-//! Programs for what is done to files without opening them: which functions this kernel has for that, and which of their
-//! programs run. Each stands alone: one that is missing disables no other.
+//! What is done to files without opening them: which functions this kernel has for that.
 
 mod forms;
 
-use aya::Ebpf;
 use inotrail_ebpf::{ABSENT, Layout};
 
-use super::backend::Error;
 use super::btf::Btf;
-use super::hook::{Attached, Hook, Types};
-use super::report::MutationReport;
-use crate::event::{Backend, Operation};
+use crate::event::Operation;
 use forms::{BY_PATH, FORMS, Form, INSTEAD, SPLIT_OFF};
 
 /// A function by which the kernel asks its security modules about an operation, and the programs for it.
@@ -26,6 +21,15 @@ pub struct Mutation {
     pub kprobe: &'static str,
     /// Why this kernel's function cannot be hooked; nothing where it can.
     pub unsupported: Option<String>,
+}
+
+/// A program and the function that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It runs at its return.
+    Return(&'static str, &'static str),
+    /// It runs at its entry.
+    Entry(&'static str, &'static str),
 }
 
 /// Which functions this kernel has, by the names and the number of their parameters and never by version.
@@ -88,102 +92,12 @@ fn needs(function: &str) -> &'static str {
     if function.starts_with(BY_PATH) { " (CONFIG_SECURITY_PATH)" } else { " (CONFIG_SECURITY)" }
 }
 
-/// The hook of a program by its name.
-pub(super) fn hook(program: &str) -> Option<Hook> {
+/// The function that a program is for, and whether at its return.
+pub(super) fn place(program: &str) -> Option<Place> {
     FORMS.iter().chain(&INSTEAD).find_map(|form| {
-        let fexit = (form.fexit == program).then(|| Hook::fexit(form.fexit, form.function));
-        fexit.or_else(|| (form.kprobe == program).then(|| Hook::kprobe(form.kprobe, form.function)))
+        let fexit = (form.fexit == program).then_some(Place::Return(form.fexit, form.function));
+        fexit.or_else(|| (form.kprobe == program).then_some(Place::Entry(form.kprobe, form.function)))
     })
-}
-
-/// What came of attaching one of several programs: nothing where it is a mutation's and fails, because the others go on.
-pub(super) fn may_fail(wanted: Hook, result: Result<Attached, Error>) -> Option<Result<Attached, Error>> {
-    match result {
-        Err(error) if hook(wanted.program).is_some() => {
-            tracing::warn!(program = wanted.program, %error, "a mutation is not reported any more");
-            None
-        }
-        result => Some(result),
-    }
-}
-
-/// The programs of one backend, and what became of each.
-#[derive(Debug, Default)]
-pub(super) struct Mutations {
-    rows: Vec<Row>,
-}
-
-#[derive(Debug)]
-struct Row {
-    operation: Operation,
-    function: &'static str,
-    /// Which runs, or why none does.
-    hook: Result<Hook, String>,
-}
-
-impl Mutations {
-    fn of(backend: Backend, wanted: &[Mutation], mut each: impl FnMut(Hook) -> Result<Hook, String>) -> Self {
-        let hook = |mutation: &Mutation| match (backend, &mutation.unsupported) {
-            (Backend::RawTracepoint, _) => Err("not supported by raw-tracepoint".to_owned()),
-            (_, Some(reason)) => Err(reason.clone()),
-            (Backend::Fexit, None) => Ok(Hook::fexit(mutation.fexit, mutation.function)),
-            (Backend::Kprobe, None) => Ok(Hook::kprobe(mutation.kprobe, mutation.function)),
-        };
-        let row = |mutation: &Mutation| Row {
-            operation: mutation.operation,
-            function: mutation.function,
-            hook: hook(mutation).and_then(&mut each),
-        };
-        Self { rows: wanted.iter().map(row).collect() }
-    }
-
-    /// Lets the verifier see the programs. What the kernel refuses is told by [`Self::report`].
-    pub(super) fn load(object: &mut Ebpf, backend: Backend, wanted: &[Mutation], types: &mut Types) -> Self {
-        Self::of(backend, wanted, |hook| hook.load(object, types).map(|()| hook).map_err(|error| error.to_string()))
-    }
-
-    /// Those that an earlier run has attached.
-    pub(super) fn attached(attached: &[Attached], backend: Backend, wanted: &[Mutation]) -> Self {
-        Self::of(backend, wanted, |hook| {
-            let is_there = attached.iter().any(|attached| attached.hook == hook);
-            if is_there { Ok(hook) } else { Err("an earlier run could not attach it".to_owned()) }
-        })
-    }
-
-    /// Attaches them. What the kernel refuses is told by [`Self::report`].
-    pub(super) fn attach(&mut self, object: &mut Ebpf) -> Vec<Attached> {
-        let mut list = Vec::new();
-        for row in &mut self.rows {
-            let Ok(hook) = row.hook else { continue };
-            match hook.attach(object) {
-                Ok(attached) => list.push(attached),
-                Err(error) => row.hook = Err(error.to_string()),
-            }
-        }
-        list
-    }
-
-    /// Those that the kernel took.
-    pub(super) fn hooks(&self) -> impl Iterator<Item = Hook> {
-        self.rows.iter().filter_map(|row| row.hook.as_ref().ok().copied())
-    }
-
-    /// What is seen of each operation, by which function.
-    pub(super) fn report(&self) -> Vec<MutationReport> {
-        let row = |row: &Row| MutationReport {
-            operation: row.operation.as_str(),
-            function: row.function,
-            works: row.hook.is_ok(),
-            reason: row.hook.as_ref().err().cloned().unwrap_or_default(),
-        };
-        self.rows.iter().map(row).collect()
-    }
-}
-
-/// The function that a program is for.
-#[cfg(test)]
-pub(super) fn function(program: &str) -> Option<&'static str> {
-    FORMS.iter().chain(&INSTEAD).find(|form| form.fexit == program || form.kprobe == program).map(|form| form.function)
 }
 
 #[cfg(test)]

@@ -20,7 +20,11 @@ fn every_program_loads() {
             Program::BtfTracePoint(program) => program.load("sys_exit", &kernel),
             Program::KProbe(program) => program.load(),
             Program::FExit(program) => {
-                match program.load(mutations::function(name).unwrap_or("inode_permission"), &kernel) {
+                let function = match mutations::place(name) {
+                    Some(mutations::Place::Return(_, function)) => function,
+                    _ => "inode_permission",
+                };
+                match program.load(function, &kernel) {
                     // Where the kernel allows no trampolines at all; the virtual machines prove these programs.
                     Err(ProgramError::LoadError { io_error, .. }) if io_error.raw_os_error() == Some(1) => continue,
                     result => result,

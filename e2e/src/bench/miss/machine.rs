@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +13,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::initramfs::Initramfs;
 use crate::kernels::Kernel;
-use crate::vm::{ARGUMENTS, MODULES, console_lines};
+use crate::vm::{
+    ARGUMENTS, MODULES, console_lines,
+    qemu::{self, Running},
+};
 
 /// For a machine that shares its CPU with much else; a free one needs a minute.
 const TIMEOUT: Duration = Duration::from_mins(30);
@@ -44,7 +46,9 @@ pub(super) fn run(
         archive.file(name, &fs::read(source).with_context(|| format!("read {}", source.display()))?)?;
     }
     archive.finish()?;
-    let machine = command(kernel, &path).spawn().context("start QEMU (apt-get install qemu-system-x86)")?;
+    let cpu = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1"];
+    let machine = qemu::command(kernel, &path, &cpu, None).spawn();
+    let machine = machine.context("start QEMU (apt-get install qemu-system-x86)")?;
     listen(Running(machine), each)
 }
 
@@ -77,34 +81,5 @@ fn listen(mut machine: Running, each: &mut dyn FnMut(&str)) -> Result<()> {
         }
         up |= line.contains(console_lines::UP);
         last = line;
-    }
-}
-
-fn command(kernel: &Kernel, initramfs: &Path) -> Command {
-    let mut command = Command::new(format!("qemu-system-{}", kernel.arch));
-    command.args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-m", "1024"]);
-    // As the machines that prove the sensor have it.
-    let console = if kernel.arch == "x86_64" {
-        command.args(["-cpu", "max,la57=off,pmu=off,cx16=off"]);
-        "ttyS0"
-    } else {
-        command.args(["-M", "virt", "-cpu", "cortex-a72"]);
-        "ttyAMA0"
-    };
-    command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
-    command.arg("-append").arg(format!("console={console} quiet loglevel=3 panic=-1 oops=panic"));
-    command.args(["-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    command
-}
-
-/// A machine that ends when it is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
-            eprintln!("the machine {} may still run: {error}", self.0.id());
-        }
     }
 }

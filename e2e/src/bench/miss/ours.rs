@@ -41,19 +41,8 @@ impl Ours {
         let hierarchy = Hierarchy::detect()?;
         let (backend, ring_bytes) = (Some(self.backend), RING_BYTES);
         // This process stands for any other.
-        let options = Options {
-            backend,
-            btf,
-            ring_bytes,
-            hierarchy,
-            root: root.to_owned(),
-            exclude: Vec::new(),
-            include_self: true,
-            pins: None,
-            mutations: false,
-            replace: false,
-            swap: false,
-        };
+        let options =
+            Options { backend, btf, root: root.to_owned(), include_self: true, ..Options::new(hierarchy, ring_bytes) };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", self.backend.as_str()))?;
         sensor.drain(|_| ());
         let counters = sensor.counters();
