@@ -10,6 +10,7 @@ mod restarts;
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -113,7 +114,7 @@ fn run(
     backend: Backend,
     guest: &Path,
     reader: Reader,
-    arguments: &[&str],
+    arguments: &[impl AsRef<OsStr>],
     each: impl FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<Books> {
     under(Watch::start(backend, reader.ring_bytes)?, guest, reader, arguments, each)
@@ -124,7 +125,7 @@ fn under(
     mut watch: Watch,
     guest: &Path,
     reader: Reader,
-    arguments: &[&str],
+    arguments: &[impl AsRef<OsStr>],
     mut each: impl FnMut(&Record<'_>) -> Result<()>,
 ) -> Result<Books> {
     let mut books = Books::default();

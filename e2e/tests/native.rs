@@ -39,21 +39,21 @@ fn tells_every_access_of_the_list() {
 #[test]
 fn reports_every_open_under_load() {
     let _alone = alone();
-    let account = Opens { threads: 4, each: 25_000, files: 0 }.prove(RawTracepoint, guest(), READER).unwrap();
+    let account = Opens::new(4, 25_000).prove(RawTracepoint, guest(), READER).unwrap();
     assert_eq!((account.events, account.ring_full), (100_000, 0));
 }
 
 #[test]
 fn counts_what_a_full_ring_drops() {
     let _alone = alone();
-    let account = Opens { threads: 4, each: 25_000, files: 0 }.prove(RawTracepoint, guest(), SLOW).unwrap();
+    let account = Opens::new(4, 25_000).prove(RawTracepoint, guest(), SLOW).unwrap();
     assert!(account.events > 0 && account.ledger > 0, "{account:?}");
 }
 
 #[test]
 fn counts_by_file_what_a_full_ring_drops() {
     let _alone = alone();
-    let account = Opens { threads: 8, each: 100_000, files: 64 }.prove(RawTracepoint, guest(), SLOW).unwrap();
+    let account = Opens { files: 64, ..Opens::new(8, 100_000) }.prove(RawTracepoint, guest(), SLOW).unwrap();
     assert!(account.events > 0 && account.ledger > 400_000, "{account:?}");
     assert_eq!(account.events + account.ledger, 800_000);
 }
@@ -62,7 +62,7 @@ fn counts_by_file_what_a_full_ring_drops() {
 fn exporters_come_and_go() {
     let _alone = alone();
     let folder = Bpffs::mount();
-    let opens = Opens { threads: 8, each: 100_000, files: 0 };
+    let opens = Opens::new(8, 100_000);
     prove_restarts(RawTracepoint, guest(), &folder.0.join("inotrail"), opens).unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! A sensor that watches one cgroup, and the proof that nothing it reported is still on its way.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process, thread,
     time::{Duration, Instant},
@@ -210,7 +211,7 @@ impl Watch {
 ///
 /// # Errors
 /// Where it cannot be started.
-pub fn spawn(guest: &Path, arguments: &[&str], procs: &Path) -> Result<process::Child> {
+pub fn spawn(guest: &Path, arguments: &[impl AsRef<OsStr>], procs: &Path) -> Result<process::Child> {
     let base = base();
     std::fs::create_dir_all(&base).with_context(|| format!("create {}", base.display()))?;
     process::Command::new(guest)

@@ -66,7 +66,7 @@ enum Deed {
     /// Perform one case of the golden list
     Access { case: String },
     /// Open files that no one else opens, or so many that all open
-    Opens { threads: usize, each: usize, files: usize },
+    Opens(Opens),
     /// Open files whose names change
     Renames { opens: usize },
     /// Try to make the sensor tell of another file
@@ -169,9 +169,7 @@ fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
     mount("tmpfs", base, "tmpfs", MountFlags::empty(), None).context("mount a tmpfs")?;
     match deed {
         Deed::Access { case } => accesses::access(case, base, procs),
-        Deed::Opens { threads, each, files } => {
-            open_files(Opens { threads: *threads, each: *each, files: *files }, base, procs)
-        }
+        Deed::Opens(opens) => open_files(*opens, base, procs),
         Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
         Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
     }
@@ -185,7 +183,7 @@ impl What {
             Self::Accesses => Ok(format!("all {}", accesses::prove(backend, guest)?)),
             Self::Mutations => Ok(format!("all {}", accesses::prove_mutations(backend, guest)?)),
             Self::Opens { threads, each } => {
-                let opens = Opens { threads, each, files: 64 };
+                let opens = Opens { files: 64, ..Opens::new(threads, each) };
                 let slow = Reader { ring_bytes: 64 << 10, pause: Duration::from_millis(20) };
                 let all = opens.prove(backend, guest, reader)?;
                 // Fewer: nearly all are counted here as soon as the ring is full, and an emulated machine is slow.
@@ -197,20 +195,20 @@ impl What {
                 Ok(format!("{made} opens: {}; {made_few} with a ring of 64 KiB: {}", told(all), told(counted)))
             }
             Self::Restarts { each } => {
-                prove_restarts(backend, guest, Path::new(PINS), Opens { threads: 8, each, files: 0 })
+                prove_restarts(backend, guest, Path::new(PINS), Opens { pause_ms: 5, ..Opens::new(8, each) })
             }
             Self::Changes { each } => {
-                prove_changes(Opens { threads: 8, each, files: 64 }, backend, guest, Path::new(PINS), reader)
+                prove_changes(Opens { files: 64, ..Opens::new(8, each) }, backend, guest, Path::new(PINS), reader)
             }
-            Self::Swap { each } => prove_swap(guest, Opens { threads: 8, each, files: 0 }),
+            Self::Swap { each } => prove_swap(guest, Opens::new(8, each)),
             Self::Privileges => privileges::prove(backend, guest),
             Self::Lockdown => privileges::prove_lockdown(backend, guest),
             Self::Clock => {
-                prove_clock(Opens { threads: 2, each: 2500, files: 0 }, backend, guest, reader)?;
+                prove_clock(Opens::new(2, 2500), backend, guest, reader)?;
                 Ok("set back by an hour".to_owned())
             }
             Self::Hotplug => {
-                prove_hotplug(Opens { threads: 4, each: 1000, files: 0 }, backend, guest, reader)?;
+                prove_hotplug(Opens::new(4, 1000), backend, guest, reader)?;
                 Ok("one of two CPUs, again and again".to_owned())
             }
             Self::Hostile { opens } => {

@@ -51,8 +51,7 @@ pub fn prove_changes(opens: Opens, backend: Backend, guest: &Path, pins: &Path, 
 }
 
 fn run(opens: Opens, watch: Watch, guest: &Path, reader: Reader) -> Result<Books> {
-    let arguments = ["opens", &opens.threads.to_string(), &opens.each.to_string(), &opens.files.to_string()];
-    under(watch, guest, reader, &arguments, |_| Ok(()))
+    under(watch, guest, reader, &opens.arguments(), |_| Ok(()))
 }
 
 /// Returns how often a scope was changed.

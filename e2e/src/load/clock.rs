@@ -26,8 +26,7 @@ pub fn prove_clock(opens: Opens, backend: Backend, guest: &Path, reader: Reader)
     super::only_in_a_machine()?;
     let mut times = Times::start();
     let (total, mut seen) = (opens.threads * opens.each, 0);
-    let arguments = ["opens", &opens.threads.to_string(), &opens.each.to_string(), "0"];
-    let books = run(backend, guest, reader, &arguments, |record| {
+    let books = run(backend, guest, reader, &opens.arguments(), |record| {
         if seen == total / 4 {
             step(-STEP)?;
         }

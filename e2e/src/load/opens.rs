@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Barrier,
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -16,14 +17,16 @@ use super::{Books, Reader, run};
 use crate::accesses::base;
 
 /// How much is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Opens {
-    /// At once.
+    /// At once
     pub threads: usize,
-    /// By each thread.
+    /// By each thread
     pub each: usize,
-    /// Files that all threads open in turn; 0: every open creates a file of its own.
+    /// Files that all threads open in turn; 0: every open creates a file of its own
     pub files: usize,
+    /// Milliseconds from one open of a thread to its next
+    pub pause_ms: u64,
 }
 
 /// What came of it.
@@ -42,6 +45,18 @@ pub struct Account {
 }
 
 impl Opens {
+    /// Each open creates a file of its own.
+    #[must_use]
+    pub const fn new(threads: usize, each: usize) -> Self {
+        Self { threads, each, files: 0, pause_ms: 0 }
+    }
+
+    /// What makes the guest do it.
+    pub(super) fn arguments(self) -> Vec<String> {
+        let Self { threads, each, files, pause_ms } = self;
+        ["opens".to_owned(), threads.to_string(), each.to_string(), files.to_string(), pause_ms.to_string()].into()
+    }
+
     /// Lets the guest open the files and closes the books: reported + counted + without any room = opened, a file of its own
     /// at most once, the same few exactly as often as each was opened, and no gap in the sequence but what had no room. Where
     /// the kernel skips calls, no more may be missing than it counts.
@@ -52,8 +67,7 @@ impl Opens {
         let total = (self.threads * self.each) as u64;
         let mut seen = vec![0u32; self.threads * self.each];
         let folder = base();
-        let arguments = ["opens", &self.threads.to_string(), &self.each.to_string(), &self.files.to_string()];
-        let books = run(backend, guest, reader, &arguments, |record| {
+        let books = run(backend, guest, reader, &self.arguments(), |record| {
             let Record::Access(access) = record else { return Ok(()) };
             let place = self.place(&folder, access.path);
             let place = place.with_context(|| format!("an event of {}", access.path.escape_ascii()))?;
@@ -146,7 +160,12 @@ pub fn open_files(opens: Opens, folder: &Path, procs: &Path) -> Result<()> {
                     } else {
                         (OFlags::RDONLY, &|number| file(folder, 0, number % opens.files))
                     };
-                    (0..opens.each).map(name).try_for_each(|file| open(&file, flags, opens.files == 0))
+                    (0..opens.each).map(name).try_for_each(|file| {
+                        if opens.pause_ms > 0 {
+                            thread::sleep(Duration::from_millis(opens.pause_ms));
+                        }
+                        open(&file, flags, opens.files == 0)
+                    })
                 })
             })
             .collect();
@@ -176,7 +195,7 @@ mod tests {
 
     #[test]
     fn only_names_that_were_opened_have_a_place() {
-        let opens = Opens { threads: 2, each: 10, files: 0 };
+        let opens = Opens::new(2, 10);
         let check =
             |path: &str, expected| assert_eq!(opens.place(Path::new("/f"), path.as_bytes()), expected, "{path}");
         check("/f/0-0", Some(0));

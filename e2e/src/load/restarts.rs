@@ -75,8 +75,7 @@ fn until_end(
     mut sensor: Sensor,
     mut turn: impl FnMut(&mut Tally, Sensor) -> Result<Sensor>,
 ) -> Result<Sensor> {
-    let arguments = ["opens", &tally.opens.threads.to_string(), &tally.opens.each.to_string(), "0"];
-    let mut child = spawn(guest, &arguments, &cgroup.procs())?;
+    let mut child = spawn(guest, &tally.opens.arguments(), &cgroup.procs())?;
     let status = loop {
         let start = Instant::now();
         while start.elapsed() < Duration::from_millis(300) {

@@ -32,7 +32,7 @@ pub const TESTS: &[Test] = &[
     Test::new("accesses", &["prove", "accesses"], 300),
     Test::new("opens", &["prove", "opens", "--threads", "8", "--each", "100000"], 900),
     Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]).once(),
-    Test::new("restarts", &["prove", "restarts", "--each", "25000"], 500).single_threaded().once(),
+    Test::new("restarts", &["prove", "restarts", "--each", "12500"], 500).single_threaded().once(),
     Test::new("mutations", &["prove", "mutations"], 600).backends(&[Backend::Fexit, Backend::Kprobe]).once(),
     Test::new("changes", &["prove", "changes", "--each", "10000"], 300).once(),
     Test::new("privileges", &["prove", "privileges"], 600).once(),
