@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use e2e::accesses::{base, spawn};
 use e2e::cgroup::Cgroup;
 use e2e::exporter::binary;
+use e2e::load::Opens;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const OPENS: u64 = 100_000;
-const THREADS: u64 = 4;
+const THREADS: usize = 4;
 
 /// A running `inotrail trace` of one cgroup, and its lines.
 struct Trace {
@@ -85,8 +86,8 @@ fn prove(name: &str, arguments: &[&str], files: usize, (expect_counted, expect_d
     let cgroup = Cgroup::create_top(name).unwrap();
     let trace = Trace::start(&cgroup, arguments);
     let guest = Path::new(env!("CARGO_BIN_EXE_guest"));
-    let each = (OPENS / THREADS).to_string();
-    let status = spawn(guest, &["opens", &THREADS.to_string(), &each, &files.to_string()], &cgroup.procs());
+    let opens = Opens { files, ..Opens::new(THREADS, OPENS as usize / THREADS) };
+    let status = spawn(guest, &opens.arguments(), &cgroup.procs());
     let status = status.unwrap().wait().unwrap();
     assert!(status.success());
     let (lines, words) = trace.stop();

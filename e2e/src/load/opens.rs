@@ -52,7 +52,8 @@ impl Opens {
     }
 
     /// What makes the guest do it.
-    pub(super) fn arguments(self) -> Vec<String> {
+    #[must_use]
+    pub fn arguments(self) -> Vec<String> {
         let Self { threads, each, files, pause_ms } = self;
         ["opens".to_owned(), threads.to_string(), each.to_string(), files.to_string(), pause_ms.to_string()].into()
     }
