@@ -41,7 +41,7 @@ pub fn run(containerd: &Containerd, stack: &Stack, folder: &Path, arguments: &[&
     let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let mut command = Command::new(binary()?);
     command.args(["run", "--endpoint", &stack.otlp_endpoint, "--listen", &listen]);
-    command.arg("--containerd-socket").arg(&containerd.socket).args(arguments);
+    command.arg("--runtime-socket").arg(&containerd.socket).args(arguments);
     if let Some(cgroup) = stack.cgroup() {
         command.arg("--exclude-cgroup").arg(cgroup);
     }

@@ -16,6 +16,7 @@ pub mod interrupt;
 pub mod kernels;
 pub mod load;
 pub mod loki;
+pub mod podman;
 pub mod privileges;
 pub mod stack;
 pub mod tools;

@@ -80,7 +80,7 @@ pub fn run(config: &config::Run) -> Result<(), Error> {
     // What can be wrong outside the kernel is found first.
     let listener = admin::bind(config.listen)?;
     ship::check(&config.export)?;
-    let attached = Attached::start(&config.sensor, &config.scope, config.containerd.as_ref())?;
+    let attached = Attached::start(&config.sensor, &config.scope, &config.names)?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let listener = TcpListener::from_std(listener)?;
@@ -111,7 +111,7 @@ pub fn trace<W>(config: &config::Trace, metrics: &Arc<Metrics>, printer: Printer
 where
     W: Write + Send + 'static,
 {
-    let attached = Attached::start(&config.sensor, &config.scope, config.containerd.as_ref())?;
+    let attached = Attached::start(&config.sensor, &config.scope, &config.names)?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let parts = Parts::start(&runtime, attached, metrics)?;
@@ -140,16 +140,13 @@ struct Attached {
 
 impl Attached {
     /// Attaches and then gives up the privileges that this took: before there is any other thread, which would keep them.
-    fn start(
-        sensor: &config::Sensor,
-        scope: &config::Scope,
-        containerd: Option<&config::Containerd>,
-    ) -> Result<Self, Error> {
+    fn start(sensor: &config::Sensor, scope: &config::Scope, names: &config::Names) -> Result<Self, Error> {
         let hierarchy = Hierarchy::detect()?;
         let source = ContainerConfig {
             hierarchy: hierarchy.clone(),
-            socket: containerd.map(|containerd| containerd.socket.clone()),
-            explicit: containerd.is_some_and(|containerd| containerd.required),
+            runtime: names.runtime.clone(),
+            hook: names.hook.clone(),
+            resolve_within: names.resolve_within,
         };
         source.check()?;
         let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;

@@ -2,6 +2,7 @@
 
 mod check;
 mod generate;
+pub mod oci_hook;
 mod run;
 mod trace;
 
@@ -32,6 +33,9 @@ pub enum Error {
     /// The page that `man` was asked for does not exist.
     #[error("there is no page '{0}': leave it out, or name a subcommand")]
     NoPage(String),
+    /// The OCI hook cannot be put into place or taken away.
+    #[error(transparent)]
+    Hook(#[from] oci_hook::HookError),
     /// stdout failed.
     #[error("cannot write to stdout: {0}")]
     Output(io::Error),
@@ -58,6 +62,7 @@ pub fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Trace(args) => trace::trace(*args),
         Command::Check(args) => check::check(*args),
         Command::Detach { pin_dir } => detach(&pin_dir),
+        Command::OciHook(args) => oci_hook::run(args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { page } => generate::man(page.as_deref()),
     }

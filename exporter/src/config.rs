@@ -10,13 +10,13 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
 
+use crate::container::{Api, RuntimeConfig};
 use crate::event::{Backend, Node};
 use args::{CheckArgs, ExportArgs, NodeArgs, RunArgs, SensorArgs};
 use choice::{Compression, Runtime};
@@ -29,8 +29,8 @@ pub struct Run {
     pub sensor: Sensor,
     /// Whose accesses are reported.
     pub scope: Scope,
-    /// Where container names come from; nothing for nowhere.
-    pub containerd: Option<Containerd>,
+    /// How containers get their names.
+    pub names: Names,
     /// Where this is; made new at every start.
     pub node: Node,
     /// Where records go.
@@ -46,8 +46,8 @@ pub struct Trace {
     pub sensor: Sensor,
     /// Whose accesses are reported.
     pub scope: Scope,
-    /// Where container names come from; nothing for nowhere.
-    pub containerd: Option<Containerd>,
+    /// How containers get their names.
+    pub names: Names,
     /// Where this is; made new at every start.
     pub node: Node,
 }
@@ -59,8 +59,8 @@ pub struct Check {
     pub sensor: Sensor,
     /// Whose accesses are reported.
     pub scope: Scope,
-    /// Where container names come from; nothing for nowhere.
-    pub containerd: Option<Containerd>,
+    /// How containers get their names.
+    pub names: Names,
     /// Where an exporter may have programs pinned.
     pub pin_dir: PathBuf,
 }
@@ -95,13 +95,15 @@ pub struct Scope {
     pub host: bool,
 }
 
-/// Where containerd is.
+/// How containers get their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Containerd {
-    /// Its socket.
-    pub socket: PathBuf,
-    /// True: somebody asked for it, so that its absence is not well.
-    pub required: bool,
+pub struct Names {
+    /// Who is asked; nothing: nobody.
+    pub runtime: Option<RuntimeConfig>,
+    /// Where the OCI hook is listened for; nothing: nowhere.
+    pub hook: Option<PathBuf>,
+    /// How long events wait for a name.
+    pub resolve_within: Duration,
 }
 
 /// Where records go, and how.
@@ -156,9 +158,12 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
-    /// containerd was asked for and is not there: exit code 1.
-    #[error("no containerd socket at {}: start containerd, name its socket with --containerd-socket, or use --runtime none", .0.display())]
-    NoContainerd(PathBuf),
+    /// A runtime's socket was named and is not there: exit code 1.
+    #[error("no container runtime's socket at {}: start the runtime, name its socket with --runtime-socket, or use --runtime none", .0.display())]
+    NoSocket(PathBuf),
+    /// A runtime was asked for and is not found: exit code 1.
+    #[error("no socket of {} is at its usual place: start the runtime, name its socket with --runtime-socket, or use --runtime none", .0.as_str())]
+    NoRuntime(Api),
 }
 
 impl TryFrom<RunArgs> for Run {
@@ -167,7 +172,7 @@ impl TryFrom<RunArgs> for Run {
     fn try_from(args: RunArgs) -> Result<Self, Error> {
         Ok(Self {
             sensor: Sensor { pin_dir: args.pin_dir, ..sensor(&args.sensor)? },
-            containerd: containerd(&args.sensor)?,
+            names: names(&args.sensor)?,
             scope: scope(args.sensor, args.host),
             node: self::node(args.node),
             export: export(args.export)?,
@@ -182,7 +187,7 @@ impl Trace {
     pub fn new(sensor_args: SensorArgs, node: NodeArgs, host: bool) -> Result<Self, Error> {
         Ok(Self {
             sensor: sensor(&sensor_args)?,
-            containerd: containerd(&sensor_args)?,
+            names: names(&sensor_args)?,
             scope: scope(sensor_args, host),
             node: self::node(node),
         })
@@ -195,7 +200,7 @@ impl TryFrom<CheckArgs> for Check {
     fn try_from(args: CheckArgs) -> Result<Self, Error> {
         Ok(Self {
             sensor: sensor(&args.sensor)?,
-            containerd: containerd(&args.sensor)?,
+            names: names(&args.sensor)?,
             pin_dir: args.pin_dir,
             scope: scope(args.sensor, true),
         })
@@ -217,24 +222,33 @@ fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
     })
 }
 
-fn containerd(args: &SensorArgs) -> Result<Option<Containerd>, Error> {
-    if args.runtime == Runtime::None {
-        return match args.containerd_socket {
-            Some(_) => Err(Error::Usage("--containerd-socket is of no use with --runtime none: leave one of them out")),
-            None => Ok(None),
-        };
-    }
-    let required = args.runtime == Runtime::Containerd || args.containerd_socket.is_some();
-    let socket = args.containerd_socket.clone().unwrap_or_else(|| default::CONTAINERD_SOCKET.into());
-    match (is_socket(&socket), required) {
-        (true, _) => Ok(Some(Containerd { socket, required })),
-        (false, true) => Err(Error::NoContainerd(socket)),
-        (false, false) => Ok(None),
-    }
+fn names(args: &SensorArgs) -> Result<Names, Error> {
+    Ok(Names { runtime: runtime(args)?, hook: args.hook_socket.clone(), resolve_within: args.resolve_timeout })
 }
 
-fn is_socket(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
+fn runtime(args: &SensorArgs) -> Result<Option<RuntimeConfig>, Error> {
+    let api = match args.runtime {
+        Runtime::Auto => None,
+        Runtime::Containerd => Some(Api::Containerd),
+        Runtime::Cri => Some(Api::Cri),
+        Runtime::None => {
+            return match args.runtime_socket {
+                Some(_) => {
+                    Err(Error::Usage("--runtime-socket is of no use with --runtime none: leave one of them out"))
+                }
+                None => Ok(None),
+            };
+        }
+    };
+    if let Some(socket) = args.runtime_socket.clone() {
+        let api = api.unwrap_or_else(|| Api::of_socket(&socket));
+        let runtime = RuntimeConfig { api, socket, required: true };
+        return if runtime.is_there() { Ok(Some(runtime)) } else { Err(Error::NoSocket(runtime.socket)) };
+    }
+    match (RuntimeConfig::find(api), api) {
+        (None, Some(api)) => Err(Error::NoRuntime(api)),
+        (found, wanted) => Ok(found.map(|found| RuntimeConfig { required: wanted.is_some(), ..found })),
+    }
 }
 
 fn scope(args: SensorArgs, host: bool) -> Scope {

@@ -3,11 +3,17 @@
 //! The sensor's thread tells of cgroups ([`CgroupEvents`]) and looks them up ([`Containers`]); one task in between owns
 //! the table, reads the tree and asks the runtime for names.
 
+mod announcement;
 pub mod cgroup;
 mod containerd;
+mod cri;
+pub mod hook;
 mod image;
+mod known;
 mod path;
 mod questions;
+mod runtime;
+mod source;
 mod table;
 mod watch;
 
@@ -16,6 +22,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::runtime::Handle;
@@ -23,13 +30,16 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
 use crate::metrics::Metrics;
+use announcement::Announcer;
 use cgroup::Hierarchy;
-use containerd::Link;
+use hook::Hooks;
+use runtime::Link;
+pub use source::{Api, RuntimeConfig, Source};
 use table::Table;
-use watch::{Change, Scan, Watch};
+use watch::{Change, Incoming, Scan, Watch};
 
-/// Where containerd listens unless told otherwise.
-pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// Kubernetes' name for a container that only holds a pod's namespaces has always been this one; CRI gives it none.
+const SANDBOX: &str = "POD";
 
 /// Changes that may wait for the task; past it, the tree is read instead.
 const CHANGES_MAX: usize = 4096;
@@ -39,21 +49,22 @@ const CHANGES_MAX: usize = 4096;
 pub struct ContainerConfig {
     /// Where containers live.
     pub hierarchy: Hierarchy,
-    /// containerd's socket; `None`: names come from nowhere.
-    pub socket: Option<PathBuf>,
-    /// The user named the socket: it must be there at start.
-    pub explicit: bool,
+    /// Who is asked for names; nothing: nobody.
+    pub runtime: Option<RuntimeConfig>,
+    /// Where the OCI hook is listened for; nothing: nowhere.
+    pub hook: Option<PathBuf>,
+    /// How long a container's events wait for its name.
+    pub resolve_within: Duration,
 }
 
 impl ContainerConfig {
-    /// Whether the socket that the user named is there.
+    /// Whether the runtime that the user named is there.
     ///
     /// # Errors
     /// It is not.
     pub fn check(&self) -> Result<(), Error> {
-        let Some(socket) = self.socket.as_ref().filter(|_| self.explicit) else { return Ok(()) };
-        let connected = std::os::unix::net::UnixStream::connect(socket).map(|_| ());
-        connected.map_err(|source| Error::Socket { socket: socket.clone(), source })
+        let Some(runtime) = &self.runtime else { return Ok(()) };
+        runtime.check().map_err(|source| Error::Socket { socket: runtime.socket.clone(), source })
     }
 }
 
@@ -61,8 +72,18 @@ impl ContainerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The socket that the user named is not there.
-    #[error("cannot use containerd's socket {socket}: start containerd, or name its socket by --containerd-socket")]
+    #[error(
+        "cannot use the container runtime's socket {socket}: start the runtime, or name its socket by --runtime-socket"
+    )]
     Socket {
+        /// As configured.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The socket for OCI hooks cannot be made.
+    #[error("cannot listen for OCI hooks at {}: name another place by --hook-socket, and run as root", socket.display())]
+    Hook {
         /// As configured.
         socket: PathBuf,
         /// What the system said.
@@ -81,7 +102,7 @@ pub enum Error {
 /// Reads the cgroup tree and starts the task that keeps the table, until all of the returned [`CgroupEvents`] are dropped.
 ///
 /// A cgroup of the host is known within milliseconds, a container's within the time that the runtime needs to answer, and
-/// in 3 s without an answer it is given out with `resolved: false`. Call it when the programs that report new cgroups
+/// after [`ContainerConfig::resolve_within`] without an answer it is given out with `resolved: false`. Call it when the programs that report new cgroups
 /// are attached: what was there before is in the tree.
 ///
 /// # Errors
@@ -93,14 +114,24 @@ pub fn spawn(
     runtime: &Handle,
 ) -> Result<(Containers, CgroupEvents), Error> {
     config.check()?;
-    let ContainerConfig { hierarchy, socket, explicit: _ } = config;
+    let ContainerConfig { hierarchy, runtime: asked, hook, resolve_within } = config;
     let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
     let containers = Containers::default();
     let (changes, receiver) = mpsc::channel(CHANGES_MAX);
     let rescan = Arc::new(Notify::new());
-    let watch = Watch::new(hierarchy, Table::new(containers.clone()), metrics);
+    let hierarchy = Arc::new(hierarchy);
+    let (announcer, said) = Announcer::new(Arc::clone(&hierarchy));
+    let watch = Watch::new(hierarchy, Table::new(containers.clone()), metrics, (resolve_within, hook.is_some()));
     let events = CgroupEvents { changes, rescan: Arc::clone(&rescan) };
-    runtime.spawn(async move { watch.run(first, socket.map(Link::open), receiver, rescan).await });
+    if let Some(socket) = hook {
+        let _entered = runtime.enter();
+        let hooks = Hooks::listen(&socket).map_err(|source| Error::Hook { socket, source })?;
+        runtime.spawn(hooks.serve(announcer.clone()));
+    }
+    runtime.spawn(async move {
+        let link = asked.map(|config| Link::open(config, announcer));
+        watch.run(first, link, Incoming { changes: receiver, said, rescan }).await;
+    });
     Ok((containers, events))
 }
 
@@ -228,6 +259,17 @@ pub struct Pod {
     pub name: String,
     /// `io.kubernetes.pod.uid`; empty where unknown.
     pub uid: String,
+}
+
+impl Pod {
+    /// The pod that the labels of a kubelet's container name; takes them.
+    fn of_labels(labels: &mut HashMap<String, String>) -> Option<Self> {
+        Some(Self {
+            namespace: labels.remove("io.kubernetes.pod.namespace")?,
+            name: labels.remove("io.kubernetes.pod.name")?,
+            uid: labels.remove("io.kubernetes.pod.uid").unwrap_or_default(),
+        })
+    }
 }
 
 /// A container image.

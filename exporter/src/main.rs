@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::FromArgMatches;
-use inotrail::cli::{self, EXIT_USAGE};
+use inotrail::cli::{self, EXIT_USAGE, oci_hook};
 use inotrail::config;
 use inotrail::config::args::{Args, Command, LogArgs};
 use inotrail::config::choice::LogFormat;
@@ -22,7 +22,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // A closed stdout changes nothing about what was asked.
             let _closed = error.print();
-            return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
+            // A container must not fail for its hook's arguments.
+            let is_hook = oci_hook::is_call(std::env::args_os());
+            return if error.use_stderr() && !is_hook { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
     let default = if matches!(args.command, Command::Run(_)) { "info" } else { "warn" };

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 
+use crate::container::Source;
+
 mod registry;
 
 pub use registry::{KernelCount, KernelState, registry};
@@ -25,6 +27,7 @@ pub struct Metrics {
     /// Cgroups forgotten before their time because the table was full. The container task's.
     pub containers_evicted: Counter,
     dropped: [Counter; Dropped::ALL.len()],
+    resolved: [Counter; Source::ALL.len()],
     /// What readiness is made of.
     pub health: Health,
 }
@@ -67,6 +70,7 @@ impl Default for Metrics {
             unresolved: Counter::default(),
             containers_evicted: Counter::default(),
             dropped: array::from_fn(|_| Counter::default()),
+            resolved: array::from_fn(|_| Counter::default()),
             health: Health::default(),
         }
     }
@@ -77,6 +81,12 @@ impl Metrics {
     #[must_use]
     pub fn dropped(&self, reason: Dropped) -> &Counter {
         &self.dropped[reason as usize]
+    }
+
+    /// Containers whose name a source was the first to tell. The container task's.
+    #[must_use]
+    pub fn resolved(&self, source: Source) -> &Counter {
+        &self.resolved[source as usize]
     }
 
     /// All drops in words: `3 dropped: ring_full 2, held_full 1`.

@@ -30,7 +30,7 @@ pub(super) fn run() -> Result<()> {
     let containerd = Containerd::start(None)?;
     let container = start(&containerd)?;
     let mut command = Command::new(exporter::binary()?);
-    command.args(["trace", "--container", "web", "--containerd-socket"]).arg(&containerd.socket);
+    command.args(["trace", "--container", "web", "--runtime-socket"]).arg(&containerd.socket);
     command.arg("--cgroup-root").arg(containerd.cgroup());
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     println!("\n$ inotrail {}\n", arguments.join(" "));

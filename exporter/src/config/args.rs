@@ -15,7 +15,8 @@ use super::{default, parse};
 use crate::version;
 
 /// Headings of flags that belong to one look at the terminal and so have no environment variable.
-pub(super) const WITHOUT_ENVIRONMENT: [&str; 2] = ["Filter", "Output"];
+/// The hook's environment is the runtime's.
+pub(super) const WITHOUT_ENVIRONMENT: [&str; 3] = ["Filter", "Output", "Hook"];
 
 /// An audit trail of which pod touched which file: eBPF in, OpenTelemetry logs out.
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ pub enum Command {
         #[arg(long, value_name = "DIR", default_value = default::PIN_DIR)]
         pin_dir: PathBuf,
     },
+    /// Tell the exporter of a container: run by the container's runtime as an OCI hook. Never fails the container.
+    OciHook(OciHookArgs),
     /// Print the completion script of a shell.
     Completions {
         /// Shell to complete in.
@@ -87,12 +90,19 @@ pub struct SensorArgs {
     /// chown, setxattr, mknod, and mmap for execution.
     #[arg(long, help_heading = "Sensor")]
     pub mutations: bool,
-    /// Where container names come from. Auto uses containerd where its socket is.
+    /// Whom to ask for container names. Auto asks the runtime whose socket is there.
     #[arg(long, value_name = "RUNTIME", default_value = default::RUNTIME, help_heading = "Containers")]
     pub runtime: Runtime,
-    /// containerd's socket; must exist when given [default: /run/containerd/containerd.sock].
+    /// The runtime's socket; must exist when given [default: the first that is there of containerd's, k3s's, k0s's, MicroK8s's
+    /// and CRI-O's].
     #[arg(long, value_name = "PATH", help_heading = "Containers")]
-    pub containerd_socket: Option<PathBuf>,
+    pub runtime_socket: Option<PathBuf>,
+    /// Listen here for the OCI hook, which names containers before they start [usual: /run/inotrail/oci-hook.sock].
+    #[arg(long, value_name = "PATH", help_heading = "Containers")]
+    pub hook_socket: Option<PathBuf>,
+    /// How long the events of a new container wait for its name.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::RESOLVE_TIMEOUT, help_heading = "Containers")]
+    pub resolve_timeout: Duration,
     /// Report only this cgroup and those below it, named as in /proc/PID/cgroup.
     #[arg(long, value_name = "PATH", value_parser = parse::cgroup, default_value = default::CGROUP_ROOT, help_heading = "Containers")]
     pub cgroup_root: PathBuf,
@@ -244,4 +254,64 @@ pub struct CheckArgs {
     /// Form of the output.
     #[arg(long, value_name = "FORM", default_value = default::CHECK_OUTPUT, help_heading = "Output")]
     pub output: CheckOutput,
+}
+
+/// Flags of `oci-hook`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, next_help_heading = "Hook")]
+pub struct OciHookArgs {
+    /// The exporter's --hook-socket.
+    #[arg(long, value_name = "PATH", default_value = default::HOOK_SOCKET)]
+    pub socket: PathBuf,
+    /// What to do instead.
+    #[command(subcommand)]
+    pub command: Option<OciHookCommand>,
+}
+
+/// Coming and going of the hook.
+#[derive(Debug, Subcommand)]
+pub enum OciHookCommand {
+    /// Copy this program to the node, and tell podman and CRI-O to run it for each new container.
+    Install(InstallArgs),
+    /// Take the hook away, and then the program.
+    Uninstall(UninstallArgs),
+}
+
+/// Flags of `oci-hook install`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Hook")]
+pub struct InstallArgs {
+    /// Where it goes.
+    #[command(flatten)]
+    pub place: HookPlace,
+    /// The exporter's --hook-socket.
+    #[arg(long, value_name = "PATH", default_value = default::HOOK_SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// Flags of `oci-hook uninstall`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Hook")]
+pub struct UninstallArgs {
+    /// Where it is.
+    #[command(flatten)]
+    pub place: HookPlace,
+    /// How long the program stays when no further container gets the hook: one that has it fails without the program.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::HOOK_GRACE)]
+    pub grace: Duration,
+}
+
+/// Where the hook is.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Hook")]
+pub struct HookPlace {
+    /// Where the node's root is mounted, for paths that follow.
+    #[arg(long, value_name = "DIR", default_value = default::HOST_ROOT)]
+    pub root: PathBuf,
+    /// Folder in which the runtime looks for hooks.
+    #[arg(long, value_name = "DIR", default_value = default::HOOKS_DIR)]
+    pub hooks_dir: PathBuf,
+    /// Folder for the program; the node must allow execution there.
+    #[arg(long, value_name = "DIR", default_value = default::BIN_DIR)]
+    pub bin_dir: PathBuf,
 }

@@ -18,11 +18,13 @@ pub enum Backend {
 /// Where container names come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Runtime {
-    /// containerd where its socket is, else none.
+    /// The runtime whose socket is there, else none.
     Auto,
-    /// containerd; its socket must be there.
+    /// containerd by its own API; its socket must be there.
     Containerd,
-    /// Nowhere: containers are known by id only.
+    /// Any runtime of a kubelet, CRI-O for one, by the Container Runtime Interface; its socket must be there.
+    Cri,
+    /// No runtime is asked.
     None,
 }
 

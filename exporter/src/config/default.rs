@@ -8,8 +8,8 @@ pub const RING_SIZE: &str = "16MiB";
 pub const DRAIN_INTERVAL: &str = "5ms";
 /// Names are wanted where they can be had.
 pub const RUNTIME: &str = "auto";
-/// Where Debian's, Fedora's and every Kubernetes distribution's containerd listens, but k3s's.
-pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// A runtime answers within milliseconds; a busy one within a second. An event is late by no more than this.
+pub const RESOLVE_TIMEOUT: &str = "2s";
 /// Where the kernel shows its own types.
 pub const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// The whole node.
@@ -42,3 +42,13 @@ pub const COLOR: &str = "auto";
 pub const LOG_FORMAT: &str = "text";
 /// Where `detach` looks for pins: where the BPF file system usually is.
 pub const PIN_DIR: &str = "/sys/fs/bpf/inotrail";
+/// Gone with the next boot, as is the exporter.
+pub const HOOK_SOCKET: &str = "/run/inotrail/oci-hook.sock";
+/// Where podman and CRI-O look, and what is theirs to configure.
+pub const HOOKS_DIR: &str = "/etc/containers/oci/hooks.d";
+/// Writable and executable on nodes whose /usr is read-only, too.
+pub const BIN_DIR: &str = "/var/lib/inotrail";
+/// Not in a container.
+pub const HOST_ROOT: &str = "/";
+/// A runtime has read the hook when it begins to make a container, and runs it some ten milliseconds later.
+pub const HOOK_GRACE: &str = "10s";

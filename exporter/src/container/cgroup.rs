@@ -118,6 +118,20 @@ impl Hierarchy {
         mount::membership(&cgroups, self.controller).map(|(_, path)| path.into()).ok_or(Error::NotMounted)
     }
 
+    /// Path of the cgroup that a process is in, as the kernel reports cgroups: it starts with `/`.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended, or its cgroup lies outside of this process's cgroup namespace.
+    pub fn cgroup_of_process(&self, pid: u32) -> io::Result<Box<[u8]>> {
+        let cgroups = fs::read(format!("/proc/{pid}/cgroup"))?;
+        let cgroups = String::from_utf8(cgroups).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        match mount::membership(&cgroups, self.controller) {
+            Some((_, path)) if !path.starts_with("/..") => Ok(path.as_bytes().into()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     /// Where the files of the cgroup at `path` (inside the hierarchy) are.
     #[must_use]
     pub fn directory(&self, path: &Path) -> PathBuf {

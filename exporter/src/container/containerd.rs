@@ -1,9 +1,8 @@
 //! Names of containers by containerd's API.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
+use containerd_client::events::{ContainerCreate, ContainerDelete, ContainerUpdate};
 use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::events_client::EventsClient;
 use containerd_client::services::v1::images_client::ImagesClient;
@@ -13,148 +12,67 @@ use containerd_client::services::v1::{
 };
 use containerd_client::tonic::transport::{Channel, Error as Connect};
 use containerd_client::tonic::{Code, Request, Status, metadata::MetadataValue};
+use containerd_client::types::Envelope;
 use prost::Message;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
 
-use super::path::Candidate;
+use super::announcement::{Announced, Announcer};
+use super::path::{self, Candidate};
+use super::runtime::Error;
 use super::table::{Key, Metadata};
-use super::{Image, Origin, Pod};
-
-/// Longest time one question may take.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+use super::{Image, Origin, Pod, Source};
 
 /// A connection to containerd.
 #[derive(Clone, Debug)]
 pub(super) struct Containerd(Channel);
 
-/// Whether containerd can be asked.
-#[derive(Clone, Debug)]
-pub(super) enum State {
-    /// Not known yet.
-    Connecting,
-    /// It answers.
-    Up(Containerd),
-    /// It does not.
-    Down,
-}
-
-/// The current connection, changes of containers, and the way to say that the connection is of no use.
-#[derive(Debug)]
-pub(super) struct Link {
-    pub(super) state: watch::Receiver<State>,
-    /// Containers whose labels or image changed.
-    pub(super) updates: mpsc::Receiver<Candidate>,
-    /// An answer did not come.
-    pub(super) suspect: mpsc::Sender<()>,
-}
-
-/// Why containerd gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    #[error("containerd does not answer within {} s", ANSWER_WITHIN.as_secs())]
-    Silent,
-    #[error("cannot connect to containerd: check that it runs and that this user may open its socket")]
-    Connect(#[from] Connect),
-    #[error("containerd answers with an error: {0}")]
-    Answer(#[from] Status),
-}
-
-impl Link {
-    /// Connects for ever, in a task that ends with the link.
-    pub(super) fn open(socket: PathBuf) -> Self {
-        let (tell, state) = watch::channel(State::Connecting);
-        let (changed, updates) = mpsc::channel(64);
-        let (suspect, suspicions) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let ended = tell.clone();
-            tokio::select! {
-                () = connect_for_ever(&socket, &tell, &changed, suspicions) => {}
-                () = ended.closed() => {}
-            }
-        });
-        Self { state, updates, suspect }
-    }
-}
-
-async fn connect_for_ever(
-    socket: &Path,
-    state: &watch::Sender<State>,
-    updates: &mpsc::Sender<Candidate>,
-    mut suspicions: mpsc::Receiver<()>,
-) {
-    let mut backoff = BACKOFF.0;
-    let mut complained = false;
-    loop {
-        match Containerd::connect(socket).await {
-            Ok(containerd) => {
-                tracing::info!(socket = %socket.display(), "connected to containerd");
-                complained = false;
-                while suspicions.try_recv().is_ok() {}
-                state.send_replace(State::Up(containerd.clone()));
-                let since = Instant::now();
-                let reason = tokio::select! {
-                    reason = containerd.follow(updates) => reason,
-                    Some(()) = suspicions.recv() => Error::Silent.to_string(),
-                };
-                tracing::warn!(reason, "lost containerd: new containers stay without names until it is back");
-                if since.elapsed() > BACKOFF.1 {
-                    backoff = BACKOFF.0;
-                }
-            }
-            Err(error) if !complained => {
-                complained = true;
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(socket = %socket.display(), error, "containers stay without names until containerd answers");
-            }
-            Err(_) => {}
-        }
-        state.send_replace(State::Down);
-        sleep(backoff).await;
-        backoff = BACKOFF.1.min(backoff * 2);
-    }
-}
-
 impl Containerd {
-    async fn connect(socket: &Path) -> Result<Self, Error> {
-        let connect = async {
-            let containerd = Self(containerd_client::connect(socket).await?);
-            // That somebody listens does not mean that somebody answers.
-            containerd.namespaces().await?;
-            Ok(containerd)
-        };
-        timeout(ANSWER_WITHIN, connect).await.unwrap_or(Err(Error::Silent))
+    pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
+        let containerd = Self(channel(socket).await?);
+        // That somebody listens does not mean that somebody answers.
+        containerd.namespaces().await?;
+        Ok(containerd)
     }
 
-    /// Reports changed containers until the connection breaks.
-    async fn follow(&self, updates: &mpsc::Sender<Candidate>) -> String {
-        let filters = vec![r#"topic=="/containers/update""#.to_owned()];
+    /// Tells of new, changed and deleted containers until the connection breaks; returns why.
+    pub(super) async fn follow(&self, announcer: &Announcer) -> String {
+        let filters = ["create", "update", "delete"].map(|event| format!(r#"topic=="/containers/{event}""#)).to_vec();
         let mut client = EventsClient::new(self.0.clone());
         let mut stream = match client.subscribe(SubscribeRequest { filters }).await {
             Ok(stream) => stream.into_inner(),
             Err(status) => return status.message().to_owned(),
         };
         loop {
-            let envelope = match stream.message().await {
-                Ok(Some(envelope)) => envelope,
+            match stream.message().await {
+                Ok(Some(envelope)) => self.tell(envelope, announcer).await,
                 Ok(None) => return "it closed the connection".to_owned(),
                 Err(status) => return status.message().to_owned(),
-            };
-            let event = envelope.event.map(|any| containerd_client::events::ContainerUpdate::decode(&*any.value));
-            if let Some(Ok(update)) = event {
-                // A full queue loses a new label, not a container; the next change brings both.
-                let _full = updates.try_send(Candidate::Named { namespace: envelope.namespace, id: update.id });
             }
+        }
+    }
+
+    /// A new container's record is there before its cgroup is.
+    async fn tell(&self, envelope: Envelope, announcer: &Announcer) {
+        let Envelope { namespace, topic, event: Some(event), .. } = envelope else { return };
+        let id = match &*topic {
+            "/containers/create" => ContainerCreate::decode(&*event.value).map(|event| event.id),
+            "/containers/update" => ContainerUpdate::decode(&*event.value).map(|event| event.id),
+            _ => {
+                if let Ok(deleted) = ContainerDelete::decode(&*event.value) {
+                    announcer.gone(&deleted.id);
+                }
+                return;
+            }
+        };
+        let Ok(id) = id else { return };
+        if !path::is_container_id(&id) {
+            announcer.changed(Candidate::Named { namespace, id }).await;
+        } else if let Ok(Some(metadata)) = self.metadata(&namespace, &id).await {
+            announcer.found(Announced { source: Source::Containerd, id, metadata, cgroup: None }).await;
         }
     }
 
     /// The first of the candidates that is a container here; `None`: none of them is.
     pub(super) async fn find(&self, candidates: &[Candidate]) -> Result<Option<(Key, Metadata)>, Error> {
-        timeout(ANSWER_WITHIN, self.find_first(candidates)).await.unwrap_or(Err(Error::Silent))
-    }
-
-    async fn find_first(&self, candidates: &[Candidate]) -> Result<Option<(Key, Metadata)>, Error> {
         let namespaces = self.namespaces().await?;
         for candidate in candidates {
             for namespace in &namespaces {
@@ -163,13 +81,18 @@ impl Containerd {
                     Candidate::Named { namespace: wanted, id } if wanted == namespace => id,
                     Candidate::Named { .. } => continue,
                 };
-                if let Some(record) = self.container(namespace, id).await? {
-                    let digest = self.digest(namespace, &record.image).await?;
-                    return Ok(Some((Key::Container(candidate.clone()), metadata(namespace, record, &digest))));
+                if let Some(metadata) = self.metadata(namespace, id).await? {
+                    return Ok(Some((Key::Container(candidate.clone()), metadata)));
                 }
             }
         }
         Ok(None)
+    }
+
+    async fn metadata(&self, namespace: &str, id: &str) -> Result<Option<Metadata>, Status> {
+        let Some(record) = self.container(namespace, id).await? else { return Ok(None) };
+        let digest = self.digest(namespace, &record.image).await?;
+        Ok(Some(metadata(namespace, record, &digest)))
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, Status> {
@@ -196,6 +119,11 @@ impl Containerd {
     }
 }
 
+/// gRPC over a Unix socket, for any service.
+pub(super) async fn channel(socket: &Path) -> Result<Channel, Connect> {
+    containerd_client::connect(socket).await
+}
+
 fn inside<T>(namespace: &str, message: T) -> Result<Request<T>, Status> {
     let value = MetadataValue::try_from(namespace)
         .map_err(|_| Status::invalid_argument(format!("a namespace cannot be called {namespace:?}")))?;
@@ -213,15 +141,12 @@ fn present<T>(answer: Result<T, Status>) -> Result<Option<T>, Status> {
     }
 }
 
-/// Kubernetes' name for a container that only holds a pod's namespaces has always been this one; CRI gives it none.
-const SANDBOX: &str = "POD";
-
 fn metadata(namespace: &str, record: Record, digest: &str) -> Metadata {
     let Record { id, mut labels, image, .. } = record;
-    let pod = pod(&mut labels);
+    let pod = Pod::of_labels(&mut labels);
     let sandbox = labels.get("io.cri-containerd.kind").is_some_and(|kind| kind == "sandbox");
     let name = labels.remove("io.kubernetes.container.name").or_else(|| labels.remove("nerdctl/name"));
-    let name = if sandbox { SANDBOX.to_owned() } else { name.unwrap_or_else(|| id.clone()) };
+    let name = if sandbox { super::SANDBOX.to_owned() } else { name.unwrap_or_else(|| id.clone()) };
     // Docker's containers are containerd's too, in a namespace of their own.
     let runtime = if namespace == "moby" { "docker" } else { "containerd" };
     Metadata {
@@ -229,14 +154,6 @@ fn metadata(namespace: &str, record: Record, digest: &str) -> Metadata {
         pod,
         image: Image::parse(&image).map(|image| image.with_digest(digest)),
     }
-}
-
-fn pod(labels: &mut HashMap<String, String>) -> Option<Pod> {
-    Some(Pod {
-        namespace: labels.remove("io.kubernetes.pod.namespace")?,
-        name: labels.remove("io.kubernetes.pod.name")?,
-        uid: labels.remove("io.kubernetes.pod.uid").unwrap_or_default(),
-    })
 }
 
 #[cfg(test)]

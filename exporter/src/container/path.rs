@@ -1,5 +1,9 @@
 //! What a cgroup's path says about who lives there.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 /// A name under which the runtime may know the container of a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Candidate {
@@ -16,6 +20,8 @@ pub(super) enum Candidate {
 
 /// Names looked at in one path: more levels than any runtime nests, and a bound for those who nest on purpose.
 const CANDIDATES_MAX: usize = 8;
+/// Digits of an id that a runtime makes up.
+const ID_LEN: usize = 64;
 /// Longest containerd identifier (pkg/identifiers).
 const IDENTIFIER_MAX: usize = 76;
 
@@ -46,6 +52,14 @@ pub(super) fn candidates(path: &[u8]) -> Vec<Candidate> {
     found
 }
 
+/// The first id of a path that is certainly a container's.
+pub(super) fn outermost(candidates: &[Candidate]) -> Option<&str> {
+    candidates.iter().find_map(|candidate| match candidate {
+        Candidate::Id(id) => Some(id.as_str()),
+        Candidate::Named { .. } => None,
+    })
+}
+
 /// The innermost systemd unit with processes of its own: `ssh.service` of `/system.slice/ssh.service/worker`.
 pub(super) fn unit(path: &[u8]) -> Option<&str> {
     const SUFFIXES: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
@@ -62,6 +76,11 @@ pub(super) fn parent(path: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// A cgroup's path as the file system takes it.
+pub(super) fn as_path(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
+}
+
 /// A name that is not UTF-8 is none of those that anyone here looks for.
 fn components(path: &[u8]) -> impl Iterator<Item = &str> {
     path.split(|byte| *byte == b'/').filter_map(|name| str::from_utf8(name).ok()).filter(|name| !name.is_empty())
@@ -70,14 +89,17 @@ fn components(path: &[u8]) -> impl Iterator<Item = &str> {
 /// `<id>`, `docker-<id>.scope`, `cri-containerd-<id>.scope`, `crio-<id>`, `libpod-<id>.scope`, ..., and what a
 /// runtime with the wrong cgroup driver makes of systemd's triple: `kubepods-pod1.slice:cri-containerd:<id>`.
 fn container_id(name: &str) -> Option<&str> {
-    const LEN: usize = 64;
     let name = name.strip_suffix(".scope").unwrap_or(name);
-    let (prefix, id) = name.split_at_checked(name.len().checked_sub(LEN)?)?;
+    let (prefix, id) = name.split_at_checked(name.len().checked_sub(ID_LEN)?)?;
     let separated = prefix.is_empty() || prefix.ends_with(['-', ':']);
     // conmon watches the container and is none of it.
     let monitor = prefix.ends_with("conmon-");
-    let hexadecimal = id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (separated && !monitor && hexadecimal).then_some(id)
+    (separated && !monitor && is_container_id(id)).then_some(id)
+}
+
+/// Whether the runtime has made this id up itself: 64 hexadecimal digits.
+pub(super) fn is_container_id(id: &str) -> bool {
+    id.len() == ID_LEN && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_identifier(name: &str) -> bool {

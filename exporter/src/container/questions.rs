@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::containerd::{Error, Link, State};
 use super::path::Candidate;
+use super::runtime::{Error, Link, State};
 use super::table::{Key, Metadata};
 
 /// Questions that are put at once.
@@ -95,18 +95,22 @@ async fn put(question: Question, mut state: watch::Receiver<State>, suspect: mps
     loop {
         // What may be no container at all does not wait for a runtime that is away.
         let ready = |state: &State| matches!(state, State::Up(_)) || (matches!(state, State::Down) && !certain);
-        let containerd = match timeout_at(until, state.wait_for(ready)).await {
+        let runtime = match timeout_at(until, state.wait_for(ready)).await {
             Ok(Ok(state)) => match &*state {
-                State::Up(containerd) => containerd.clone(),
+                State::Up(runtime) => runtime.clone(),
                 State::Connecting | State::Down => return (cgroup, None),
             },
             _ => return (cgroup, None),
         };
-        match containerd.find(&candidates).await {
+        match runtime.find(&candidates).await {
             Ok(Some(found)) => return (cgroup, Some(found)),
             Ok(None) => {}
             Err(error) => {
-                tracing::debug!(cgroup, error = &error as &dyn std::error::Error, "no answer from containerd");
+                tracing::debug!(
+                    cgroup,
+                    error = &error as &dyn std::error::Error,
+                    "no answer from the container runtime"
+                );
                 if matches!(error, Error::Silent) {
                     // Full: somebody else has said so.
                     let _full = suspect.try_send(());

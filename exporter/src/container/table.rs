@@ -119,7 +119,10 @@ impl Table {
             self.inhabitants.entry(key).or_insert_with_key(|key| Inhabitant { container: nameless(key), cgroups: 0 });
         inhabitant.cgroups += 1;
         if let Some(new) = metadata {
-            inhabitant.container = Arc::new(inhabitant.container.update(new.origin, new.pod, new.image));
+            // One source does not know what another one has told.
+            let known = &inhabitant.container;
+            let (pod, image) = (new.pod.or_else(|| known.pod.clone()), new.image.or_else(|| known.image.clone()));
+            inhabitant.container = Arc::new(known.update(new.origin, pod, image));
         }
         if let Some(key) = before {
             self.leave(key);
@@ -185,6 +188,22 @@ impl Table {
     /// Cgroups for which no answer has come yet, and since when they are there.
     pub(super) fn pending(&self) -> impl Iterator<Item = (u64, Instant)> {
         self.cgroups.iter().filter(|(_, cgroup)| cgroup.inhabitant.is_none()).map(|(id, cgroup)| (*id, cgroup.made))
+    }
+
+    /// Whether somebody has named who lives there.
+    pub(super) fn is_named(&self, id: u64) -> bool {
+        let key = self.cgroups.get(&id).and_then(|cgroup| cgroup.inhabitant.as_ref());
+        let known = key.filter(|key| matches!(key, Key::Container(_))).and_then(|key| self.inhabitants.get(key));
+        known.is_some_and(|known| is_resolved(&known.container))
+    }
+
+    /// Live cgroups whose path says that this container lives there.
+    pub(super) fn cgroups_of(&self, container: &str) -> Vec<u64> {
+        let is_outermost = |path: &[u8]| path::outermost(&path::candidates(path)) == Some(container);
+        // Most paths need no closer look.
+        let mentioned = |path: &[u8]| path.windows(container.len()).any(|part| part == container.as_bytes());
+        let lives_in = |cgroup: &Cgroup| !cgroup.dead && mentioned(&cgroup.path) && is_outermost(&cgroup.path);
+        self.cgroups.iter().filter(|(_, cgroup)| lives_in(cgroup)).map(|(id, _)| *id).collect()
     }
 
     /// A live cgroup of a container.

@@ -10,15 +10,16 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant as Alarm, sleep, sleep_until};
 
+use super::Source;
+use super::announcement::{Announced, Said};
 use super::cgroup::{Hierarchy, SCAN_MAX};
-use super::containerd::{ANSWER_WITHIN, Link, State};
-use super::path::Candidate;
+use super::known::Known;
+use super::path::{self, Candidate};
 use super::questions::{Answer, Question, Questions};
-use super::table::{Key, Table};
+use super::runtime::{ANSWER_WITHIN, Link, State};
+use super::table::{Key, Metadata, Table};
 use crate::metrics::Metrics;
 
-/// How long after a cgroup's birth its records wait for a name.
-const NAMED_WITHIN: Duration = Duration::from_secs(3);
 /// Changes taken in between two snapshots.
 const CHANGES_MAX: usize = 1024;
 /// Scans follow each other no faster.
@@ -55,6 +56,17 @@ impl Scan {
     }
 }
 
+/// Where the task hears from.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// The sensor: it ends the task when it is dropped.
+    pub(super) changes: mpsc::Receiver<Change>,
+    /// Sources that tell by themselves.
+    pub(super) said: mpsc::Receiver<Said>,
+    /// The tree is to be read again.
+    pub(super) rescan: Arc<Notify>,
+}
+
 /// A scan under way, with the ids that it is to find.
 type Scanning = JoinHandle<(io::Result<Scan>, HashSet<u64>)>;
 
@@ -62,8 +74,15 @@ type Scanning = JoinHandle<(io::Result<Scan>, HashSet<u64>)>;
 pub(super) struct Watch {
     hierarchy: Arc<Hierarchy>,
     table: Table,
+    known: Known,
     /// `None`: no runtime is configured.
     questions: Option<Questions>,
+    /// Whom the questions are put to.
+    asked: Option<Source>,
+    /// Sources may tell of containers by themselves, beside the runtime.
+    expects_announcements: bool,
+    /// How long after a cgroup's birth its records wait for a name.
+    resolve_within: Duration,
     scanning: Option<Scanning>,
     scan_wanted: bool,
     /// Ids that nobody knows and that the next scan may find.
@@ -72,11 +91,20 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(hierarchy: Hierarchy, table: Table, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        hierarchy: Arc<Hierarchy>,
+        table: Table,
+        metrics: Arc<Metrics>,
+        (resolve_within, expects_announcements): (Duration, bool),
+    ) -> Self {
         Self {
-            hierarchy: Arc::new(hierarchy),
+            hierarchy,
             table,
+            known: Known::default(),
             questions: None,
+            asked: None,
+            expects_announcements,
+            resolve_within,
             scanning: None,
             scan_wanted: false,
             wanted: HashSet::new(),
@@ -85,14 +113,9 @@ impl Watch {
     }
 
     /// Runs until the sensor's side is dropped.
-    pub(super) async fn run(
-        mut self,
-        first: Scan,
-        mut link: Option<Link>,
-        mut changes: mpsc::Receiver<Change>,
-        rescan: Arc<Notify>,
-    ) {
+    pub(super) async fn run(mut self, first: Scan, mut link: Option<Link>, mut incoming: Incoming) {
         self.questions = link.as_ref().map(Questions::new);
+        self.asked = link.as_ref().map(|link| link.source);
         self.metrics.health.runtime.set(link.is_none());
         self.scanned(Ok(first), &HashSet::new());
         let mut batch = Vec::with_capacity(CHANGES_MAX);
@@ -101,21 +124,19 @@ impl Watch {
         loop {
             let tick = self.settle();
             tokio::select! {
-                count = changes.recv_many(&mut batch, CHANGES_MAX) => match count {
+                count = incoming.changes.recv_many(&mut batch, CHANGES_MAX) => match count {
                     0 => return,
                     _ => batch.drain(..).for_each(|change| self.apply(change)),
                 },
-                () = rescan.notified() => self.scan_wanted = true,
+                Some(said) = incoming.said.recv() => self.hear(said),
+                () = incoming.rescan.notified() => self.scan_wanted = true,
                 () = sleep_until(scan_at), if self.scan_wanted && self.scanning.is_none() => {
                     scan_at = Alarm::now() + SCAN_EVERY;
                     self.scan();
                 }
                 (scan, wanted) = finished(&mut self.scanning) => self.scanned(scan, &wanted),
                 answer = next_answer(&mut self.questions) => self.answered(answer),
-                event = next_event(&mut link) => match event {
-                    Event::State(up) => self.connected(up),
-                    Event::Updated(container) => self.updated(container),
-                },
+                up = next_state(&mut link) => self.connected(up),
                 () = sleep_until(ask_again) => {
                     ask_again = Alarm::now() + ASK_AGAIN;
                     self.ask_for_unresolved();
@@ -138,33 +159,92 @@ impl Watch {
     }
 
     fn made(&mut self, id: u64, path: &[u8]) {
-        if self.table.made(id, path, Instant::now()) {
-            self.ask(id, Alarm::now() + NAMED_WITHIN);
+        if !self.table.made(id, path, Instant::now()) {
+            return;
+        }
+        let candidates = self.table.candidates(id);
+        match self.known.find(&candidates).map(|(container, known)| (container.to_owned(), known.clone())) {
+            Some((container, (source, metadata))) => self.name(id, container, source, metadata),
+            None => self.ask(id, Alarm::now() + self.resolve_within),
         }
     }
 
-    /// Has the runtime say whose the cgroup is, or decides at once where it will not.
+    /// A source has told who lives in the cgroup. Where it does not know the image, the runtime may.
+    fn name(&mut self, cgroup: u64, container: String, source: Source, metadata: Metadata) {
+        let complete = metadata.image.is_some();
+        self.assign(cgroup, Key::Container(Candidate::Id(container)), source, metadata);
+        if !complete && self.asked.is_some_and(|asked| asked != source) {
+            self.ask(cgroup, Alarm::now() + ANSWER_WITHIN);
+        }
+    }
+
+    fn assign(&mut self, cgroup: u64, key: Key, source: Source, metadata: Metadata) {
+        if !self.table.is_named(cgroup) {
+            self.metrics.resolved(source).inc();
+        }
+        self.table.assign(cgroup, key, Some(metadata));
+    }
+
+    fn hear(&mut self, said: Said) {
+        match said {
+            Said::Here(announced, seen) => {
+                self.announced(*announced);
+                self.table.publish();
+                if let Some(seen) = seen {
+                    // Whoever waited may have gone.
+                    let _gone = seen.send(());
+                }
+            }
+            Said::Changed(container) => self.updated(container),
+            Said::Gone(id) => self.known.gone(id, Instant::now()),
+        }
+    }
+
+    fn announced(&mut self, announced: Announced) {
+        let Announced { source, id, metadata, cgroup } = announced;
+        self.known.insert(id.clone(), source, metadata.clone());
+        let before = cgroup.as_ref().filter(|(cgroup, _)| !self.table.contains(*cgroup));
+        if let Some((cgroup, path)) = before {
+            // As if the kernel had told: this finds it among the known.
+            self.made(*cgroup, path);
+        }
+        for cgroup in self.table.cgroups_of(&id) {
+            // A hook is told less than anybody else.
+            if source != Source::Hook || !self.table.is_named(cgroup) {
+                self.name(cgroup, id.clone(), source, metadata.clone());
+            }
+        }
+    }
+
+    /// Has the runtime say whose the cgroup is, or decides at once where nobody will.
     fn ask(&mut self, cgroup: u64, until: Alarm) {
         let candidates = self.table.candidates(cgroup);
         match &mut self.questions {
             Some(questions) if questions.can_answer(&candidates) => {
                 questions.ask(Question { cgroup, candidates, until });
             }
-            _ => self.table.give_up(cgroup),
+            _ => self.unanswered(cgroup),
+        }
+    }
+
+    /// The runtime does not know who lives in the cgroup. Whoever tells of containers by himself may yet do so.
+    fn unanswered(&mut self, cgroup: u64) {
+        if !self.expects_announcements || path::outermost(&self.table.candidates(cgroup)).is_none() {
+            self.table.give_up(cgroup);
         }
     }
 
     fn ask_for_unresolved(&mut self) {
         let unresolved: Vec<_> = self.table.unresolved().collect();
         for (id, made) in unresolved {
-            self.ask(id, Alarm::now().max(Alarm::from_std(made) + NAMED_WITHIN) + ANSWER_WITHIN);
+            self.ask(id, Alarm::now().max(Alarm::from_std(made) + self.resolve_within) + ANSWER_WITHIN);
         }
     }
 
     fn answered(&mut self, (id, found): Answer) {
-        match found {
-            Some((key, metadata)) => self.table.assign(id, key, Some(metadata)),
-            None => self.table.give_up(id),
+        match (found, self.asked) {
+            (Some((key, metadata)), Some(source)) => self.assign(id, key, source, metadata),
+            _ => self.unanswered(id),
         }
     }
 
@@ -176,10 +256,7 @@ impl Watch {
     }
 
     fn updated(&mut self, container: Candidate) {
-        let Candidate::Named { id, .. } = &container else { return };
-        let by_id = Key::Container(Candidate::Id(id.clone()));
-        let cgroup = self.table.cgroup_of(&by_id).or_else(|| self.table.cgroup_of(&Key::Container(container)));
-        if let Some(cgroup) = cgroup {
+        if let Some(cgroup) = self.table.cgroup_of(&Key::Container(container)) {
             self.ask(cgroup, Alarm::now() + ANSWER_WITHIN);
         }
     }
@@ -216,7 +293,9 @@ impl Watch {
     fn settle(&mut self) -> Duration {
         let now = Instant::now();
         self.table.purge(now);
-        let late: Vec<_> = self.table.pending().filter(|(_, made)| now.duration_since(*made) >= NAMED_WITHIN).collect();
+        self.known.purge(now);
+        let is_late = |(_, made): &(u64, Instant)| now.duration_since(*made) >= self.resolve_within;
+        let late: Vec<_> = self.table.pending().filter(is_late).collect();
         for (id, _) in late {
             self.table.give_up(id);
         }
@@ -226,17 +305,12 @@ impl Watch {
     }
 }
 
-enum Event {
-    State(bool),
-    Updated(Candidate),
-}
-
-async fn next_event(link: &mut Option<Link>) -> Event {
+/// Whether the runtime answers, when that has changed.
+async fn next_state(link: &mut Option<Link>) -> bool {
     let Some(link) = link else { return std::future::pending().await };
-    tokio::select! {
-        Ok(()) = link.state.changed() => Event::State(matches!(*link.state.borrow(), State::Up(_))),
-        Some(container) = link.updates.recv() => Event::Updated(container),
-        else => std::future::pending().await,
+    match link.state.changed().await {
+        Ok(()) => matches!(*link.state.borrow(), State::Up(_)),
+        Err(_) => std::future::pending().await,
     }
 }
 

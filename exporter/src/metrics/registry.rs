@@ -11,6 +11,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Dropped, Metrics};
+use crate::container::Source;
 use crate::event::Backend;
 use crate::sensor::backend::Misses;
 use crate::version;
@@ -60,21 +61,26 @@ where
     registry.register_with_unit("exported", help, Unit::Bytes, metrics.exported_bytes.clone());
     let build = [("version", version::VERSION), ("revision", version::REVISION)].to_vec();
     registry.register("build", "What runs", Info::new(build));
-    registry.register_collector(Box::new(Drops(Arc::clone(metrics))));
+    registry.register_collector(Box::new(Families(Arc::clone(metrics))));
     registry.register_collector(Box::new(Kernel(kernel)));
     registry
 }
 
 #[derive(Debug)]
-struct Drops(Arc<Metrics>);
+struct Families(Arc<Metrics>);
 
-impl Collector for Drops {
+impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let help = "Accesses that are in no delivered record, by reason";
         let mut family = encoder.encode_descriptor("dropped", help, None, MetricType::Counter)?;
         for reason in Dropped::ALL {
             let count = self.0.dropped(reason).get();
             encode(&mut family, &[("reason", reason.as_str())], count)?;
+        }
+        let help = "Containers whose name a source was the first to tell";
+        let mut family = encoder.encode_descriptor("containers_resolved", help, None, MetricType::Counter)?;
+        for source in Source::ALL {
+            encode(&mut family, &[("source", source.as_str())], self.0.resolved(source).get())?;
         }
         Ok(())
     }
@@ -140,6 +146,7 @@ mod tests {
             "inotrail_unresolved_total 0",
             "inotrail_dropped_total{reason=\"queue_full\"} 3",
             "inotrail_dropped_total{reason=\"ring_full\"} 0",
+            "inotrail_containers_resolved_total{source=\"nri\"} 0",
             "inotrail_kernel_total{program=\"sys_exit\",counter=\"emitted\"} 5",
             "inotrail_backend_info{backend=\"kprobe\",misses=\"counted\"} 1",
             "inotrail_backend_swaps_total 1",

@@ -35,7 +35,7 @@ fn wrong_command_lines_exit_with_64_and_say_what_to_do() {
     check(&["run", "--backend", "ebpf"], &[], 64, "invalid value 'ebpf'");
     check(&["run", "--ca-file", "/x"], &[], 64, "write --endpoint https://");
     check(&["run", "--client-cert", "/x"], &[], 64, "required arguments");
-    check(&["trace", "--runtime", "none", "--containerd-socket", "/x"], &[], 64, "leave one of them out");
+    check(&["trace", "--runtime", "none", "--runtime-socket", "/x"], &[], 64, "leave one of them out");
     check(&["check", "--log-level", "a=b=c"], &[], 64, "--log-level 'a=b=c': expected error, warn");
     check(&["man", "nope"], &[], 64, "there is no page 'nope'");
     check(&["run", "--header", "authorization"], &[], 64, "expected key=value");
@@ -44,7 +44,12 @@ fn wrong_command_lines_exit_with_64_and_say_what_to_do() {
 #[test]
 fn what_is_not_there_exits_with_1_and_says_what_to_do() {
     check(&["check", "--btf", "/no/such/btf"], &[], 1, "cannot read /no/such/btf given by --btf");
-    check(&["run", "--containerd-socket", "/no/such.sock"], &[], 1, "no containerd socket at /no/such.sock: start");
+    check(
+        &["run", "--runtime-socket", "/no/such.sock"],
+        &[],
+        1,
+        "no container runtime's socket at /no/such.sock: start",
+    );
     check(&["run", "--endpoint", "https://x:1", "--ca-file", "/no/such.pem"], &[], 1, "name a readable PEM file");
 }
 
@@ -57,8 +62,8 @@ fn the_environment_counts_less_than_flags_and_is_checked_the_same() {
     check(&["run"], &[("OTEL_EXPORTER_OTLP_HEADERS", "a=1,b")], 64, "'--header <KEY=VALUE>'");
     check(&["run"], &[("INOTRAIL_HOST", "perhaps")], 64, "'--host'");
     // What follows is right, so that only the missing socket is left to complain about.
-    let socket = ["run", "--containerd-socket", "/no/such.sock"];
-    let named = "no containerd socket at /no/such.sock";
+    let socket = ["run", "--runtime-socket", "/no/such.sock"];
+    let named = "no container runtime's socket at /no/such.sock";
     let more = ["--endpoint", "http://x:1"];
     check(&[&socket[..], &more].concat(), &[("INOTRAIL_ENDPOINT", wrong)], 1, named);
     check(&socket, &[("INOTRAIL_ENDPOINT", ""), ("OTEL_EXPORTER_OTLP_ENDPOINT", "")], 1, named);
@@ -67,7 +72,7 @@ fn the_environment_counts_less_than_flags_and_is_checked_the_same() {
     let logs_first = [("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://x:1"), ("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)];
     check(&socket, &logs_first, 1, named);
     check(&socket, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "10000"), ("INOTRAIL_HOST", "1")], 1, named);
-    check(&["trace", "--containerd-socket", "/no/such.sock"], &[("INOTRAIL_COUNT", wrong)], 1, named);
+    check(&["trace", "--runtime-socket", "/no/such.sock"], &[("INOTRAIL_COUNT", wrong)], 1, named);
 }
 
 #[test]

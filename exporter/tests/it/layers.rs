@@ -60,7 +60,8 @@ fn only_the_sensor_knows_the_kernel_interface() {
 #[test]
 fn only_their_modules_know_the_remote_ends() {
     only(&["containerd_client::"], &["container/containerd"]);
-    only(&["tonic::transport"], &["ship", "container/containerd"]);
+    only(&["k8s_cri::"], &["container/cri"]);
+    only(&["tonic::transport"], &["ship", "container/containerd", "container/cri", "container/runtime"]);
     only(&["opentelemetry_proto::"], &["ship", "sink", "batch/tests"]);
 }
 

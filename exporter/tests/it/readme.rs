@@ -63,10 +63,21 @@ fn first_column(heading: &str) -> BTreeSet<String> {
     rows.iter().map(|row| code(&row[0]).to_owned()).collect()
 }
 
+/// Every subcommand and theirs: `oci-hook install`.
+fn subcommands(command: &Command) -> Vec<(String, &Command)> {
+    let mut found = Vec::new();
+    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+        let name = subcommand.get_name();
+        found.push((name.to_owned(), subcommand));
+        found.extend(subcommands(subcommand).into_iter().map(|(below, it)| (format!("{name} {below}"), it)));
+    }
+    found
+}
+
 /// Every flag of every subcommand: (subcommand, flag as the README writes it) -> default.
 fn flags_by_clap(command: &Command) -> BTreeMap<(String, String), String> {
     let mut flags = BTreeMap::new();
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+    for (name, subcommand) in subcommands(command) {
         for arg in subcommand.get_arguments() {
             let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version")) else { continue };
             let value =
@@ -79,7 +90,7 @@ fn flags_by_clap(command: &Command) -> BTreeMap<(String, String), String> {
                 None => in_help.map(|(default, _)| default.to_owned()).unwrap_or_default(),
             };
             let default = if arg.get_action().takes_values() { default } else { String::new() };
-            flags.insert((subcommand.get_name().to_owned(), flag), default);
+            flags.insert((name.clone(), flag), default);
         }
     }
     flags
@@ -96,9 +107,7 @@ fn flags() {
     for (heading, rows) in tables() {
         let Some(names) = heading.strip_prefix("Flags of ") else { continue };
         let subcommands: BTreeSet<String> = match names {
-            "every subcommand" => {
-                command.get_subcommands().map(|subcommand| subcommand.get_name().to_owned()).collect()
-            }
+            "every subcommand" => subcommands(&command).into_iter().map(|(name, _)| name).collect(),
             names => names.split(", ").map(|name| code(name).to_owned()).collect(),
         };
         for row in rows {

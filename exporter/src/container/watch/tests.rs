@@ -1,10 +1,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::{CgroupEvents, ContainerConfig, Containers, Origin, spawn};
+use super::super::{Api, CgroupEvents, ContainerConfig, Containers, Origin, RuntimeConfig, spawn};
 use super::*;
 
 const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A directory in place of a cgroup tree.
 struct Tree(PathBuf);
@@ -21,9 +23,19 @@ impl Tree {
         Hierarchy::at(&self.0).id_of(Path::new(path)).unwrap()
     }
 
+    fn config(&self, socket: Option<PathBuf>) -> ContainerConfig {
+        let runtime = socket.map(|socket| RuntimeConfig { api: Api::Containerd, socket, required: false });
+        ContainerConfig { hierarchy: Hierarchy::at(&self.0), runtime, hook: None, resolve_within: RESOLVE_WITHIN }
+    }
+
+    fn watch(&self, containers: &Containers) -> Watch {
+        let hierarchy = Arc::new(Hierarchy::at(&self.0));
+        Watch::new(hierarchy, Table::new(containers.clone()), Arc::default(), (RESOLVE_WITHIN, false))
+    }
+
     fn spawn(&self, socket: Option<PathBuf>) -> (Containers, CgroupEvents, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::default());
-        let config = ContainerConfig { hierarchy: Hierarchy::at(&self.0), socket, explicit: false };
+        let config = self.config(socket);
         let (containers, events) = spawn(config, Arc::clone(&metrics), &tokio::runtime::Handle::current()).unwrap();
         (containers, events, metrics)
     }
@@ -57,7 +69,7 @@ async fn without_a_runtime_everything_is_known_at_once() {
     assert_eq!(origin(&containers, container).await, Origin::unresolved(A));
     events.made(u64::MAX, b"/default/web");
     assert_eq!(origin(&containers, u64::MAX).await, Origin::Host);
-    assert!(start.elapsed() < NAMED_WITHIN);
+    assert!(start.elapsed() < RESOLVE_WITHIN);
     assert!(metrics.health.runtime.get());
 }
 
@@ -71,9 +83,9 @@ async fn a_runtime_that_is_away_holds_containers_up_and_nobody_else() {
     events.made(1 << 42, b"/init.scope");
     assert_eq!(origin(&containers, 1 << 41).await, Origin::Host);
     assert_eq!(origin(&containers, 1 << 42).await, Origin::Unit("init.scope".to_owned()));
-    assert!(start.elapsed() < NAMED_WITHIN);
+    assert!(start.elapsed() < RESOLVE_WITHIN);
     assert_eq!(origin(&containers, 1 << 40).await, Origin::unresolved(A));
-    assert!(start.elapsed() >= NAMED_WITHIN);
+    assert!(start.elapsed() >= RESOLVE_WITHIN);
     assert!(!metrics.health.runtime.get());
 }
 
@@ -108,20 +120,23 @@ async fn a_full_queue_reads_the_tree_instead() {
 async fn a_missing_socket_is_an_error_only_where_it_was_asked_for() {
     let tree = Tree::new("socket");
     let socket = tree.0.join("no.sock");
-    let config = ContainerConfig { hierarchy: Hierarchy::at(&tree.0), socket: Some(socket.clone()), explicit: true };
+    let config = |required| {
+        let runtime = RuntimeConfig { api: Api::Containerd, socket: socket.clone(), required };
+        ContainerConfig { runtime: Some(runtime), ..tree.config(None) }
+    };
     let runtime = tokio::runtime::Handle::current();
-    let error = spawn(config.clone(), Arc::default(), &runtime).unwrap_err().to_string();
+    let error = spawn(config(true), Arc::default(), &runtime).unwrap_err().to_string();
     assert!(error.contains(socket.to_str().unwrap()), "{error}");
-    assert!(spawn(ContainerConfig { explicit: false, ..config }, Arc::default(), &runtime).is_ok());
+    assert!(spawn(config(false), Arc::default(), &runtime).is_ok());
 }
 
 #[tokio::test]
 async fn a_question_without_an_answer_ends_by_the_clock() {
     let tree = Tree::new("clock");
     let containers = Containers::default();
-    let mut watch = Watch::new(Hierarchy::at(&tree.0), Table::new(containers.clone()), Arc::default());
+    let mut watch = tree.watch(&containers);
     let now = Instant::now();
-    assert!(watch.table.made(1, format!("/a/{A}").as_bytes(), now.checked_sub(NAMED_WITHIN).unwrap()));
+    assert!(watch.table.made(1, format!("/a/{A}").as_bytes(), now.checked_sub(RESOLVE_WITHIN).unwrap()));
     assert!(watch.table.made(2, format!("/b/{A}").as_bytes(), now));
     assert_eq!(watch.settle(), TICKS.0);
     assert_eq!(containers.snapshot().get(1).map(|known| known.origin.clone()), Some(Origin::unresolved(A)));

@@ -1,0 +1,120 @@
+//! podman with a storage, a cgroup and hooks of its own, and our runc.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::cgroup::Cgroup;
+use crate::folder::Folder;
+use crate::{image, interrupt, tools};
+
+/// Limits that a machine without `CAP_SYS_RESOURCE` can grant, and no network, which would need a bridge.
+const RUN: [&str; 6] =
+    ["--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096", "--rm", "--log-driver=none", "--quiet"];
+
+/// podman's storage; dropping this removes its containers and everything else.
+#[derive(Debug)]
+pub struct Podman {
+    /// Where it looks for OCI hooks.
+    pub hooks: PathBuf,
+    cgroup: Cgroup,
+    folder: Folder,
+}
+
+impl Podman {
+    /// Makes an empty storage and imports the image.
+    ///
+    /// # Errors
+    /// podman is not installed, or refuses.
+    pub fn start() -> Result<Self> {
+        ensure!(rustix::process::geteuid().is_root(), "containers need root: run this as root");
+        interrupt::defer();
+        let runc = tools::runc()?.join("runc");
+        let folder = Folder::new(None)?;
+        let path: &Path = folder.as_ref();
+        let hooks = path.join("hooks.d");
+        fs::create_dir(&hooks)?;
+        let storage = format!(
+            "[storage]\ndriver = \"overlay\"\nrunroot = \"{0}/run\"\ngraphroot = \"{0}/root\"\n",
+            path.display()
+        );
+        fs::write(path.join("storage.conf"), storage)?;
+        let engine = format!(
+            "[containers]\ndefault_sysctls = []\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n\
+             runtime = \"runc\"\nhooks_dir = [\"{}\"]\ntmp_dir = \"{}/tmp\"\n[engine.runtimes]\nrunc = [\"{}\"]\n",
+            hooks.display(),
+            path.display(),
+            runc.display()
+        );
+        fs::write(path.join("containers.conf"), engine)?;
+        let this = Self { hooks, cgroup: Cgroup::create_top("inotrail-podman")?, folder };
+        let archive = this.path().join("image.tar");
+        image::write(&archive)?;
+        let source = format!("oci-archive:{}:1", archive.display());
+        let pulled = this.podman(&["pull", "--quiet", &source])?;
+        let id = String::from_utf8_lossy(&pulled.stdout).trim().to_owned();
+        this.podman(&["tag", &id, image::NAME])?;
+        fs::remove_file(archive)?;
+        Ok(this)
+    }
+
+    /// The cgroup below which its containers are, as `--cgroup-root` takes it.
+    #[must_use]
+    pub fn cgroup(&self) -> &Path {
+        self.cgroup.path()
+    }
+
+    /// A folder of its own, for sockets and the like.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.as_ref()
+    }
+
+    /// Runs a container to its end; its output is the container's. `arguments` go before the image.
+    #[must_use]
+    pub fn run(&self, name: &str, arguments: &[&str], command: &[&str]) -> Command {
+        let mut run = self.command();
+        run.arg("run").args(RUN).args(["--name", name, "--cgroup-parent"]).arg(self.cgroup());
+        run.args(arguments).arg(image::NAME).args(command);
+        run
+    }
+
+    /// Runs podman itself.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn podman(&self, arguments: &[&str]) -> Result<Output> {
+        let output = self.command().args(arguments).output().context("run podman: `make setup` installs it")?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "podman {}: {}\n{error}", arguments.join(" "), output.status);
+        Ok(output)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("podman");
+        command.stdin(Stdio::null());
+        command.env("CONTAINERS_STORAGE_CONF", self.path().join("storage.conf"));
+        command.env("CONTAINERS_CONF", self.path().join("containers.conf"));
+        command
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        for arguments in [&["rm", "--force", "--all", "--time", "0"][..], &["rmi", "--force", "--all"]] {
+            if let Err(error) = self.podman(arguments) {
+                eprintln!("cannot remove podman's containers: {error:#}");
+            }
+        }
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let points: Vec<_> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new).collect();
+        // The innermost first.
+        for point in points.iter().rev().filter(|point| point.starts_with(self.path())) {
+            if let Err(error) = rustix::mount::unmount(*point, rustix::mount::UnmountFlags::DETACH) {
+                eprintln!("cannot unmount {}: {error}", point.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The OCI hook, by podman. Needs root.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use e2e::daemon::Daemon;
+use e2e::podman::Podman;
+use e2e::{exporter, interrupt};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Containers of one test, and how many of them at once.
+const CONTAINERS: usize = 24;
+const AT_ONCE: usize = 4;
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// `inotrail trace`, which is told of containers by the hook alone.
+struct Trace {
+    daemon: Daemon,
+    events: Receiver<Value>,
+}
+
+impl Trace {
+    fn start(podman: &Podman) -> Self {
+        let mut command = Command::new(exporter::binary().unwrap());
+        command.args(["trace", "--output", "json", "--runtime", "none", "--hook-socket"]).arg(socket(podman));
+        command.arg("--cgroup-root").arg(podman.cgroup());
+        let (daemon, output) = Daemon::start_piped("inotrail trace", &mut command).unwrap();
+        let (sender, events) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
+                    break;
+                }
+            }
+        });
+        let this = Self { daemon, events };
+        interrupt::wait_for("the hook's socket", LIMIT, || Ok(socket(podman).exists().then_some(()))).unwrap();
+        this
+    }
+
+    /// Who created each of the files, by path.
+    fn creators(&self, paths: &[&str]) -> HashMap<String, Value> {
+        let mut found = HashMap::new();
+        let started = Instant::now();
+        while found.len() < paths.len() {
+            let left = LIMIT.checked_sub(started.elapsed()).unwrap_or_default();
+            let event = self.events.recv_timeout(left);
+            let event = event.unwrap_or_else(|error| panic!("{error}: of {paths:?} only {:?}", found.keys()));
+            let path = event["file.path"].as_str().unwrap_or_default().to_owned();
+            if event["inotrail.file.operation"] == "create" && paths.contains(&&*path) {
+                assert!(found.insert(path, event).is_none(), "created twice");
+            }
+        }
+        found
+    }
+}
+
+fn socket(podman: &Podman) -> PathBuf {
+    podman.path().join("hook.sock")
+}
+
+/// `inotrail oci-hook` with paths of this podman.
+fn hook(podman: &Podman, arguments: &[&str]) {
+    let mut command = Command::new(exporter::binary().unwrap());
+    command.arg("oci-hook").args(arguments).arg("--hooks-dir").arg(&podman.hooks);
+    let status = command.arg("--bin-dir").arg(podman.path().join("bin")).status().unwrap();
+    assert!(status.success());
+}
+
+fn install(podman: &Podman) {
+    hook(podman, &["install", "--socket", socket(podman).to_str().unwrap()]);
+}
+
+/// A container whose very first act makes a file named after itself; returns its id.
+fn touch(podman: &Podman, name: &str) -> String {
+    let id_file = podman.path().join(format!("{name}.id"));
+    let id = format!("--cidfile={}", id_file.display());
+    let output = podman.run(name, &[&id], &["/bin/touch", &format!("/tmp/{name}")]).output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    fs::read_to_string(id_file).unwrap()
+}
+
+#[test]
+fn the_very_first_act_has_a_name() {
+    let podman = Podman::start().unwrap();
+    install(&podman);
+    let trace = Trace::start(&podman);
+    let podman = &podman;
+    let names = |first: usize| (first..CONTAINERS).step_by(AT_ONCE).map(|number| format!("c{number}"));
+    let run = |first| move || names(first).map(|name| (touch(podman, &name), name)).collect::<Vec<_>>();
+    let ids: Vec<(String, String)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE).map(|first| scope.spawn(run(first))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(ids.len(), CONTAINERS);
+    let paths: Vec<_> = ids.iter().map(|(_, name)| format!("/tmp/{name}")).collect();
+    let creators = trace.creators(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    for (id, name) in &ids {
+        let event = &creators[&format!("/tmp/{name}")];
+        assert_eq!(event["container.id"].as_str(), Some(id.as_str()), "{event}");
+        assert_eq!(event["container.name"].as_str(), Some(name.as_str()), "{event}");
+        assert_eq!(event["container.runtime.name"], "podman", "{event}");
+        assert_eq!(event.get("inotrail.resource.unresolved"), None, "{event}");
+    }
+}
+
+#[test]
+fn a_container_never_fails_for_an_exporter() {
+    let podman = Podman::start().unwrap();
+    install(&podman);
+    // Absent.
+    touch(&podman, "absent");
+    let mut trace = Trace::start(&podman);
+    touch(&podman, "present");
+    assert_eq!(trace.creators(&["/tmp/present"])["/tmp/present"]["container.name"], "present");
+    // Hung.
+    let pid = Pid::from_raw(trace.daemon.pid().cast_signed()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    touch(&podman, "hung");
+    kill_process(pid, Signal::CONT).unwrap();
+    // What it was told meanwhile it has read by now, and the name came in time for the events that waited.
+    let late = &trace.creators(&["/tmp/hung"])["/tmp/hung"];
+    assert_eq!(late["container.name"], "hung", "{late}");
+    // Dead: its socket stays behind.
+    trace.daemon.stop();
+    assert!(socket(&podman).exists());
+    touch(&podman, "dead");
+}
+
+#[test]
+fn goes_without_a_trace_while_containers_run() {
+    let podman = Podman::start().unwrap();
+    install(&podman);
+    let trace = Trace::start(&podman);
+    let script = "while [ ! -e /tmp/end ]; do sleep 0.1; done; touch /tmp/last";
+    let mut running = podman.run("running", &[], &["/bin/sh", "-c", script]).stdout(Stdio::null()).spawn().unwrap();
+    interrupt::wait_for("a container", LIMIT, || {
+        Ok(podman.podman(&["exec", "running", "/bin/touch", "/tmp/first"]).is_ok().then_some(()))
+    })
+    .unwrap();
+    hook(&podman, &["uninstall", "--grace", "10ms"]);
+    assert_eq!(fs::read_dir(&podman.hooks).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(podman.path().join("bin")).unwrap().count(), 0);
+    touch(&podman, "after");
+    podman.podman(&["exec", "running", "/bin/touch", "/tmp/end"]).unwrap();
+    assert!(running.wait().unwrap().success());
+    let known = ["/tmp/first", "/tmp/end", "/tmp/last"];
+    let creators = trace.creators(&[&known[..], &["/tmp/after"]].concat());
+    for path in known {
+        assert_eq!(creators[path]["container.name"], "running", "{path}");
+    }
+    // Nobody told of this one; it is known by its id.
+    assert_eq!(creators["/tmp/after"]["inotrail.resource.unresolved"], true);
+}
+
+#[test]
+fn only_root_is_heard() {
+    let podman = Podman::start().unwrap();
+    let trace = Trace::start(&podman);
+    let socket = socket(&podman);
+    let lie = |socket: &Path| {
+        let id = "f".repeat(64);
+        let state = format!(r#"{{"ociVersion":"1.2.0","id":"{id}","pid":{},"status":"creating"}}"#, std::process::id());
+        let file = podman.path().join("state.json");
+        fs::write(&file, state).unwrap();
+        let mut hook = Command::new("/bin/sh");
+        // A binary outside of root's folders, for a user who may not look into them.
+        hook.args(["-c", r#"exec "$0" oci-hook --socket "$1""#]).arg(readable_copy(&podman)).arg(socket);
+        let output = hook.uid(65534).stdin(fs::File::open(file).unwrap()).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    fs::set_permissions(podman.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    assert!(lie(&socket).contains("Permission denied"));
+    // Even where somebody has opened the socket to everybody.
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
+    let said = lie(&socket);
+    assert!(said.contains("no exporter was told"), "{said}");
+    drop(trace);
+}
+
+fn readable_copy(podman: &Podman) -> PathBuf {
+    let copy = podman.path().join("inotrail");
+    fs::copy(exporter::binary().unwrap(), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    copy
+}
