@@ -36,6 +36,7 @@ enum Program {
     Runc,
     Collector,
     Loki,
+    Kubernetes,
 }
 
 /// A program, or several of one module.
@@ -48,6 +49,8 @@ struct Tool {
     packages: &'static [&'static str],
     /// Build tags.
     tags: &'static str,
+    /// A variable of the programs that takes the version.
+    stamp: Option<&'static str>,
     /// Whether C is part of it.
     cgo: bool,
     /// How long a build takes on two cores with nothing cached.
@@ -59,6 +62,7 @@ const LOKI: Tool = Tool {
     module: "github.com/grafana/loki/v3",
     packages: &["cmd/loki"],
     tags: "",
+    stamp: None,
     cgo: false,
     takes: "5 minutes",
 };
@@ -69,6 +73,7 @@ const CONTAINERD: Tool = Tool {
     packages: &["cmd/containerd", "cmd/ctr", "cmd/containerd-shim-runc-v2"],
     // Snapshotters that need C libraries or kernel parts, and that nothing here uses.
     tags: "no_btrfs,no_devmapper,no_zfs",
+    stamp: None,
     cgo: false,
     takes: "2 minutes",
 };
@@ -78,8 +83,26 @@ const RUNC: Tool = Tool {
     module: "github.com/opencontainers/runc",
     packages: &[""],
     tags: "seccomp",
+    stamp: None,
     cgo: true,
     takes: "20 seconds",
+};
+
+const KUBERNETES: Tool = Tool {
+    name: "kubernetes",
+    module: "k8s.io/kubernetes",
+    packages: &[
+        "cmd/kube-apiserver",
+        "cmd/kube-controller-manager",
+        "cmd/kube-scheduler",
+        "cmd/kubelet",
+        "cmd/kube-proxy",
+    ],
+    tags: "",
+    // Without it they call themselves v0.0.0, and refuse each other.
+    stamp: Some("k8s.io/component-base/version.gitVersion"),
+    cgo: false,
+    takes: "6 minutes",
 };
 
 /// `loki`: the folder that holds it.
@@ -96,6 +119,14 @@ pub fn loki() -> Result<PathBuf> {
 /// See [`loki`].
 pub fn containerd() -> Result<PathBuf> {
     CONTAINERD.folder()
+}
+
+/// `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`, `kubelet` and `kube-proxy`: the folder that holds them.
+///
+/// # Errors
+/// See [`loki`].
+pub fn kubernetes() -> Result<PathBuf> {
+    KUBERNETES.folder()
 }
 
 /// `runc`: the folder that holds it.
@@ -123,6 +154,7 @@ impl Args {
                 Program::Runc => runc(),
                 Program::Collector => collector(),
                 Program::Loki => loki(),
+                Program::Kubernetes => kubernetes(),
             };
             println!("{}", folder?.display());
         }
@@ -145,7 +177,8 @@ impl Tool {
         cached(self.name, version, &inputs, self.takes, |scratch| {
             let packages = self.packages.iter().map(|package| format!("{}/{package}", self.module));
             let mut go = go(self.cgo);
-            go.args(["build", "-trimpath", "-ldflags=-s -w"]).arg(format!("-tags={}", self.tags));
+            let stamp = self.stamp.map(|variable| format!(" -X {variable}={version}")).unwrap_or_default();
+            go.args(["build", "-trimpath"]).arg(format!("-ldflags=-s -w{stamp}")).arg(format!("-tags={}", self.tags));
             go.arg("-o").arg(bin(scratch)).args(packages.map(|package| package.trim_end_matches('/').to_owned()));
             run(go.current_dir(&source))
         })

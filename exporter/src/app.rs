@@ -146,6 +146,7 @@ impl Attached {
             hierarchy: hierarchy.clone(),
             runtime: names.runtime.clone(),
             hook: names.hook.clone(),
+            kube: names.kube.clone(),
             resolve_within: names.resolve_within,
         };
         source.check()?;

@@ -6,6 +6,7 @@ pub mod default;
 mod environment;
 pub mod parse;
 
+use std::env;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -16,10 +17,11 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
 
+use crate::container::kube::KubeConfig;
 use crate::container::{Api, RuntimeConfig};
 use crate::event::{Backend, Node};
 use args::{CheckArgs, ExportArgs, NodeArgs, RunArgs, SensorArgs};
-use choice::{Compression, Runtime};
+use choice::{Compression, Runtime, When};
 pub use environment::command;
 
 /// What `run` needs.
@@ -100,6 +102,8 @@ pub struct Scope {
 pub struct Names {
     /// Who is asked; nothing: nobody.
     pub runtime: Option<RuntimeConfig>,
+    /// Who is asked for pods; nothing: nobody.
+    pub kube: Option<KubeConfig>,
     /// Where the OCI hook is listened for; nothing: nowhere.
     pub hook: Option<PathBuf>,
     /// How long events wait for a name.
@@ -172,7 +176,7 @@ impl TryFrom<RunArgs> for Run {
     fn try_from(args: RunArgs) -> Result<Self, Error> {
         Ok(Self {
             sensor: Sensor { pin_dir: args.pin_dir, ..sensor(&args.sensor)? },
-            names: names(&args.sensor)?,
+            names: names(&args.sensor, &args.node.node_name)?,
             scope: scope(args.sensor, args.host),
             node: self::node(args.node),
             export: export(args.export)?,
@@ -187,7 +191,7 @@ impl Trace {
     pub fn new(sensor_args: SensorArgs, node: NodeArgs, host: bool) -> Result<Self, Error> {
         Ok(Self {
             sensor: sensor(&sensor_args)?,
-            names: names(&sensor_args)?,
+            names: names(&sensor_args, &node.node_name)?,
             scope: scope(sensor_args, host),
             node: self::node(node),
         })
@@ -200,7 +204,7 @@ impl TryFrom<CheckArgs> for Check {
     fn try_from(args: CheckArgs) -> Result<Self, Error> {
         Ok(Self {
             sensor: sensor(&args.sensor)?,
-            names: names(&args.sensor)?,
+            names: names(&args.sensor, "")?,
             pin_dir: args.pin_dir,
             scope: scope(args.sensor, true),
         })
@@ -222,8 +226,34 @@ fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
     })
 }
 
-fn names(args: &SensorArgs) -> Result<Names, Error> {
-    Ok(Names { runtime: runtime(args)?, hook: args.hook_socket.clone(), resolve_within: args.resolve_timeout })
+fn names(args: &SensorArgs, node: &str) -> Result<Names, Error> {
+    Ok(Names {
+        runtime: runtime(args)?,
+        kube: kube(args, node)?,
+        hook: args.hook_socket.clone(),
+        resolve_within: args.resolve_timeout,
+    })
+}
+
+/// `node`: empty where it was not named.
+fn kube(args: &SensorArgs, node: &str) -> Result<Option<KubeConfig>, Error> {
+    let in_cluster = env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    match args.kubernetes {
+        When::Never if args.kubeconfig.is_some() => {
+            Err(Error::Usage("--kubeconfig is of no use with --kubernetes never: leave one of them out"))
+        }
+        When::Never => Ok(None),
+        When::Always if node.is_empty() => {
+            Err(Error::Usage("--kubernetes always needs --node-name: whose pods to ask for"))
+        }
+        When::Auto if node.is_empty() && args.kubeconfig.is_some() => {
+            Err(Error::Usage("--kubeconfig needs --node-name: whose pods to ask for"))
+        }
+        When::Auto if node.is_empty() || (!in_cluster && args.kubeconfig.is_none()) => Ok(None),
+        When::Auto | When::Always => {
+            Ok(Some(KubeConfig { kubeconfig: args.kubeconfig.clone(), node: node.to_owned() }))
+        }
+    }
 }
 
 fn runtime(args: &SensorArgs) -> Result<Option<RuntimeConfig>, Error> {

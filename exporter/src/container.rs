@@ -10,7 +10,10 @@ mod cri;
 pub mod hook;
 mod image;
 mod known;
+pub mod kube;
 mod path;
+mod pod;
+mod pods;
 mod questions;
 mod runtime;
 mod source;
@@ -33,6 +36,8 @@ use crate::metrics::Metrics;
 use announcement::Announcer;
 use cgroup::Hierarchy;
 use hook::Hooks;
+use kube::{Kube, KubeConfig};
+pub use pod::{Owner, OwnerKind, Pod, PodDetails};
 use runtime::Link;
 pub use source::{Api, RuntimeConfig, Source};
 use table::Table;
@@ -53,6 +58,8 @@ pub struct ContainerConfig {
     pub runtime: Option<RuntimeConfig>,
     /// Where the OCI hook is listened for; nothing: nowhere.
     pub hook: Option<PathBuf>,
+    /// Who is asked for pods; nothing: nobody.
+    pub kube: Option<KubeConfig>,
     /// How long a container's events wait for its name.
     pub resolve_within: Duration,
 }
@@ -89,6 +96,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The Kubernetes API cannot be asked.
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
     /// The cgroup tree cannot be read.
     #[error("cannot read the cgroup tree {root}: mount it, and run as root")]
     Tree {
@@ -114,19 +124,28 @@ pub fn spawn(
     runtime: &Handle,
 ) -> Result<(Containers, CgroupEvents), Error> {
     config.check()?;
-    let ContainerConfig { hierarchy, runtime: asked, hook, resolve_within } = config;
+    let ContainerConfig { hierarchy, runtime: asked, hook, kube, resolve_within } = config;
     let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
     let containers = Containers::default();
     let (changes, receiver) = mpsc::channel(CHANGES_MAX);
     let rescan = Arc::new(Notify::new());
     let hierarchy = Arc::new(hierarchy);
     let (announcer, said) = Announcer::new(Arc::clone(&hierarchy));
-    let watch = Watch::new(hierarchy, Table::new(containers.clone()), metrics, (resolve_within, hook.is_some()));
+    let watch = Watch::new(
+        hierarchy,
+        Table::new(containers.clone()),
+        metrics,
+        (resolve_within, hook.is_some() || kube.is_some()),
+    );
     let events = CgroupEvents { changes, rescan: Arc::clone(&rescan) };
     if let Some(socket) = hook {
         let _entered = runtime.enter();
         let hooks = Hooks::listen(&socket).map_err(|source| Error::Hook { socket, source })?;
         runtime.spawn(hooks.serve(announcer.clone()));
+    }
+    if let Some(config) = kube {
+        let kube = runtime.block_on(Kube::new(config))?;
+        runtime.spawn(kube.follow(announcer.clone()));
     }
     runtime.spawn(async move {
         let link = asked.map(|config| Link::open(config, announcer));
@@ -218,7 +237,7 @@ impl CgroupEvents {
 pub struct Container {
     /// What this is, with its own identity.
     pub origin: Origin,
-    /// The Kubernetes pod that the container is part of, by its runtime's labels.
+    /// The Kubernetes pod that the container is part of.
     pub pod: Option<Pod>,
     /// The image that the container runs.
     pub image: Option<Image>,
@@ -248,28 +267,6 @@ pub enum Origin {
     Host,
     /// This exporter: what it tells of itself.
     Exporter,
-}
-
-/// A Kubernetes pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pod {
-    /// `io.kubernetes.pod.namespace`
-    pub namespace: String,
-    /// `io.kubernetes.pod.name`
-    pub name: String,
-    /// `io.kubernetes.pod.uid`; empty where unknown.
-    pub uid: String,
-}
-
-impl Pod {
-    /// The pod that the labels of a kubelet's container name; takes them.
-    fn of_labels(labels: &mut HashMap<String, String>) -> Option<Self> {
-        Some(Self {
-            namespace: labels.remove("io.kubernetes.pod.namespace")?,
-            name: labels.remove("io.kubernetes.pod.name")?,
-            uid: labels.remove("io.kubernetes.pod.uid").unwrap_or_default(),
-        })
-    }
 }
 
 /// A container image.

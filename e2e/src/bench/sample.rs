@@ -97,6 +97,7 @@ fn container(index: usize) -> Container {
         resolved: true,
     };
     let pod = Pod {
+        details: None,
         namespace: format!("team-{}", index % 7),
         name: format!("ledger-7f8d9c6b5-{index:05x}"),
         uid: format!("7d3f5f0a-2f3b-4d58-9c1f-{index:012x}"),

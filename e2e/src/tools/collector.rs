@@ -13,6 +13,7 @@ const BUILDER: Tool = Tool {
     module: "go.opentelemetry.io/collector/cmd/builder",
     packages: &[""],
     tags: "",
+    stamp: None,
     cgo: false,
     takes: "20 seconds",
 };

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use globset::Glob;
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::choice::{Backend, CheckOutput, Color, Compression, LogFormat, Runtime, TraceOutput};
+use super::choice::{Backend, CheckOutput, Color, Compression, LogFormat, Runtime, TraceOutput, When};
 use super::{default, parse};
 use crate::version;
 
@@ -100,6 +100,12 @@ pub struct SensorArgs {
     /// Listen here for the OCI hook, which names containers before they start [usual: /run/inotrail/oci-hook.sock].
     #[arg(long, value_name = "PATH", help_heading = "Containers")]
     pub hook_socket: Option<PathBuf>,
+    /// Ask the Kubernetes API for the pods of --node-name. Auto: where this runs in a pod, or with --kubeconfig.
+    #[arg(long, value_name = "WHEN", default_value = default::KUBERNETES, help_heading = "Containers")]
+    pub kubernetes: When,
+    /// How to reach the Kubernetes API, instead of the pod's service account.
+    #[arg(long, value_name = "PATH", help_heading = "Containers")]
+    pub kubeconfig: Option<PathBuf>,
     /// How long the events of a new container wait for its name.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::RESOLVE_TIMEOUT, help_heading = "Containers")]
     pub resolve_timeout: Duration,

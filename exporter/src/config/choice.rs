@@ -28,6 +28,17 @@ pub enum Runtime {
     None,
 }
 
+/// Whether to do something that needs others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// Where it can be done.
+    Auto,
+    /// It must be possible.
+    Always,
+    /// Not at all.
+    Never,
+}
+
 /// Compression of export requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Compression {

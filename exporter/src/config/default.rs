@@ -8,6 +8,8 @@ pub const RING_SIZE: &str = "16MiB";
 pub const DRAIN_INTERVAL: &str = "5ms";
 /// Names are wanted where they can be had.
 pub const RUNTIME: &str = "auto";
+/// In a pod the API server is there, and allowed or not, asking does no harm.
+pub const KUBERNETES: &str = "auto";
 /// A runtime answers within milliseconds; a busy one within a second. An event is late by no more than this.
 pub const RESOLVE_TIMEOUT: &str = "2s";
 /// Where the kernel shows its own types.

@@ -1,5 +1,6 @@
 //! What sources say of containers without being asked, before a container's first instruction where its runtime waits.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 use super::Source;
 use super::cgroup::Hierarchy;
 use super::path::{self, Candidate};
+use super::pods::PodNews;
 use super::table::Metadata;
 
 /// How long a runtime that waits for us is kept: it holds up all new containers of the node meanwhile.
@@ -38,6 +40,12 @@ pub(super) enum Said {
     Changed(Candidate),
     /// The container with this id is no more.
     Gone(String),
+    /// The API server tells of a pod.
+    Pod(Box<PodNews>),
+    /// The pod that is called so in cgroups is no more.
+    PodGone(String),
+    /// There are no pods but these.
+    OnlyPods(HashSet<String>),
 }
 
 /// The sources' end.
@@ -76,6 +84,21 @@ impl Announcer {
     /// Tells that a container is no more. What finds no room is forgotten later, as the oldest.
     pub(super) fn gone(&self, id: &str) {
         let _full = self.said.try_send(Said::Gone(id.to_owned()));
+    }
+
+    /// Tells of a pod; waits for room.
+    pub(super) async fn pod(&self, news: PodNews) {
+        let _ended = self.said.send(Said::Pod(Box::new(news))).await;
+    }
+
+    /// Tells that a pod is no more; waits for room.
+    pub(super) async fn pod_gone(&self, uid: String) {
+        let _ended = self.said.send(Said::PodGone(uid)).await;
+    }
+
+    /// Tells which pods there are; waits for room.
+    pub(super) async fn only_pods(&self, uids: HashSet<String>) {
+        let _ended = self.said.send(Said::OnlyPods(uids)).await;
     }
 
     /// The cgroup of a process of container `id`, for [`Announced::cgroup`]. A cgroup that is not named after the

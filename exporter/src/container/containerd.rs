@@ -178,7 +178,8 @@ mod tests {
             ("io.kubernetes.pod.name", "web-0"),
             ("io.kubernetes.pod.uid", "u"),
         ];
-        let pod = Some(Pod { namespace: "demo".to_owned(), name: "web-0".to_owned(), uid: "u".to_owned() });
+        let pod =
+            Some(Pod { namespace: "demo".to_owned(), name: "web-0".to_owned(), uid: "u".to_owned(), details: None });
         let image = Image::parse("a/b:1").map(|image| image.with_digest("sha256:00"));
         let with = |extra: (&'static str, &'static str)| [&pod_labels[..], &[extra]].concat();
 

@@ -126,16 +126,12 @@ fn container(status: ContainerStatus, runtime: &'static str) -> Metadata {
 fn image(image: ImageSpec, reference: &str) -> Option<Image> {
     let ImageSpec { image, user_specified_image: specified, .. } = image;
     let named = if specified.is_empty() { image } else { specified };
-    let parsed = Image::parse(&named).or_else(|| Image::parse(reference))?;
-    Some(match reference.split_once('@') {
-        Some((_, digest)) => parsed.with_digest(digest),
-        None => parsed,
-    })
+    Image::resolved(&named, reference)
 }
 
 fn sandbox(status: PodSandboxStatus, runtime: &'static str) -> Metadata {
     let PodSandboxStatus { id, metadata, .. } = status;
-    let pod = metadata.map(|pod| Pod { namespace: pod.namespace, name: pod.name, uid: pod.uid });
+    let pod = metadata.map(|pod| Pod { namespace: pod.namespace, name: pod.name, uid: pod.uid, details: None });
     Metadata { origin: Origin::Container { id, name: SANDBOX.to_owned(), runtime, resolved: true }, pod, image: None }
 }
 
@@ -184,7 +180,7 @@ mod tests {
     fn names() {
         let labels = [("namespace", "demo"), ("name", "web-0"), ("uid", "u")];
         let labels = labels.map(|(key, value)| (format!("io.kubernetes.pod.{key}"), value.to_owned()));
-        let pod = Pod { namespace: "demo".to_owned(), name: "web-0".to_owned(), uid: "u".to_owned() };
+        let pod = Pod { namespace: "demo".to_owned(), name: "web-0".to_owned(), uid: "u".to_owned(), details: None };
         let named = |name: &str| Some(ContainerMetadata { name: name.to_owned(), attempt: 1 });
         let status = |metadata, labels| ContainerStatus { id: "id".to_owned(), metadata, labels, ..Default::default() };
         let origin = |name: &str, runtime| Origin::Container {

@@ -28,6 +28,17 @@ impl Image {
         })
     }
 
+    /// What a runtime says an image is: its name as the user wrote it, and what that stands for, a repository with a
+    /// digest, or the runtime's own id of the image.
+    #[must_use]
+    pub fn resolved(name: &str, reference: &str) -> Option<Self> {
+        let parsed = Self::parse(name).or_else(|| Self::parse(reference))?;
+        Some(match reference.split_once('@') {
+            Some((_, digest)) => parsed.with_digest(digest),
+            None => parsed,
+        })
+    }
+
     /// Adds the digest that the image's name stands for on this node, where the reference had none.
     #[must_use]
     pub fn with_digest(mut self, digest: &str) -> Self {

@@ -31,6 +31,11 @@ impl Known {
         }
     }
 
+    /// Whether a source has told of the container that knows as much as the API server.
+    pub(super) fn has_better(&self, id: &str) -> bool {
+        self.containers.get(id).is_some_and(|(source, _)| !matches!(source, Source::Hook | Source::Kubernetes))
+    }
+
     /// The container's cgroup may be heard of only now: it is known for as long as the dead are.
     pub(super) fn gone(&mut self, id: String, now: Instant) {
         if self.containers.contains_key(&id) && self.gone.len() < KNOWN_MAX {

@@ -22,6 +22,8 @@ pub(super) enum Candidate {
 const CANDIDATES_MAX: usize = 8;
 /// Digits of an id that a runtime makes up.
 const ID_LEN: usize = 64;
+/// Length of a static pod's hash; other uids are longer.
+const UID_MIN: usize = 32;
 /// Longest containerd identifier (pkg/identifiers).
 const IDENTIFIER_MAX: usize = 76;
 
@@ -57,6 +59,19 @@ pub(super) fn outermost(candidates: &[Candidate]) -> Option<&str> {
     candidates.iter().find_map(|candidate| match candidate {
         Candidate::Id(id) => Some(id.as_str()),
         Candidate::Named { .. } => None,
+    })
+}
+
+/// The pod's uid in a kubelet's cgroup: `pod<uid>`, or with systemd's driver `kubepods-burstable-pod<uid>.slice`, where `_`
+/// stands for `-`.
+pub(super) fn pod_uid(path: &[u8]) -> Option<String> {
+    components(path).find_map(|name| {
+        let uid = match name.strip_suffix(".slice") {
+            Some(slice) => slice.strip_prefix("kubepods")?.rsplit_once("-pod")?.1.replace('_', "-"),
+            None => name.strip_prefix("pod")?.to_owned(),
+        };
+        let is_uid = uid.len() >= UID_MIN && uid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        is_uid.then_some(uid)
     })
 }
 
@@ -182,6 +197,22 @@ mod tests {
         check("/machine.slice/machine-libpod_pod_<a>.slice", &[], None);
         check("/x/0<a>", &["x/0<a>"], None);
         check(&format!("/x/{}", A.to_uppercase()), &[&format!("x/{}", A.to_uppercase())], None);
+    }
+
+    #[test]
+    fn pods_of_kubelets() {
+        let check =
+            |path: &str, expected: Option<&str>| assert_eq!(pod_uid(path.as_bytes()).as_deref(), expected, "{path}");
+        let uid = "0b9c3d1e-5f4a-4b6c-8d7e-9f0a1b2c3d4e";
+        check(&format!("/kubepods/burstable/pod{uid}/{A}"), Some(uid));
+        check(&format!("/node2/kubepods/pod{uid}"), Some(uid));
+        let slice = format!("kubepods-burstable-pod{}.slice", uid.replace('-', "_"));
+        check(&format!("/kubepods.slice/kubepods-burstable.slice/{slice}/cri-containerd-{A}.scope"), Some(uid));
+        check("/kubepods.slice/kubepods-pod0123456789abcdef0123456789abcdef.slice", Some(&A[..32]));
+        check("/kubepods/podx/a", None);
+        check(&format!("/podman/podman-{A}"), None);
+        check(&format!("/machine.slice/machine-libpod_pod_{A}.slice"), None);
+        check("", None);
     }
 
     #[test]

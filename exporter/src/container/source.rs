@@ -15,11 +15,13 @@ pub enum Source {
     Nri,
     /// An OCI hook: the runtime runs it before it starts a container.
     Hook,
+    /// The Kubernetes API.
+    Kubernetes,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 4] = [Self::Containerd, Self::Cri, Self::Nri, Self::Hook];
+    pub const ALL: [Self; 5] = [Self::Containerd, Self::Cri, Self::Nri, Self::Hook, Self::Kubernetes];
 
     /// The source as metrics and `check` name it.
     #[must_use]
@@ -29,6 +31,7 @@ impl Source {
             Self::Cri => "cri",
             Self::Nri => "nri",
             Self::Hook => "oci-hook",
+            Self::Kubernetes => "kubernetes",
         }
     }
 }

@@ -190,6 +190,35 @@ impl Table {
         self.cgroups.iter().filter(|(_, cgroup)| cgroup.inhabitant.is_none()).map(|(id, cgroup)| (*id, cgroup.made))
     }
 
+    /// Something new is known of the pod that runtimes call `uid`: its containers are described by it from now on.
+    pub(super) fn describe(&mut self, uid: &str, pod: &Pod) {
+        for inhabitant in self.inhabitants.values_mut() {
+            let known = &inhabitant.container;
+            let is_its = |known: &Pod| (known.uid == uid || known.uid == pod.uid) && known != pod;
+            if known.pod.as_ref().is_some_and(is_its) {
+                let update = known.update(known.origin.clone(), Some(pod.clone()), known.image.clone());
+                inhabitant.container = Arc::new(update);
+                self.changed = true;
+            }
+        }
+    }
+
+    /// A container without a name is one of a pod's.
+    pub(super) fn is_part_of(&mut self, id: u64, pod: Pod) {
+        let key = self.cgroups.get(&id).and_then(|cgroup| cgroup.inhabitant.as_ref());
+        let Some(inhabitant) = key.and_then(|key| self.inhabitants.get_mut(key)) else { return };
+        let known = &inhabitant.container;
+        if matches!(known.origin, Origin::Container { resolved: false, .. }) && known.pod.is_none() {
+            inhabitant.container = Arc::new(known.update(known.origin.clone(), Some(pod), known.image.clone()));
+            self.changed = true;
+        }
+    }
+
+    /// The cgroup's path; empty where only the id is known.
+    pub(super) fn path(&self, id: u64) -> Option<&[u8]> {
+        self.cgroups.get(&id).map(|cgroup| &*cgroup.path)
+    }
+
     /// Whether somebody has named who lives there.
     pub(super) fn is_named(&self, id: u64) -> bool {
         let key = self.cgroups.get(&id).and_then(|cgroup| cgroup.inhabitant.as_ref());

@@ -15,6 +15,7 @@ use super::announcement::{Announced, Said};
 use super::cgroup::{Hierarchy, SCAN_MAX};
 use super::known::Known;
 use super::path::{self, Candidate};
+use super::pods::{PodNews, Pods};
 use super::questions::{Answer, Question, Questions};
 use super::runtime::{ANSWER_WITHIN, Link, State};
 use super::table::{Key, Metadata, Table};
@@ -75,6 +76,7 @@ pub(super) struct Watch {
     hierarchy: Arc<Hierarchy>,
     table: Table,
     known: Known,
+    pods: Pods,
     /// `None`: no runtime is configured.
     questions: Option<Questions>,
     /// Whom the questions are put to.
@@ -101,6 +103,7 @@ impl Watch {
             hierarchy,
             table,
             known: Known::default(),
+            pods: Pods::default(),
             questions: None,
             asked: None,
             expects_announcements,
@@ -182,7 +185,7 @@ impl Watch {
         if !self.table.is_named(cgroup) {
             self.metrics.resolved(source).inc();
         }
-        self.table.assign(cgroup, key, Some(metadata));
+        self.table.assign(cgroup, key, Some(self.pods.complete(metadata)));
     }
 
     fn hear(&mut self, said: Said) {
@@ -197,6 +200,9 @@ impl Watch {
             }
             Said::Changed(container) => self.updated(container),
             Said::Gone(id) => self.known.gone(id, Instant::now()),
+            Said::Pod(news) => self.pod(*news),
+            Said::PodGone(uid) => self.pods.gone(uid, Instant::now()),
+            Said::OnlyPods(uids) => self.pods.retain(&uids, Instant::now()),
         }
     }
 
@@ -230,7 +236,16 @@ impl Watch {
     /// The runtime does not know who lives in the cgroup. Whoever tells of containers by himself may yet do so.
     fn unanswered(&mut self, cgroup: u64) {
         if !self.expects_announcements || path::outermost(&self.table.candidates(cgroup)).is_none() {
-            self.table.give_up(cgroup);
+            self.give_up(cgroup);
+        }
+    }
+
+    /// Nobody has named the container in time; its pod may be known all the same.
+    fn give_up(&mut self, cgroup: u64) {
+        self.table.give_up(cgroup);
+        let pod = self.table.path(cgroup).and_then(|path| self.pods.of_path(path)).cloned();
+        if let Some(pod) = pod {
+            self.table.is_part_of(cgroup, pod);
         }
     }
 
@@ -238,6 +253,24 @@ impl Watch {
         let unresolved: Vec<_> = self.table.unresolved().collect();
         for (id, made) in unresolved {
             self.ask(id, Alarm::now().max(Alarm::from_std(made) + self.resolve_within) + ANSWER_WITHIN);
+        }
+    }
+
+    /// What the API server tells of a pod is new to its containers, even to those that have names.
+    fn pod(&mut self, news: PodNews) {
+        self.pods.insert(&news);
+        let PodNews { pod, hash, containers } = news;
+        self.table.describe(hash.as_ref().unwrap_or(&pod.uid), &pod);
+        for (id, metadata) in containers {
+            if self.known.has_better(&id) {
+                continue;
+            }
+            self.known.insert(id.clone(), Source::Kubernetes, metadata.clone());
+            for cgroup in self.table.cgroups_of(&id) {
+                if !self.table.is_named(cgroup) {
+                    self.name(cgroup, id.clone(), Source::Kubernetes, metadata.clone());
+                }
+            }
         }
     }
 
@@ -294,10 +327,11 @@ impl Watch {
         let now = Instant::now();
         self.table.purge(now);
         self.known.purge(now);
+        self.pods.purge(now);
         let is_late = |(_, made): &(u64, Instant)| now.duration_since(*made) >= self.resolve_within;
         let late: Vec<_> = self.table.pending().filter(is_late).collect();
         for (id, _) in late {
-            self.table.give_up(id);
+            self.give_up(id);
         }
         self.table.publish();
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());

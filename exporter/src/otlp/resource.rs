@@ -1,6 +1,6 @@
 //! The `Resource` of a container, or of a part of the host.
 
-use crate::container::{Container, Image, Origin};
+use crate::container::{Container, Image, Origin, Owner, OwnerKind, Pod};
 use crate::event::Node;
 
 use super::attribute;
@@ -15,8 +15,8 @@ const UNKNOWN_SERVICE: &str = "unknown_service";
 /// The encoded `Resource` (opentelemetry/proto/resource/v1/resource.proto) of everything that `container` does.
 ///
 /// It describes who acted, and the exporter only where it tells of itself. Empty values are left out. `host.name` stands in for a missing
-/// `k8s.node.name`: outside Kubernetes it alone tells nodes apart. `service.name` is the container's name, which is
-/// the same in all replicas, until its workload's name is known; `service.namespace` the pod's namespace.
+/// `k8s.node.name`: outside Kubernetes it alone tells nodes apart. `service.name` is the workload's name where the API server
+/// has told it ([`crate::container::Pod::service_name`]), else the container's, which is the same in all replicas.
 #[must_use]
 pub fn resource(node: &Node, container: &Container) -> Vec<u8> {
     let out = &mut Vec::with_capacity(1024);
@@ -32,6 +32,7 @@ pub fn resource(node: &Node, container: &Container) -> Vec<u8> {
                 resource_string(out, attribute::K8S_POD_NAME, &pod.name);
                 resource_string(out, attribute::K8S_POD_UID, &pod.uid);
                 resource_string(out, attribute::K8S_CONTAINER_NAME, name);
+                owners(out, pod);
             } else {
                 resource_string(out, attribute::CONTAINER_NAME, name);
             }
@@ -40,10 +41,11 @@ pub fn resource(node: &Node, container: &Container) -> Vec<u8> {
             if let Some(image) = &container.image {
                 self::image(out, image);
             }
-            let service = if name.is_empty() { UNKNOWN_SERVICE } else { name };
-            resource_string(out, attribute::SERVICE_NAME, service);
+            let by_pod = container.pod.as_ref().and_then(Pod::service_name);
+            let service = [by_pod.unwrap_or_default(), name].into_iter().find(|name| !name.is_empty());
+            resource_string(out, attribute::SERVICE_NAME, service.unwrap_or(UNKNOWN_SERVICE));
             if let Some(pod) = &container.pod {
-                resource_string(out, attribute::SERVICE_NAMESPACE, &pod.namespace);
+                resource_string(out, attribute::SERVICE_NAMESPACE, pod.service_namespace());
             }
             if !resolved {
                 resource_true(out, attribute::RESOURCE_UNRESOLVED);
@@ -54,6 +56,20 @@ pub fn resource(node: &Node, container: &Container) -> Vec<u8> {
         Origin::Host => host(out, node, ""),
     }
     std::mem::take(out)
+}
+
+fn owners(out: &mut Vec<u8>, pod: &Pod) {
+    for Owner { kind, name } in pod.details.iter().flat_map(|details| &details.owners) {
+        let attribute = match kind {
+            OwnerKind::Deployment => attribute::K8S_DEPLOYMENT_NAME,
+            OwnerKind::ReplicaSet => attribute::K8S_REPLICASET_NAME,
+            OwnerKind::StatefulSet => attribute::K8S_STATEFULSET_NAME,
+            OwnerKind::DaemonSet => attribute::K8S_DAEMONSET_NAME,
+            OwnerKind::Job => attribute::K8S_JOB_NAME,
+            OwnerKind::CronJob => attribute::K8S_CRONJOB_NAME,
+        };
+        resource_string(out, attribute, name);
+    }
 }
 
 fn image(out: &mut Vec<u8>, image: &Image) {

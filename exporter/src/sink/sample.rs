@@ -32,7 +32,7 @@ impl Default for Sample {
             runtime: "containerd",
             resolved: true,
         };
-        let pod = Pod { namespace: "shop".into(), name: "web-7d4b9".into(), uid: "5a1f".into() };
+        let pod = Pod { namespace: "shop".into(), name: "web-7d4b9".into(), uid: "5a1f".into(), details: None };
         let image = Image { name: "docker.io/library/python".into(), tags: vec!["3.14".into()], repo_digests: vec![] };
         Self {
             path: b"/etc/passwd".to_vec(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inotrail::batch::{Batch, Limits};
-use inotrail::container::{Container, Image, Origin, Pod};
+use inotrail::container::{Container, Image, Origin, Owner, OwnerKind, Pod, PodDetails};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::Dropped;
@@ -154,8 +154,13 @@ fn container() -> impl Strategy<Value = Arc<Container>> {
         1 => Just(Origin::Host),
         1 => Just(Origin::Exporter),
     ];
-    let pod =
-        prop::option::of((word(), word(), word()).prop_map(|(namespace, name, uid)| Pod { namespace, name, uid }));
+    let pod = (word(), word(), word(), details()).prop_map(|(namespace, name, uid, details)| Pod {
+        namespace,
+        name,
+        uid,
+        details,
+    });
+    let pod = prop::option::of(pod);
     let image = prop::option::of(
         (word(), vec(word(), 0..3), vec(word(), 0..20)).prop_map(|(name, tags, repo_digests)| Image {
             name,
@@ -164,6 +169,15 @@ fn container() -> impl Strategy<Value = Arc<Container>> {
         }),
     );
     (origin, pod, image).prop_map(|(origin, pod, image)| Arc::new(Container::default().update(origin, pod, image)))
+}
+
+fn details() -> impl Strategy<Value = Option<Arc<PodDetails>>> {
+    use OwnerKind::{CronJob, DaemonSet, Deployment, Job, ReplicaSet, StatefulSet};
+    let kind = prop::sample::select(vec![Deployment, ReplicaSet, StatefulSet, DaemonSet, CronJob, Job]);
+    let owner = (kind, word()).prop_map(|(kind, name)| Owner { kind, name });
+    let some = (vec(owner, 0..3), prop::option::of(word()), prop::option::of(word()))
+        .prop_map(|(owners, service_name, service_namespace)| PodDetails { owners, service_name, service_namespace });
+    prop::option::of(some.prop_map(Arc::new))
 }
 
 fn node() -> impl Strategy<Value = Node> {

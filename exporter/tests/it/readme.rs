@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::Command;
 use inotrail::batch::{Batch, Limits, REQUEST_MAX};
 use inotrail::config;
-use inotrail::container::{Container, Image, Origin, Pod};
+use inotrail::container::OwnerKind::{CronJob, DaemonSet, Deployment, Job, ReplicaSet, StatefulSet};
+use inotrail::container::{Container, Image, Origin, Owner, Pod, PodDetails};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
@@ -141,7 +142,10 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
         runtime: "containerd",
         resolved,
     };
-    let pod = Pod { namespace: "shop".into(), name: "web-1".into(), uid: "u".into() };
+    let kinds = [Deployment, ReplicaSet, StatefulSet, DaemonSet, CronJob, Job];
+    let owners = kinds.map(|kind| Owner { kind, name: "web".into() }).to_vec();
+    let details = Some(Arc::new(PodDetails { owners, service_name: None, service_namespace: None }));
+    let pod = Pod { namespace: "shop".into(), name: "web-1".into(), uid: "u".into(), details };
     let containers = [
         Container::default().update(origin("web", true), Some(pod), Some(image)),
         Container::new(origin("nginx", true)),

@@ -54,7 +54,12 @@ fn containerd(annotations: &HashMap<String, String>) -> (Option<String>, Option<
     let get = |key: &str| annotations.get(&format!("io.kubernetes.cri.{key}")).cloned();
     let sandbox = get("container-type").is_some_and(|kind| kind == "sandbox");
     let pod = get("sandbox-namespace").zip(get("sandbox-name"));
-    let pod = pod.map(|(namespace, name)| Pod { namespace, name, uid: get("sandbox-uid").unwrap_or_default() });
+    let pod = pod.map(|(namespace, name)| Pod {
+        namespace,
+        name,
+        uid: get("sandbox-uid").unwrap_or_default(),
+        details: None,
+    });
     (if sandbox { Some(SANDBOX.to_owned()) } else { get("container-name") }, pod)
 }
 

@@ -25,7 +25,13 @@ impl Tree {
 
     fn config(&self, socket: Option<PathBuf>) -> ContainerConfig {
         let runtime = socket.map(|socket| RuntimeConfig { api: Api::Containerd, socket, required: false });
-        ContainerConfig { hierarchy: Hierarchy::at(&self.0), runtime, hook: None, resolve_within: RESOLVE_WITHIN }
+        ContainerConfig {
+            hierarchy: Hierarchy::at(&self.0),
+            runtime,
+            hook: None,
+            kube: None,
+            resolve_within: RESOLVE_WITHIN,
+        }
     }
 
     fn watch(&self, containers: &Containers) -> Watch {

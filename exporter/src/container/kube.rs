@@ -1,0 +1,153 @@
+//! Pods of this node by the Kubernetes API: names where there is no runtime to ask, and what no runtime knows.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod as ApiPod;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Client, Config};
+use tokio::time::timeout;
+
+use super::announcement::Announcer;
+use pods::{cgroup_uid, cron_job, job_of, news};
+
+mod pods;
+
+/// Longest time that one question about an owner may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Jobs whose owner is remembered.
+const JOBS_MAX: usize = 1024;
+
+/// How the API server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubeConfig {
+    /// A kubeconfig file; nothing: the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Whose pods are asked for.
+    pub node: String,
+}
+
+/// Why the API server cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The service account is not mounted, or its environment is missing.
+    #[error("cannot use the pod's service account: mount its token, or name a file by --kubeconfig: {0}")]
+    InCluster(#[from] kube::config::InClusterError),
+    /// The file that the user named cannot be used.
+    #[error("cannot use the file of --kubeconfig: {0}")]
+    File(#[from] kube::config::KubeconfigError),
+    /// Certificates or keys are of no use.
+    #[error("cannot make a client of the Kubernetes API: {0}")]
+    Client(#[source] Box<kube::Error>),
+}
+
+/// A client of the Kubernetes API.
+pub(super) struct Kube {
+    client: Client,
+    node: String,
+    /// Uid of a job -> name of the cron job that has made it.
+    jobs: HashMap<String, Option<String>>,
+}
+
+impl Kube {
+    /// Makes a client; whether the API server answers shows later. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]
+    pub(super) async fn new(config: KubeConfig) -> Result<Self, Error> {
+        let KubeConfig { kubeconfig, node } = config;
+        let settings = match kubeconfig {
+            Some(path) => {
+                Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &KubeConfigOptions::default()).await?
+            }
+            None => Config::incluster()?,
+        };
+        let client = Client::try_from(settings).map_err(|error| Error::Client(Box::new(error)))?;
+        Ok(Self { client, node, jobs: HashMap::new() })
+    }
+
+    /// Tells of pods until the future is dropped. Where the API server is away, what was told stays.
+    pub(super) async fn follow(mut self, announcer: Announcer) {
+        let config = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node));
+        let mut events = pin!(watch(Api::<ApiPod>::all(self.client.clone()), config).default_backoff());
+        let mut listed = HashSet::new();
+        let mut away = false;
+        while let Some(event) = events.next().await {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    if !std::mem::replace(&mut away, true) {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(
+                            error,
+                            "the Kubernetes API does not tell of pods: new ones lack what only it knows"
+                        );
+                    }
+                    continue;
+                }
+            };
+            if std::mem::take(&mut away) {
+                tracing::info!("the Kubernetes API tells of pods again");
+            }
+            match event {
+                Event::Init => listed.clear(),
+                Event::InitApply(pod) => {
+                    listed.extend(cgroup_uid(&pod));
+                    self.tell(pod, &announcer).await;
+                }
+                Event::InitDone => announcer.only_pods(std::mem::take(&mut listed)).await,
+                Event::Apply(pod) => self.tell(pod, &announcer).await,
+                Event::Delete(pod) => {
+                    if let Some(uid) = cgroup_uid(&pod) {
+                        announcer.pod_gone(uid).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells of a pod at once, and again where its job turns out to be a cron job's.
+    async fn tell(&mut self, pod: ApiPod, announcer: &Announcer) {
+        let Some(mut news) = news(&pod) else { return };
+        let Some((uid, name)) = job_of(&pod) else { return announcer.pod(news).await };
+        let known = self.jobs.get(&uid).cloned();
+        if known.is_none() {
+            announcer.pod(news.clone()).await;
+        }
+        let cron = match known {
+            Some(known) => known,
+            None => self.cron_job(uid, &news.pod.namespace, &name).await,
+        };
+        if let Some(cron) = cron {
+            news.add_owner(cron);
+        }
+        announcer.pod(news).await;
+    }
+
+    async fn cron_job(&mut self, uid: String, namespace: &str, name: &str) -> Option<String> {
+        let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
+        match timeout(ANSWER_WITHIN, jobs.get_metadata(name)).await {
+            Ok(Ok(job)) => {
+                let owner = cron_job(&job.metadata);
+                if self.jobs.len() >= JOBS_MAX {
+                    self.jobs.clear();
+                }
+                self.jobs.insert(uid, owner.clone());
+                owner
+            }
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(namespace, name, error, "whose job it is, the Kubernetes API does not say");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
