@@ -12,13 +12,15 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
 
 use crate::event::{Backend, Node};
-use args::{CheckArgs, ExportArgs, NodeArgs, RunArgs, SensorArgs};
+use crate::process::Redaction;
+use args::{CheckArgs, ExportArgs, NodeArgs, ProcessArgs, RunArgs, SensorArgs};
 use choice::{Compression, Runtime};
 pub use environment::command;
 
@@ -33,6 +35,8 @@ pub struct Run {
     pub containerd: Option<Containerd>,
     /// Where this is; made new at every start.
     pub node: Node,
+    /// Arguments of processes are wanted, redacted by this; nothing: they are not.
+    pub redaction: Option<Arc<Redaction>>,
     /// Where records go.
     pub export: Export,
     /// Where the administration server listens.
@@ -50,6 +54,8 @@ pub struct Trace {
     pub containerd: Option<Containerd>,
     /// Where this is; made new at every start.
     pub node: Node,
+    /// Arguments of processes are wanted, redacted by this; nothing: they are not.
+    pub redaction: Option<Arc<Redaction>>,
 }
 
 /// What `check` needs.
@@ -170,6 +176,7 @@ impl TryFrom<RunArgs> for Run {
             containerd: containerd(&args.sensor)?,
             scope: scope(args.sensor, args.host),
             node: self::node(args.node),
+            redaction: redaction(&args.process)?,
             export: export(args.export)?,
             listen: args.listen,
         })
@@ -179,12 +186,13 @@ impl TryFrom<RunArgs> for Run {
 impl Trace {
     /// # Errors
     /// A file that a flag names cannot be used.
-    pub fn new(sensor_args: SensorArgs, node: NodeArgs, host: bool) -> Result<Self, Error> {
+    pub fn new(sensor_args: SensorArgs, node: NodeArgs, process: &ProcessArgs, host: bool) -> Result<Self, Error> {
         Ok(Self {
             sensor: sensor(&sensor_args)?,
             containerd: containerd(&sensor_args)?,
             scope: scope(sensor_args, host),
             node: self::node(node),
+            redaction: redaction(process)?,
         })
     }
 }
@@ -239,6 +247,14 @@ fn is_socket(path: &Path) -> bool {
 
 fn scope(args: SensorArgs, host: bool) -> Scope {
     Scope { root: args.cgroup_root, exclude: args.exclude_cgroup, include_self: args.include_self, host }
+}
+
+fn redaction(args: &ProcessArgs) -> Result<Option<Arc<Redaction>>, Error> {
+    if !args.process_arguments {
+        return Ok(None);
+    }
+    let redaction = Redaction::new(&args.redact_argument);
+    Ok(Some(Arc::new(redaction.map_err(|_| Error::Usage("--redact-argument: the patterns together are too large"))?)))
 }
 
 fn node(args: NodeArgs) -> Node {
