@@ -30,8 +30,9 @@ matrix: setup ## prove the sensor on every kernel, in machines, and write the RE
 	cargo build --workspace
 	cargo run -q -p e2e -- matrix
 
-bench: setup ## measure: instructions per event and per unwanted access, ours and the peers'
+bench: setup ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process
 	cargo run -q -p e2e -- bench encode
+	cargo run -q -p e2e -- bench memory
 	cargo run -q -p e2e -- bench miss
 
 build: setup ## build inotrail: target/release/inotrail

@@ -1,6 +1,7 @@
 //! What one event costs in user space, ours beside OpenTelemetry's SDK, and what an access costs the kernel.
 
 pub mod direct;
+pub mod memory;
 pub mod miss;
 pub mod sample;
 pub mod sdk;
@@ -23,7 +24,7 @@ const EVENTS: u64 = 20_000;
 /// `valgrind` is missing, or one of the programs cannot be built or run.
 #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
 pub fn encode() -> Result<()> {
-    let folder = build()?;
+    let folder = build("release", &["bench-direct", "bench-sdk"])?;
     let direct = per_event(&folder.join("bench-direct"))?;
     let sdk = per_event(&folder.join("bench-sdk"))?;
     println!("instructions per event, event to request bytes, {} containers", sample::CONTAINERS);
@@ -33,17 +34,30 @@ pub fn encode() -> Result<()> {
     Ok(())
 }
 
-/// Builds the two programs as they would be released. Returns where they are.
-fn build() -> Result<PathBuf> {
+/// Prints the bytes that a container and a process take, on a node that has many of both. They are the same in any build.
+///
+/// # Errors
+/// The program cannot be built or run.
+pub fn memory() -> Result<()> {
+    let program = build("dev", &["bench-memory"])?.join("bench-memory");
+    let status = Command::new(&program).status().with_context(|| format!("run {}", program.display()))?;
+    ensure!(status.success(), "{}: {status}", program.display());
+    Ok(())
+}
+
+/// Builds programs of this package, by cargo's profile. Returns where they are.
+fn build(profile: &str, programs: &[&str]) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = if profile == "dev" { "debug" } else { profile };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "e2e", "--bin", "bench-direct", "--bin", "bench-sdk"])
+        .args(["build", "--quiet", "--profile", profile, "--package", "e2e"])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .current_dir(&root)
         .status()
         .context("run cargo")?;
     ensure!(status.success(), "cargo build: {status}");
-    Ok(env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("release"))
+    Ok(env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join(folder))
 }
 
 fn per_event(program: &Path) -> Result<f64> {

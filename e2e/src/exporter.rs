@@ -12,6 +12,10 @@ use crate::containerd::Containerd;
 use crate::daemon::Daemon;
 use crate::stack::Stack;
 
+mod trace;
+
+pub use trace::{Attributes, Trace};
+
 const READY: Duration = Duration::from_secs(30);
 
 /// The binary: in the folder of this program, or, for tests, in the one above.

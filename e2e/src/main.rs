@@ -34,6 +34,8 @@ enum Command {
 enum Bench {
     /// Instructions per event, from the event to the bytes of a request
     Encode,
+    /// Bytes per container and per process
+    Memory,
     /// Instructions that an unwanted open costs the kernel
     Miss(e2e::bench::miss::Args),
 }
@@ -41,6 +43,7 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Bench { what: Bench::Encode } => e2e::bench::encode(),
+        Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),
         Command::Demo(args) => args.run(),
         Command::Fuzz(args) => args.run(),

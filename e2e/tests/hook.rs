@@ -1,21 +1,18 @@
 //! The OCI hook, by podman. Needs root.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::daemon::Daemon;
+use e2e::exporter::{Attributes, Trace};
 use e2e::podman::Podman;
 use e2e::{exporter, interrupt};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// Containers of one test, and how many of them at once.
@@ -23,46 +20,18 @@ const CONTAINERS: usize = 24;
 const AT_ONCE: usize = 4;
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// `inotrail trace`, which is told of containers by the hook alone.
-struct Trace {
-    daemon: Daemon,
-    events: Receiver<Value>,
+/// Starts `inotrail trace`, which is told of containers by the hook alone; returns when it is.
+fn trace(podman: &Podman) -> Trace {
+    let (socket, cgroup) = (socket(podman), podman.cgroup().to_string_lossy());
+    let hook = ["--runtime", "none", "--hook-socket", socket.to_str().unwrap(), "--cgroup-root", &cgroup];
+    let trace = Trace::start(&hook).unwrap();
+    interrupt::wait_for("the hook's socket", LIMIT, || Ok(socket.exists().then_some(()))).unwrap();
+    trace
 }
 
-impl Trace {
-    fn start(podman: &Podman) -> Self {
-        let mut command = Command::new(exporter::binary().unwrap());
-        command.args(["trace", "--output", "json", "--runtime", "none", "--hook-socket"]).arg(socket(podman));
-        command.arg("--cgroup-root").arg(podman.cgroup());
-        let (daemon, output) = Daemon::start_piped("inotrail trace", &mut command).unwrap();
-        let (sender, events) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
-                    break;
-                }
-            }
-        });
-        let this = Self { daemon, events };
-        interrupt::wait_for("the hook's socket", LIMIT, || Ok(socket(podman).exists().then_some(()))).unwrap();
-        this
-    }
-
-    /// Who created each of the files, by path.
-    fn creators(&self, paths: &[&str]) -> HashMap<String, Value> {
-        let mut found = HashMap::new();
-        let started = Instant::now();
-        while found.len() < paths.len() {
-            let left = LIMIT.checked_sub(started.elapsed()).unwrap_or_default();
-            let event = self.events.recv_timeout(left);
-            let event = event.unwrap_or_else(|error| panic!("{error}: of {paths:?} only {:?}", found.keys()));
-            let path = event["file.path"].as_str().unwrap_or_default().to_owned();
-            if event["inotrail.file.operation"] == "create" && paths.contains(&&*path) {
-                assert!(found.insert(path, event).is_none(), "created twice");
-            }
-        }
-        found
-    }
+/// Who made the file.
+fn creator(trace: &Trace, path: &str) -> Attributes {
+    trace.wait_for_event(&[("inotrail.file.operation", "create"), ("file.path", path)]).unwrap()
 }
 
 fn socket(podman: &Podman) -> PathBuf {
@@ -94,7 +63,7 @@ fn touch(podman: &Podman, name: &str) -> String {
 fn the_very_first_act_has_a_name() {
     let podman = Podman::start().unwrap();
     install(&podman);
-    let trace = Trace::start(&podman);
+    let trace = trace(&podman);
     let podman = &podman;
     let names = |first: usize| (first..CONTAINERS).step_by(AT_ONCE).map(|number| format!("c{number}"));
     let run = |first| move || names(first).map(|name| (touch(podman, &name), name)).collect::<Vec<_>>();
@@ -103,14 +72,12 @@ fn the_very_first_act_has_a_name() {
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(ids.len(), CONTAINERS);
-    let paths: Vec<_> = ids.iter().map(|(_, name)| format!("/tmp/{name}")).collect();
-    let creators = trace.creators(&paths.iter().map(String::as_str).collect::<Vec<_>>());
     for (id, name) in &ids {
-        let event = &creators[&format!("/tmp/{name}")];
-        assert_eq!(event["container.id"].as_str(), Some(id.as_str()), "{event}");
-        assert_eq!(event["container.name"].as_str(), Some(name.as_str()), "{event}");
-        assert_eq!(event["container.runtime.name"], "podman", "{event}");
-        assert_eq!(event.get("inotrail.resource.unresolved"), None, "{event}");
+        let event = creator(&trace, &format!("/tmp/{name}"));
+        let told = ["container.id", "container.name", "container.runtime.name"];
+        let told = told.map(|attribute| event.get(attribute).and_then(Value::as_str));
+        assert_eq!(told, [Some(&**id), Some(name), Some("podman")], "{event:?}");
+        assert!(!event.contains_key("inotrail.resource.unresolved"), "{event:?}");
     }
 }
 
@@ -120,17 +87,16 @@ fn a_container_never_fails_for_an_exporter() {
     install(&podman);
     // Absent.
     touch(&podman, "absent");
-    let mut trace = Trace::start(&podman);
+    let mut trace = trace(&podman);
     touch(&podman, "present");
-    assert_eq!(trace.creators(&["/tmp/present"])["/tmp/present"]["container.name"], "present");
+    assert_eq!(creator(&trace, "/tmp/present")["container.name"], "present");
     // Hung.
-    let pid = Pid::from_raw(trace.daemon.pid().cast_signed()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    trace.signal(Signal::STOP).unwrap();
     touch(&podman, "hung");
-    kill_process(pid, Signal::CONT).unwrap();
+    trace.signal(Signal::CONT).unwrap();
     // What it was told meanwhile it has read by now, and the name came in time for the events that waited.
-    let late = &trace.creators(&["/tmp/hung"])["/tmp/hung"];
-    assert_eq!(late["container.name"], "hung", "{late}");
+    let late = creator(&trace, "/tmp/hung");
+    assert_eq!(late["container.name"], "hung", "{late:?}");
     // Dead: its socket stays behind.
     trace.daemon.stop();
     assert!(socket(&podman).exists());
@@ -141,7 +107,7 @@ fn a_container_never_fails_for_an_exporter() {
 fn goes_without_a_trace_while_containers_run() {
     let podman = Podman::start().unwrap();
     install(&podman);
-    let trace = Trace::start(&podman);
+    let trace = trace(&podman);
     let script = "while [ ! -e /tmp/end ]; do sleep 0.1; done; touch /tmp/last";
     let mut running = podman.run("running", &[], &["/bin/sh", "-c", script]).stdout(Stdio::null()).spawn().unwrap();
     interrupt::wait_for("a container", LIMIT, || {
@@ -154,19 +120,17 @@ fn goes_without_a_trace_while_containers_run() {
     touch(&podman, "after");
     podman.podman(&["exec", "running", "/bin/touch", "/tmp/end"]).unwrap();
     assert!(running.wait().unwrap().success());
-    let known = ["/tmp/first", "/tmp/end", "/tmp/last"];
-    let creators = trace.creators(&[&known[..], &["/tmp/after"]].concat());
-    for path in known {
-        assert_eq!(creators[path]["container.name"], "running", "{path}");
+    for path in ["/tmp/first", "/tmp/end", "/tmp/last"] {
+        assert_eq!(creator(&trace, path)["container.name"], "running", "{path}");
     }
     // Nobody told of this one; it is known by its id.
-    assert_eq!(creators["/tmp/after"]["inotrail.resource.unresolved"], true);
+    assert_eq!(creator(&trace, "/tmp/after")["inotrail.resource.unresolved"], true);
 }
 
 #[test]
 fn only_root_is_heard() {
     let podman = Podman::start().unwrap();
-    let trace = Trace::start(&podman);
+    let trace = trace(&podman);
     let socket = socket(&podman);
     let lie = |socket: &Path| {
         let id = "f".repeat(64);

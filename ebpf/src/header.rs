@@ -32,7 +32,8 @@ pub struct Header {
     pub mask: u32,
     /// Flags of the open file (`file.f_flags`) or of the failed call, or [`crate::OPEN_FLAGS_UNKNOWN`].
     pub open_flags: u32,
-    /// `super_block.s_dev`: major << 20 | minor. Of a cgroup record: the hierarchy's id.
+    /// `super_block.s_dev`: major << 20 | minor. Of a cgroup record: the hierarchy's id. Of a fork record: the child's
+    /// thread group id as its own PID namespace numbers it, 0 where that is not known.
     pub device: u32,
     /// `inode.i_mode`; 0 where there is no inode.
     pub mode: u16,
@@ -82,7 +83,8 @@ pub mod kind {
     pub const ACCESS: u32 = 1;
     /// A process started a new executable; `path` is the executable, `requested` what the caller named, then arguments.
     pub const EXEC: u32 = 2;
-    /// A new process (never a thread): `tgid`, `tid`, `process_start_ns` are the child's, `ppid` the parent's `tgid`.
+    /// A new process (never a thread): `tgid`, `tid`, `process_start_ns`, `device` (its id in its PID namespace) are the
+    /// child's; `ppid` is the `tgid` of the process that forked, and the rest is that one's, its cgroup too.
     pub const FORK: u32 = 3;
     /// All threads of a process have ended or are on their way out: it makes no access any more. Comes more than once
     /// when its last threads end at the same moment. `result` holds a thread's exit code as the kernel stores it.

@@ -46,6 +46,16 @@ layout! {
     task_pid,
     /// `task_struct.tgid`
     task_tgid,
+    /// `task_struct.thread_pid`, or [`ABSENT`] where anything of what hangs on it is not known.
+    task_thread_pid,
+    /// `pid.level`: how deep its PID namespace is below the initial one.
+    pid_level,
+    /// `pid.numbers`: a `struct upid` for each level (include/linux/pid.h).
+    pid_numbers,
+    /// `upid.nr`
+    upid_nr,
+    /// Constant: bytes of a `struct upid`.
+    upid_size,
     /// `task_struct.cgroups`
     task_cgroups,
     /// `task_struct.exit_code`

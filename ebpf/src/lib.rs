@@ -25,7 +25,7 @@ pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SL
 
 /// Version of everything in this crate but the programs: raise it with any change of a record or of a map. What is pinned under
 /// another version is never adopted.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// `result` of an access whose outcome this backend cannot know (kprobe: the function has not run yet).
 pub const RESULT_UNKNOWN: i32 = 1;

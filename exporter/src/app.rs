@@ -21,7 +21,7 @@ use crate::event::{Backend, Event};
 use crate::loss::{Loss, Outage};
 use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
-use crate::process::ProcessScan;
+use crate::process::{ProcessConfig, ProcessScan, ProcessTable, Redaction};
 use crate::sensor::kernel::Kernel;
 use crate::sensor::privileges::{self, Dropped};
 use crate::sensor::report::{MutationReport, Report};
@@ -80,7 +80,7 @@ pub fn run(config: &config::Run) -> Result<(), Error> {
     // What can be wrong outside the kernel is found first.
     let listener = admin::bind(config.listen)?;
     ship::check(&config.export)?;
-    let attached = Attached::start(&config.sensor, &config.scope, &config.names)?;
+    let attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let listener = TcpListener::from_std(listener)?;
@@ -111,7 +111,7 @@ pub fn trace<W>(config: &config::Trace, metrics: &Arc<Metrics>, printer: Printer
 where
     W: Write + Send + 'static,
 {
-    let attached = Attached::start(&config.sensor, &config.scope, &config.names)?;
+    let attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let parts = Parts::start(&runtime, attached, metrics)?;
@@ -135,12 +135,18 @@ pub fn check(config: &config::Check) -> Result<Report, Error> {
 struct Attached {
     sensor: Sensor,
     source: ContainerConfig,
+    processes: ProcessConfig,
     host: bool,
 }
 
 impl Attached {
     /// Attaches and then gives up the privileges that this took: before there is any other thread, which would keep them.
-    fn start(sensor: &config::Sensor, scope: &config::Scope, names: &config::Names) -> Result<Self, Error> {
+    fn start(
+        sensor: &config::Sensor,
+        scope: &config::Scope,
+        names: &config::Names,
+        redaction: Option<Arc<Redaction>>,
+    ) -> Result<Self, Error> {
         let hierarchy = Hierarchy::detect()?;
         let source = ContainerConfig {
             hierarchy: hierarchy.clone(),
@@ -150,6 +156,7 @@ impl Attached {
             resolve_within: names.resolve_within,
         };
         source.check()?;
+        let processes = ProcessConfig { hierarchy: hierarchy.clone(), redaction };
         let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
         let mut keep = privileges::to_change_maps(&Kernel::detect());
         if sensor.hooks().has_standby() {
@@ -157,7 +164,7 @@ impl Attached {
         }
         let Dropped { dropped, kept } = privileges::drop_all_but(keep).map_err(Error::Privileges)?;
         tracing::info!(dropped = dropped.join(" "), kept = kept.join(" "), "attached; dropped capabilities");
-        Ok(Self { sensor, source, host: scope.host })
+        Ok(Self { sensor, source, processes, host: scope.host })
     }
 }
 
@@ -173,6 +180,7 @@ pub fn detach(pin_dir: &Path) -> Result<usize, Error> {
 struct Parts {
     sensor: Sensor,
     tables: (Containers, CgroupEvents),
+    processes: ProcessTable,
     losses: Losses,
     news: (Receiver<ProcessScan>, Receiver<Outage>),
     metrics: Arc<Metrics>,
@@ -181,14 +189,15 @@ struct Parts {
 
 impl Parts {
     fn start(runtime: &Runtime, attached: Attached, metrics: &Arc<Metrics>) -> Result<Self, Error> {
-        let Attached { sensor, source, host } = attached;
+        let Attached { sensor, source, processes, host } = attached;
         warn_of_missing(sensor.mutations());
         metrics.health.sensor.set(true);
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         runtime.spawn(watch(sensor.hooks()));
-        let (losses, news) = Losses::of(&sensor, metrics, &tables.1);
+        let table = ProcessTable::new(processes.redaction.clone());
+        let (losses, news) = Losses::of(&sensor, metrics, &tables.1, processes);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, losses, news, metrics, host })
+        Ok(Self { sensor, tables, processes: table, losses, news, metrics, host })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
@@ -196,8 +205,8 @@ impl Parts {
     where
         O: Output + Send + 'static,
     {
-        let Self { sensor, tables, mut losses, news, metrics, host } = self;
-        let mut pipeline = Pipeline::new(sensor.backend(), host, tables, news, metrics, output);
+        let Self { sensor, tables, processes, mut losses, news, metrics, host } = self;
+        let mut pipeline = Pipeline::new(sensor.backend(), host, tables, processes, news, metrics, output);
         if let Some(gap) = sensor.gap() {
             pipeline.gap(gap);
         }

@@ -12,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
@@ -20,7 +21,8 @@ use thiserror::Error;
 use crate::container::kube::KubeConfig;
 use crate::container::{Api, RuntimeConfig};
 use crate::event::{Backend, Node};
-use args::{CheckArgs, ExportArgs, NodeArgs, RunArgs, SensorArgs};
+use crate::process::Redaction;
+use args::{CheckArgs, ExportArgs, NodeArgs, ProcessArgs, RunArgs, SensorArgs};
 use choice::{Compression, Runtime, When};
 pub use environment::command;
 
@@ -35,6 +37,8 @@ pub struct Run {
     pub names: Names,
     /// Where this is; made new at every start.
     pub node: Node,
+    /// Arguments of processes are wanted, redacted by this; nothing: they are not.
+    pub redaction: Option<Arc<Redaction>>,
     /// Where records go.
     pub export: Export,
     /// Where the administration server listens.
@@ -52,6 +56,8 @@ pub struct Trace {
     pub names: Names,
     /// Where this is; made new at every start.
     pub node: Node,
+    /// Arguments of processes are wanted, redacted by this; nothing: they are not.
+    pub redaction: Option<Arc<Redaction>>,
 }
 
 /// What `check` needs.
@@ -179,6 +185,7 @@ impl TryFrom<RunArgs> for Run {
             names: names(&args.sensor, &args.node.node_name)?,
             scope: scope(args.sensor, args.host),
             node: self::node(args.node),
+            redaction: redaction(&args.process)?,
             export: export(args.export)?,
             listen: args.listen,
         })
@@ -188,12 +195,13 @@ impl TryFrom<RunArgs> for Run {
 impl Trace {
     /// # Errors
     /// A file that a flag names cannot be used.
-    pub fn new(sensor_args: SensorArgs, node: NodeArgs, host: bool) -> Result<Self, Error> {
+    pub fn new(sensor_args: SensorArgs, node: NodeArgs, process: &ProcessArgs, host: bool) -> Result<Self, Error> {
         Ok(Self {
             sensor: sensor(&sensor_args)?,
             names: names(&sensor_args, &node.node_name)?,
             scope: scope(sensor_args, host),
             node: self::node(node),
+            redaction: redaction(process)?,
         })
     }
 }
@@ -283,6 +291,14 @@ fn runtime(args: &SensorArgs) -> Result<Option<RuntimeConfig>, Error> {
 
 fn scope(args: SensorArgs, host: bool) -> Scope {
     Scope { root: args.cgroup_root, exclude: args.exclude_cgroup, include_self: args.include_self, host }
+}
+
+fn redaction(args: &ProcessArgs) -> Result<Option<Arc<Redaction>>, Error> {
+    if !args.process_arguments {
+        return Ok(None);
+    }
+    let redaction = Redaction::new(&args.redact_argument);
+    Ok(Some(Arc::new(redaction.map_err(|_| Error::Usage("--redact-argument: the patterns together are too large"))?)))
 }
 
 fn node(args: NodeArgs) -> Node {

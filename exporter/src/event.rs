@@ -5,6 +5,7 @@ use std::sync::Arc;
 use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask, mutation, program};
 
 use crate::container::Container;
+use crate::process::Process;
 
 /// A kept and enriched access. Borrows from the ring buffer and from tables: building one allocates nothing.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +16,8 @@ pub struct Event<'a> {
     pub observed_ns: u64,
     /// What the kernel reported.
     pub access: Access<'a>,
-    /// Path of the process's executable as the kernel saw it at exec; empty where unknown.
-    pub executable: &'a [u8],
+    /// The process that made it, as far as it is known.
+    pub process: &'a Process,
     /// When the process started, nanoseconds since the Unix epoch; 0 where unknown.
     pub process_start_ns: u64,
     /// Who acted.

@@ -63,12 +63,13 @@ struct Outlet<O> {
 }
 
 impl<O: Output> Pipeline<O> {
-    /// `host`: whether processes outside containers are reported. `scans`: what `/proc` says, whenever the kernel's own
-    /// records of processes were lost. `outages`: when the programs did not report.
+    /// `host`: whether processes outside containers are reported. `processes`: an empty table. `scans`: what `/proc` says,
+    /// whenever the kernel's own records of processes were lost. `outages`: when the programs did not report.
     pub fn new(
         backend: Backend,
         host: bool,
         (containers, cgroups): (Containers, CgroupEvents),
+        processes: ProcessTable,
         (scans, outages): (Receiver<ProcessScan>, Receiver<Outage>),
         metrics: Arc<Metrics>,
         output: O,
@@ -80,7 +81,7 @@ impl<O: Output> Pipeline<O> {
             observed_ns: now_ns,
             counted: Counted::new(now_ns),
             containers,
-            processes: ProcessTable::default(),
+            processes,
             scans,
             outages,
             losses: LossBook::new(now_ns),
@@ -146,8 +147,14 @@ impl<O: Output> Stages<O> {
             }
             Ok(Record::Fork(header)) => self.processes.fork(header),
             Ok(Record::Exit(header)) => self.processes.exit(header),
-            Ok(Record::CgroupMade(header, path)) => self.outlet.cgroups.made(header.cgroup_id, path),
-            Ok(Record::CgroupReleased(header)) => self.outlet.cgroups.released(header.cgroup_id),
+            Ok(Record::CgroupMade(header, path)) => {
+                self.processes.cgroup_made(header.cgroup_id, path);
+                self.outlet.cgroups.made(header.cgroup_id, path);
+            }
+            Ok(Record::CgroupReleased(header)) => {
+                self.processes.cgroup_released(header.cgroup_id);
+                self.outlet.cgroups.released(header.cgroup_id);
+            }
             Err(malformed) => {
                 let count = self.outlet.metrics.dropped(Dropped::Encode).inc() + 1;
                 // A fault that repeats must not flood the log.
@@ -173,15 +180,13 @@ impl<O: Output> Stages<O> {
     }
 
     fn access(&mut self, access: Access<'_>, snapshot: &Snapshot, held: &mut Held) {
-        let process = self.processes.get(access.header.tgid, access.header.process_start_ns);
-        let executable = process.map_or(&[][..], |process| &process.executable);
         let time_ns = self.clock.unix(access.header.time_ns);
         let event = Event {
             time_ns,
             // The clock is read once per drain; what was written meanwhile is seen when it happens.
             observed_ns: self.observed_ns.max(time_ns),
             access,
-            executable,
+            process: self.processes.of(access.header),
             process_start_ns: self.clock.process_start(access.header.process_start_ns),
             container: Container::unknown(),
             // Another one may have taken over.

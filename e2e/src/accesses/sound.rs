@@ -20,6 +20,8 @@ const FLAGS: u32 = flags::TRUNCATED
     | (flags::TRUNCATED | flags::RACED | flags::DETACHED) << flags::TARGET_SHIFT;
 /// Every bit that a check may be made for, `MAY_ACCESS` to `MAY_NOT_BLOCK` too (include/linux/fs.h).
 const MASK: u32 = 0xff | mask::CREATED | mask::MUTATION;
+/// `PID_MAX_LIMIT` (include/linux/threads.h).
+const PID_MAX: u32 = 4 << 20;
 /// Longest name of a file (`NAME_MAX`).
 const NAME_MAX: usize = 255;
 
@@ -69,8 +71,11 @@ fn check_header(header: &Header) -> Result<()> {
     ensure!(usize::from(header.arguments_len) < ARGUMENTS_MAX, "arguments of {} bytes", header.arguments_len);
     ensure!(usize::from(header.path_len) <= STRINGS_LIMIT + NAME_MAX, "a path of {} bytes", header.path_len);
     if matches!(header.kind, kind::FORK | kind::EXIT) {
-        let rest = (header.inode, header.flags, header.mask, header.device, header.mode, header.retries);
-        ensure!(rest == (0, 0, 0, 0, 0, 0) && header.requested_len == 0, "fields that its kind has not: {header:?}");
+        let rest = (header.inode, header.flags, header.mask, header.mode, header.retries);
+        ensure!(rest == (0, 0, 0, 0, 0) && header.requested_len == 0, "fields that its kind has not: {header:?}");
+        // A fork's is an id in a PID namespace; every kernel that is tested on tells it.
+        let is_pid = header.kind == kind::FORK && (1..=PID_MAX).contains(&header.device);
+        ensure!(is_pid || (header.kind == kind::EXIT && header.device == 0), "a device of no file: {header:?}");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use inotrail::container::{Container, Image, Origin, Pod};
 use inotrail::event::{Access, Backend, Event, Node};
+use inotrail::process::{Ancestor, Process};
 use inotrail_ebpf::{Header, kind, mask};
 use zerocopy::FromZeros as _;
 
@@ -22,6 +23,7 @@ pub struct Sample {
     /// Who acts.
     pub containers: Vec<Arc<Container>>,
     headers: Vec<Header>,
+    process: Process,
     paths: Vec<String>,
 }
 
@@ -38,7 +40,8 @@ impl Default for Sample {
             format!("/var/lib/app/data/shard-{:02}/part-{:05}.parquet", index * 7 % 32, index * 7919 % 20_011)
         });
         let containers = (0..CONTAINERS).map(|index| Arc::new(container(index)));
-        Self { node, containers: containers.collect(), headers: headers.collect(), paths: paths.collect() }
+        let (headers, paths) = (headers.collect(), paths.collect());
+        Self { node, containers: containers.collect(), headers, process: process(), paths }
     }
 }
 
@@ -58,7 +61,7 @@ impl Sample {
                 requested: &[],
                 arguments: &[],
             },
-            executable: b"/usr/local/bin/python3.12",
+            process: &self.process,
             process_start_ns: 1_795_240_000_123_000_000,
             container: &self.containers[index % CONTAINERS],
             backend: Backend::Fexit,
@@ -89,7 +92,29 @@ fn header(random: u64) -> Header {
     }
 }
 
-fn container(index: usize) -> Container {
+/// As a runtime starts a container that starts workers.
+fn process() -> Process {
+    let ancestor = |(tgid, path): &(u32, &str)| Ancestor { tgid: *tgid, executable: path.as_bytes().into() };
+    let ancestors = [
+        (999, "/usr/local/bin/python3.12"),
+        (981, "/usr/bin/runc"),
+        (979, "/usr/bin/runc"),
+        (970, "/usr/bin/runc"),
+        (955, "/usr/bin/containerd-shim-runc-v2"),
+        (948, "/usr/bin/containerd-shim-runc-v2"),
+        (612, "/usr/bin/containerd"),
+        (1, "/usr/lib/systemd/systemd"),
+    ];
+    Process {
+        executable: b"/usr/local/bin/python3.12".as_slice().into(),
+        ancestors: ancestors.iter().map(ancestor).collect(),
+        vpid: 7,
+        ..Process::default()
+    }
+}
+
+/// One of any number of containers.
+pub(super) fn container(index: usize) -> Container {
     let origin = Origin::Container {
         id: format!("{:064x}", (index as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)),
         name: "ledger".into(),

@@ -140,7 +140,10 @@ fn emit(logger: &SdkLogger, event: &Event<'_>, stream_id: &str) {
     record.add_attribute("process.parent_pid", header.ppid);
     record.add_attribute("thread.id", header.tid);
     record.add_attribute("thread.name", comm);
-    record.add_attribute("process.executable.path", text(event.executable));
+    record.add_attribute("process.executable.path", text(&event.process.executable));
+    record.add_attribute("process.vpid", event.process.vpid);
+    let ancestors = event.process.ancestors.iter().map(|one| format!("{}:{}", one.tgid, text(&one.executable)));
+    record.add_attribute("inotrail.process.ancestors", ancestors.collect::<Vec<_>>().join(" // "));
     record.add_attribute("process.user.id", header.euid);
     record.add_attribute("process.real_user.id", header.uid);
     record.add_attribute("process.creation.time", creation_time(event.process_start_ns));

@@ -7,13 +7,16 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
-use inotrail_ebpf::{ARGUMENTS_MAX, REQUESTED_MAX, kind, mask, program};
+use inotrail_ebpf::{ABSENT, ARGUMENTS_MAX, REQUESTED_MAX, kind, mask, program};
 
 use super::kernel::{at, read};
 use super::record::{Scratch, begin, emit, emit_access, requested_from_kernel};
 use super::scope::{cgroup_id, exec_is_access, keeps, set_caller};
 use super::sys_exit::file;
 use super::turn::yields;
+
+/// `MAX_PID_NS_LEVEL` (include/linux/pid_namespace.h).
+const PID_LEVEL_MAX: u32 = 32;
 
 /// `(task, old_pid, bprm)`: the new program is in place and has not run yet.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
@@ -84,9 +87,24 @@ pub(crate) fn process_fork(ctx: RawTracePointContext) -> i32 {
         header.tgid = tgid;
         header.ppid = parent_tgid;
         header.process_start_ns = read(child, at!(task_start_boottime));
+        header.device = namespace_pid(child);
     }
     emit(scratch, program::PROCESS_FORK);
     0
+}
+
+/// A process's id in its own PID namespace, the innermost of those that number it; 0 where it cannot be told.
+#[inline(always)]
+fn namespace_pid(task: u64) -> u32 {
+    if at!(task_thread_pid) == ABSENT {
+        return 0;
+    }
+    let pid: u64 = read(task, at!(task_thread_pid));
+    let level: u32 = read(pid, at!(pid_level));
+    if level > PID_LEVEL_MAX {
+        return 0;
+    }
+    read(pid, at!(pid_numbers) + level * at!(upid_size) + at!(upid_nr))
 }
 
 /// `(task)`. `live` is counted down before this hook, so of two threads that end at once both may find it 0.

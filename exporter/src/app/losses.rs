@@ -12,7 +12,7 @@ use crate::clock::unix_now;
 use crate::container::CgroupEvents;
 use crate::loss::Outage;
 use crate::metrics::{Dropped, KernelCount, KernelState, Metrics};
-use crate::process::ProcessScan;
+use crate::process::{ProcessConfig, ProcessScan};
 use crate::sensor::{CounterMap, Hooks, Ledger, Probe, Sensor};
 
 /// Reads the kernel's counts; cheap enough for every scrape.
@@ -30,6 +30,7 @@ pub(super) struct Losses {
     unflippable: bool,
     metrics: Arc<Metrics>,
     cgroups: CgroupEvents,
+    processes: ProcessConfig,
     scans: SyncSender<ProcessScan>,
     outages: SyncSender<Outage>,
     probe: Option<Arc<Probe>>,
@@ -50,6 +51,7 @@ impl Losses {
         sensor: &Sensor,
         metrics: &Arc<Metrics>,
         cgroups: &CgroupEvents,
+        processes: ProcessConfig,
     ) -> (Self, (Receiver<ProcessScan>, Receiver<Outage>)) {
         let kernel = KernelCounts { counters: sensor.counters(), hooks: sensor.hooks() };
         let (scans, receiver) = sync_channel(1);
@@ -61,6 +63,7 @@ impl Losses {
             unflippable: false,
             metrics: Arc::clone(metrics),
             cgroups: cgroups.clone(),
+            processes,
             scans,
             outages,
             probe: sensor.probe(),
@@ -135,7 +138,7 @@ impl Losses {
 
     /// False: the sensor thread has not taken the last scan yet; try again later.
     fn scan_processes(&self) -> bool {
-        match ProcessScan::read(Path::new("/proc")) {
+        match ProcessScan::read(Path::new("/proc"), &self.processes) {
             Ok(scan) => self.scans.try_send(scan).is_ok(),
             Err(error) => {
                 tracing::warn!(%error, "executables of running processes are not known: /proc is unreadable");

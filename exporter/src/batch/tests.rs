@@ -8,6 +8,7 @@ use zerocopy::FromZeros;
 use super::*;
 use crate::container::{Container, Origin};
 use crate::event::{Access, Backend};
+use crate::process::{Ancestor, Process};
 
 fn header() -> Header {
     Header { kind: kind::ACCESS, mask: mask::OPEN | mask::READ, inode: 7, tgid: 1234, ..Header::new_zeroed() }
@@ -23,7 +24,7 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
         time_ns: 1_795_244_695_123_000_000,
         observed_ns: 1_795_244_695_124_000_000,
         access: Access { header, path, target: b"", requested: path, arguments: &[] },
-        executable: path,
+        process: Process::unknown(),
         process_start_ns: 1_795_244_690_000_000_000,
         container,
         backend: Backend::RawTracepoint,
@@ -123,6 +124,13 @@ fn the_longest_event_fits_over_the_highest_limit() {
     let (longest, other) = (vec![0xff; 8192], vec![0xfe; 8192]);
     let mut longest = event(&header, &container, &longest);
     longest.access.requested = &other;
+    let executable: Arc<[u8]> = longest.access.path.into();
+    let ancestor = |tgid| Ancestor { tgid, executable: Arc::clone(&executable) };
+    let arguments = [b"\xff\0".as_slice(); 1024].concat().into();
+    // Their number is bounded, and so are their bytes together.
+    let ancestors = [u32::MAX, 7].map(ancestor).into();
+    let process = Process { executable: Arc::clone(&executable), ancestors, arguments, ..Process::default() };
+    longest.process = &process;
     let request = (0..1000).find_map(|_| batch.push(&longest, 0)).unwrap();
     assert!(request.body.len() > REQUEST_MAX - EVENT_MAX && request.body.len() <= REQUEST_MAX);
     assert!(request.body.len() / (request.records as usize) < EVENT_MAX / 2);
@@ -131,11 +139,19 @@ fn the_longest_event_fits_over_the_highest_limit() {
 #[test]
 fn a_warm_batch_allocates_nothing_per_event() {
     let (header, containers) = (header(), [container("a"), container("b")]);
+    let executable: Arc<[u8]> = b"/bin/sh".as_slice().into();
+    let ancestors = (1..9).map(|tgid| Ancestor { tgid, executable: Arc::clone(&executable) }).collect();
+    let arguments = b"sh\0-c\0exit".as_slice().into();
+    let process = Process { executable, ancestors, arguments, vpid: 7, session: true, ..Process::default() };
     let mut batch = batch(100_000, usize::MAX);
     let mut fill = |paths: [&[u8]; 2]| {
         for index in 0..1000 {
             // A number of its own would be longer the second time.
-            let event = Event { sequence: 1, ..event(&header, &containers[index % 2], paths[index / 2 % 2]) };
+            let event = Event {
+                sequence: 1,
+                process: &process,
+                ..event(&header, &containers[index % 2], paths[index / 2 % 2])
+            };
             assert_eq!(batch.push(&event, 0), None);
         }
         batch.take().unwrap()

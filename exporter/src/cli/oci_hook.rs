@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use serde_json::value::RawValue;
 
 use super::Error;
@@ -13,6 +14,9 @@ use crate::config::args::{OciHookArgs, OciHookCommand};
 use crate::container::hook::{DEADLINE, MESSAGE_MAX, Message, monitor};
 
 mod install;
+
+/// How long a message may take that is late already.
+const LATE: Duration = Duration::from_millis(5);
 
 pub use install::HookError;
 
@@ -47,11 +51,23 @@ fn tell(socket: &Path, state: impl Read) -> io::Result<()> {
     state.take(MESSAGE_MAX as u64).read_to_string(&mut text)?;
     let state: Box<RawValue> = serde_json::from_str(&text)?;
     let message = serde_json::to_vec(&Message { monitor, state })?;
-    let mut exporter = UnixStream::connect(socket)?;
-    exporter.set_write_timeout(Some(left(begin)?))?;
+    let mut exporter = connect(socket)?;
+    // Told late is better than not told: the events of a new container wait.
+    exporter.set_write_timeout(Some(left(begin).unwrap_or(LATE)))?;
     exporter.write_all(&[&(message.len() as u32).to_be_bytes(), &*message].concat())?;
     exporter.set_read_timeout(Some(left(begin)?))?;
     exporter.read_exact(&mut [0])
+}
+
+/// Connects at once or not at all: where too many wait for an exporter that hangs, `connect` would wait for ever.
+fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(socket)?;
+    let descriptor =
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    net::connect(&descriptor, &address)?;
+    let stream = UnixStream::from(descriptor);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 fn left(begin: Instant) -> io::Result<Duration> {
@@ -77,6 +93,17 @@ mod tests {
         check("inotrail oci-hook install --bad", false);
         check("inotrail run", false);
         check("inotrail", false);
+    }
+
+    #[test]
+    fn does_not_wait_behind_others() {
+        let socket = std::env::temp_dir().join(format!("inotrail-oci-hook-full-{}.sock", std::process::id()));
+        // Nobody accepts.
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let waiting: Vec<_> = std::iter::from_fn(|| connect(&socket).ok()).take(100_000).collect();
+        assert!(waiting.len() < 100_000, "the listener's queue has no end");
+        assert_eq!(tell(&socket, &b"{}"[..]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        std::fs::remove_file(&socket).unwrap();
     }
 
     #[test]

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use super::choice::{Backend, CheckOutput, Color, Compression, LogFormat, Runtime, TraceOutput, When};
 use super::{default, parse};
+use crate::process::redaction;
 use crate::version;
 
 /// Headings of flags that belong to one look at the terminal and so have no environment variable.
@@ -132,6 +133,18 @@ pub struct NodeArgs {
     pub cluster_name: String,
 }
 
+/// What is told of processes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Processes")]
+pub struct ProcessArgs {
+    /// Report the arguments of processes, without values that the README lists as secrets.
+    #[arg(long)]
+    pub process_arguments: bool,
+    /// Leave out the values of arguments of this name too: a glob, in any case; may be repeated, or a list with commas.
+    #[arg(long, value_name = "PATTERN", value_parser = redaction::pattern, value_delimiter = ',', requires = "process_arguments")]
+    pub redact_argument: Vec<Glob>,
+}
+
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -141,6 +154,9 @@ pub struct RunArgs {
     /// Names of the node.
     #[command(flatten)]
     pub node: NodeArgs,
+    /// Processes.
+    #[command(flatten)]
+    pub process: ProcessArgs,
     /// Export.
     #[command(flatten)]
     pub export: ExportArgs,
@@ -207,6 +223,9 @@ pub struct TraceArgs {
     /// Names of the node.
     #[command(flatten)]
     pub node: NodeArgs,
+    /// Processes.
+    #[command(flatten)]
+    pub process: ProcessArgs,
     /// Which events are shown.
     #[command(flatten)]
     pub filter: FilterArgs,

@@ -6,8 +6,9 @@ pub use opentelemetry_semantic_conventions::attribute::{
     CONTAINER_RUNTIME_NAME, ERROR_TYPE, FILE_INODE, FILE_PATH, HOST_NAME, K8S_CLUSTER_NAME, K8S_CONTAINER_NAME,
     K8S_CRONJOB_NAME, K8S_DAEMONSET_NAME, K8S_DEPLOYMENT_NAME, K8S_JOB_NAME, K8S_NAMESPACE_NAME, K8S_NODE_NAME,
     K8S_POD_NAME, K8S_POD_UID, K8S_REPLICASET_NAME, K8S_STATEFULSET_NAME, OS_TYPE, OTEL_EVENT_NAME,
-    PROCESS_CREATION_TIME, PROCESS_EXECUTABLE_PATH, PROCESS_PARENT_PID, PROCESS_PID, PROCESS_REAL_USER_ID,
-    PROCESS_USER_ID, SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, THREAD_ID, THREAD_NAME,
+    PROCESS_COMMAND_ARGS, PROCESS_CREATION_TIME, PROCESS_EXECUTABLE_PATH, PROCESS_PARENT_PID, PROCESS_PID,
+    PROCESS_REAL_USER_ID, PROCESS_USER_ID, PROCESS_VPID, SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE,
+    SERVICE_VERSION, THREAD_ID, THREAD_NAME,
 };
 
 /// Resource, bool: true where no source knew the container's name in time; else absent.
@@ -30,6 +31,13 @@ pub const FILE_REQUESTED_PATH: &str = "inotrail.file.requested_path";
 pub const FILE_CONFIDENCE: &str = "inotrail.file.confidence";
 /// string: names joined by commas ([`crate::event::Access::flags`], and [`ESCAPED`]); absent where there is none.
 pub const FILE_FLAGS: &str = "inotrail.file.flags";
+/// string: who forked the process, and who forked that one, nearest first, as they were then: `7:/bin/sh // 1:/sbin/init`.
+/// Paths never hold `//`. Absent where nothing is known.
+pub const PROCESS_ANCESTORS: &str = "inotrail.process.ancestors";
+/// string: [`SESSION_EXEC`]; absent on all other processes.
+pub const PROCESS_SESSION: &str = "inotrail.process.session";
+/// bool: true where `process.command_args` is the start of a longer list; absent else.
+pub const PROCESS_ARGUMENTS_TRUNCATED: &str = "inotrail.process.arguments_truncated";
 /// string: `fexit`, `kprobe`, `raw-tracepoint` ([`crate::event::Backend`]).
 pub const BACKEND: &str = "inotrail.backend";
 /// int, at least 1: how many accesses the record stands for.
@@ -55,6 +63,9 @@ pub const STREAM_ID: &str = "inotrail.stream.id";
 /// int, from 1: number of the record in the series of (stream, container, event name).
 pub const STREAM_SEQUENCE: &str = "inotrail.stream.sequence";
 
-/// Flag: a path or the thread's name is not UTF-8, and all of them are written so that it can be had back: what is not
+/// Session: a process that came into a running container from outside (`kubectl exec`), or one that such a one forked.
+pub const SESSION_EXEC: &str = "exec";
+
+/// Flag: a path, an argument or the thread's name is not UTF-8, and all of them are written so that it can be had back: what is not
 /// UTF-8 as `\xNN`, a backslash as `\\`.
 pub const ESCAPED: &str = "escaped";

@@ -1,8 +1,20 @@
 //! The byte strings of one event as UTF-8.
 
 use crate::event::Event;
+use crate::process::Ancestor;
 
+use super::body;
 use crate::escape;
+
+/// Between an ancestor and the next: no path holds two slashes in a row.
+const SEPARATOR: &[u8] = b" // ";
+
+/// Where names are put together. Both grow to the longest seen and stay.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    ancestors: Vec<u8>,
+    escaped: Vec<u8>,
+}
 
 /// What the kernel gave as bytes, valid UTF-8 now.
 #[derive(Clone, Copy, Debug)]
@@ -12,35 +24,52 @@ pub(super) struct Names<'a> {
     pub(super) requested: &'a [u8],
     pub(super) comm: &'a [u8],
     pub(super) executable: &'a [u8],
+    /// In one line.
+    pub(super) ancestors: &'a [u8],
+    /// As [`crate::process::Process::arguments`].
+    pub(super) arguments: &'a [u8],
     /// One of them was not UTF-8: all are escaped, so that a reader knows what a backslash means in each of them.
     pub(super) escaped: bool,
 }
 
 impl<'a> Names<'a> {
-    /// Borrows from the event where it is UTF-8, else from `scratch`.
-    pub(super) fn new(event: &Event<'a>, scratch: &'a mut Vec<u8>) -> Self {
-        let access = event.access;
+    /// Borrows from the event where it is UTF-8, else from `buffers`.
+    pub(super) fn new(event: &Event<'a>, buffers: &'a mut Buffers) -> Self {
+        let (access, process) = (event.access, event.process);
         let header: &'a inotrail_ebpf::Header = access.header;
         let comm = &header.comm[..header.comm.iter().position(|byte| *byte == 0).unwrap_or(header.comm.len())];
-        let (path, target, requested) = (access.path, access.target, access.requested);
-        let names = Self { path, target, requested, comm, executable: event.executable, escaped: false };
-        let raw = [path, target, requested, comm, names.executable];
+        let Buffers { ancestors, escaped } = buffers;
+        line(ancestors, &process.ancestors);
+        let (executable, ancestors, arguments): (&'a [u8], &'a [u8], &'a [u8]) =
+            (&process.executable, ancestors, &process.arguments);
+        let raw = [access.path, access.target, access.requested, comm, executable, ancestors, arguments];
         if raw.iter().all(|name| str::from_utf8(name).is_ok()) {
-            return names;
+            return Self::of(raw, false);
         }
-        scratch.clear();
+        escaped.clear();
         let ends = raw.map(|name| {
-            escape::push(scratch, name);
-            scratch.len()
+            escape::push(escaped, name);
+            escaped.len()
         });
-        let scratch: &'a [u8] = scratch;
-        Self {
-            path: &scratch[..ends[0]],
-            target: &scratch[ends[0]..ends[1]],
-            requested: &scratch[ends[1]..ends[2]],
-            comm: &scratch[ends[2]..ends[3]],
-            executable: &scratch[ends[3]..],
-            escaped: true,
+        let mut start = 0;
+        Self::of(ends.map(|end| &escaped[std::mem::replace(&mut start, end)..end]), true)
+    }
+
+    fn of(names: [&'a [u8]; 7], escaped: bool) -> Self {
+        let [path, target, requested, comm, executable, ancestors, arguments] = names;
+        Self { path, target, requested, comm, executable, ancestors, arguments, escaped }
+    }
+}
+
+/// `7:/bin/sh // 1:/sbin/init`
+fn line(out: &mut Vec<u8>, ancestors: &[Ancestor]) {
+    out.clear();
+    for Ancestor { tgid, executable } in ancestors {
+        if !out.is_empty() {
+            out.extend_from_slice(SEPARATOR);
         }
+        out.extend_from_slice(body::decimal(&mut [0; 20], u64::from(*tgid)));
+        out.push(b':');
+        out.extend_from_slice(executable);
     }
 }

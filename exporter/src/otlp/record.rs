@@ -1,9 +1,10 @@
 //! One event as one `LogRecord`.
 
+use crate::container::Origin;
 use crate::event::{Event, Node, Outcome};
 use crate::loss::Loss;
 
-use super::names::Names;
+use super::names::{Buffers, Names};
 use super::wire::{self, attribute, close, fixed64, open, tag};
 use super::{attribute, body};
 
@@ -26,7 +27,7 @@ pub struct Encoder {
     run: Vec<u8>,
     /// Of these, the one that is the same for every event name.
     stream_id: Vec<u8>,
-    names: Vec<u8>,
+    names: Buffers,
     text: Vec<u8>,
 }
 
@@ -40,7 +41,7 @@ impl Encoder {
             attribute!(string, &mut stream_id, attribute::STREAM_ID, node.stream_id.as_bytes());
         }
         run.extend_from_slice(&stream_id);
-        Self { run, stream_id, names: Vec::new(), text: Vec::new() }
+        Self { run, stream_id, names: Buffers::default(), text: Vec::new() }
     }
 
     /// Appends the loss as one element of `ScopeLogs.log_records`.
@@ -50,8 +51,8 @@ impl Encoder {
 
     /// Appends the event as one element of `ScopeLogs.log_records`.
     ///
-    /// At most eight bytes per byte of path, target, requested path and executable (an escaped byte is four, and the body repeats
-    /// a path), and 2 KiB.
+    /// At most eight bytes per byte of path, target, requested path, executable, ancestors and arguments (an escaped byte is
+    /// four, the body repeats a path, and an argument has up to seven of its own), and 2 KiB.
     pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
         let names = Names::new(event, &mut self.names);
         let failed = matches!(event.access.outcome(), Outcome::Failure(_));
@@ -66,7 +67,7 @@ impl Encoder {
         out.extend_from_slice(&self.run);
         file(out, event, &names, &mut self.text);
         if event.access.header.tgid != 0 {
-            process(out, event, &names);
+            process(out, event, &names, &mut self.text);
         }
         attribute!(int, out, attribute::AGGREGATION_COUNT, event.count);
         if event.last_ns != 0 {
@@ -143,10 +144,20 @@ fn flags(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec
 }
 
 /// Who accessed it.
-fn process(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
+fn process(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
     let header = event.access.header;
     attribute!(int, out, attribute::PROCESS_PID, header.tgid.into());
+    if event.process.vpid != 0 {
+        attribute!(int, out, attribute::PROCESS_VPID, event.process.vpid.into());
+    }
     attribute!(int, out, attribute::PROCESS_PARENT_PID, header.ppid.into());
+    if !names.ancestors.is_empty() {
+        attribute!(string, out, attribute::PROCESS_ANCESTORS, names.ancestors);
+    }
+    // Services of the host come and go in their cgroups.
+    if event.process.session && matches!(&event.container.origin, Origin::Container { id, .. } if !id.is_empty()) {
+        attribute!(string, out, attribute::PROCESS_SESSION, attribute::SESSION_EXEC.as_bytes());
+    }
     attribute!(int, out, attribute::THREAD_ID, header.tid.into());
     if !names.comm.is_empty() {
         attribute!(string, out, attribute::THREAD_NAME, names.comm);
@@ -154,10 +165,26 @@ fn process(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
     if !names.executable.is_empty() {
         attribute!(string, out, attribute::PROCESS_EXECUTABLE_PATH, names.executable);
     }
+    if !names.arguments.is_empty() {
+        arguments(out, names.arguments, text);
+    }
     attribute!(int, out, attribute::PROCESS_USER_ID, header.euid.into());
     attribute!(int, out, attribute::PROCESS_REAL_USER_ID, header.uid.into());
     if event.process_start_ns != 0 {
         let time = super::time::iso8601(event.process_start_ns);
         attribute!(string, out, attribute::PROCESS_CREATION_TIME, &time);
+    }
+}
+
+/// What it was started with.
+fn arguments(out: &mut Vec<u8>, list: &[u8], text: &mut Vec<u8>) {
+    let whole = list.strip_suffix(&[0]);
+    text.clear();
+    for argument in whole.unwrap_or(list).split(|byte| *byte == 0) {
+        wire::element(text, argument);
+    }
+    attribute!(array, out, attribute::PROCESS_COMMAND_ARGS, text);
+    if whole.is_none() {
+        attribute!(boolean, out, attribute::PROCESS_ARGUMENTS_TRUNCATED, true);
     }
 }

@@ -114,6 +114,18 @@ pub(super) fn string<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], v
     out.extend_from_slice(value);
 }
 
+/// Appends a record's attribute with an array of strings, made by [`element`]. `key` is made by [`key`].
+pub(super) fn array<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], elements: &[u8]) {
+    key_value(out, RECORD_ATTRIBUTES, &key[4..N - 4], ARRAY, elements);
+}
+
+/// Appends one string of an array.
+pub(super) fn element(array: &mut Vec<u8>, value: &[u8]) {
+    array.push(tag(1));
+    varint(array, bytes_len(value.len()) as u64);
+    bytes(array, STRING, value);
+}
+
 /// Appends a record's attribute with an integer value. `key` is made by [`key`].
 #[inline]
 pub(super) fn int<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], value: u64) {
@@ -136,7 +148,7 @@ pub(super) fn boolean<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], 
     out.extend_from_slice(&head);
 }
 
-/// Calls [`string`], [`int`] or [`boolean`] with a key laid out at compile time.
+/// Calls [`string`], [`array`], [`int`] or [`boolean`] with a key laid out at compile time.
 macro_rules! attribute {
     ($write:ident, $out:expr, $name:expr, $value:expr) => {
         $crate::otlp::wire::$write(
@@ -172,9 +184,7 @@ pub(super) fn resource_strings(out: &mut Vec<u8>, name: &str, values: &[String])
     if !values.is_empty() {
         let mut array = Vec::new();
         for value in values {
-            array.push(tag(1));
-            varint(&mut array, bytes_len(value.len()) as u64);
-            bytes(&mut array, STRING, value.as_bytes());
+            element(&mut array, value.as_bytes());
         }
         key_value(out, tag(1), name.as_bytes(), ARRAY, &array);
     }

@@ -7,6 +7,7 @@ use super::{Held, Output, Stages};
 use crate::container::{Container, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::Dropped;
+use crate::process::Process;
 use crate::sensor::{CounterMap, Entry, Sensor};
 
 const INTERVAL_NS: u64 = 1_000_000_000;
@@ -92,7 +93,7 @@ impl<O: Output> Stages<O> {
             time_ns: from_ns,
             observed_ns: self.observed_ns,
             access: Access { header, path: &[], target: &[], requested: &[], arguments: &[] },
-            executable: &[],
+            process: Process::unknown(),
             process_start_ns: 0,
             container: Container::unknown(),
             backend: self.backend,

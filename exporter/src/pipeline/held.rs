@@ -8,6 +8,7 @@ use inotrail_ebpf::Header;
 use crate::container::{Container, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::{Dropped, Metrics};
+use crate::process::Process;
 
 /// Events held at most, of all containers together.
 const EVENTS_MAX: usize = 16_384;
@@ -38,7 +39,7 @@ struct HeldEvent {
     target: Box<[u8]>,
     requested: Box<[u8]>,
     arguments: Box<[u8]>,
-    executable: Box<[u8]>,
+    process: Process,
     count: u64,
     last_ns: u64,
 }
@@ -111,15 +112,15 @@ impl HeldEvent {
             target: event.access.target.into(),
             requested: event.access.requested.into(),
             arguments: event.access.arguments.into(),
-            executable: event.executable.into(),
+            process: event.process.clone(),
             count: event.count,
             last_ns: event.last_ns,
         }
     }
 
     fn bytes(&self) -> usize {
-        let strings = [&self.path, &self.target, &self.requested, &self.arguments, &self.executable];
-        size_of::<Self>() + strings.map(|string| string.len()).iter().sum::<usize>()
+        let strings = [&self.path, &self.target, &self.requested, &self.arguments];
+        size_of::<Self>() + strings.map(|string| string.len()).iter().sum::<usize>() + self.process.bytes()
     }
 
     fn is_late(&self, now_ns: u64) -> bool {
@@ -137,7 +138,7 @@ impl HeldEvent {
                 requested: &self.requested,
                 arguments: &self.arguments,
             },
-            executable: &self.executable,
+            process: &self.process,
             process_start_ns: self.process_start_ns,
             container,
             backend: self.backend,

@@ -143,7 +143,7 @@ fn a_process_is_who_it_was_at_its_last_exec() {
     let exec = Access { header: &header, path: b"/bin/cat", target: b"", requested: b"cat", arguments: b"cat\0" };
     let snapshot = stages.containers.snapshot();
     stages.record(Ok(Record::Exec(exec)), &snapshot, &mut Held::default());
-    assert_eq!(&*stages.processes.get(7, 0).unwrap().executable, b"/bin/cat");
+    assert_eq!(&*stages.processes.of(&header).executable, b"/bin/cat");
     // Without a hook on inode_permission the exec is also the access.
     assert_eq!(seen(&stages), [("/bin/cat", 1, "a")]);
 }

@@ -129,6 +129,15 @@ impl Btf {
         Ok(offset)
     }
 
+    /// Bytes of `struct name`.
+    ///
+    /// # Errors
+    /// There is none, or the file contradicts itself.
+    pub fn size(&self, name: &str) -> Result<u32, Fault> {
+        let found = self.find(name, STRUCT, self.structures.iter().copied())?;
+        self.word(self.start(found)? + 8)
+    }
+
     /// Names of a function's parameters. A tracepoint's are those of `__traceiter_<name>`, behind `__data`.
     ///
     /// # Errors

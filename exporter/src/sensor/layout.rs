@@ -72,6 +72,7 @@ pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(L
     for (field, structure, member) in optional(&mut layout) {
         *field = offset(btf, structure, member).unwrap_or(ABSENT);
     }
+    namespace_pid(btf, &mut layout);
     // kernfs_node.parent became an RCU pointer with another name in 6.15.
     layout.kernfs_node_parent = required(btf, "kernfs_node", "parent")
         .or_else(|error| btf.offset("kernfs_node", "__parent").map_err(|_| error))?;
@@ -91,6 +92,15 @@ pub fn names() -> Vec<(&'static str, &'static str)> {
     let fields = of_tasks(&mut tasks).into_iter().chain(of_files(&mut files)).chain(optional(&mut others));
     let more = [("kernfs_node", "parent"), ("css_set", "subsys")];
     fields.map(|(_, structure, member)| (structure, member)).chain(more).collect()
+}
+
+/// What the id in a process's own PID namespace is read by: all of it, or nothing.
+fn namespace_pid(btf: &Btf, layout: &mut Layout) {
+    layout.upid_size = btf.size("upid").unwrap_or(ABSENT);
+    let parts = [layout.pid_level, layout.pid_numbers, layout.upid_nr, layout.upid_size];
+    if parts.contains(&ABSENT) {
+        layout.task_thread_pid = ABSENT;
+    }
 }
 
 /// Where `css_set` keeps the pointer of the hierarchy's controller; [`ABSENT`] for version 2.
@@ -205,7 +215,7 @@ fn of_files(layout: &mut Layout) -> [Field<'_>; 28] {
     ]
 }
 
-fn optional(layout: &mut Layout) -> [Field<'_>; 24] {
+fn optional(layout: &mut Layout) -> [Field<'_>; 28] {
     let [number, argument0, argument1, argument2, compat0, compat1, compat2] = registers::NAMES;
     [
         (&mut layout.regs_number, "pt_regs", number),
@@ -218,6 +228,10 @@ fn optional(layout: &mut Layout) -> [Field<'_>; 24] {
         (&mut layout.task_nameidata, "task_struct", "nameidata"),
         (&mut layout.task_io_uring, "task_struct", "io_uring"),
         (&mut layout.task_flags, "task_struct", "flags"),
+        (&mut layout.task_thread_pid, "task_struct", "thread_pid"),
+        (&mut layout.pid_level, "pid", "level"),
+        (&mut layout.pid_numbers, "pid", "numbers"),
+        (&mut layout.upid_nr, "upid", "nr"),
         (&mut layout.nameidata_path, "nameidata", "path"),
         (&mut layout.nameidata_name, "nameidata", "name"),
         (&mut layout.filename_name, "filename", "name"),
@@ -253,23 +267,33 @@ mod tests {
         let walk = [layout.mount_point, layout.mountpoint_dentry, layout.namespace_root, layout.namespace_inum];
         assert!(!walk.contains(&ABSENT), "{layout:?}");
         assert!(![layout.dentry_alias, layout.inode_dentries, layout.task_cred].contains(&ABSENT), "{layout:?}");
+        assert_ne!(layout.task_thread_pid, ABSENT);
+        assert_eq!(layout.upid_size, 16);
         assert_eq!(resolve(&btf, None, 0).unwrap().0.css_set_subsys, ABSENT);
     }
+
     /// The kernel's own file, with one name in it changed.
-    fn without(name: &[u8]) -> String {
+    fn without(name: &[u8]) -> Result<Layout, String> {
         let mut bytes = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
         let name = [b"\0", name, b"\0"].concat();
         let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
         bytes[at + 1] = b'#';
         let btf = Btf::parse(bytes).unwrap();
-        resolve(&btf, Some("memory"), 4).map(|_| ()).unwrap_err().to_string()
+        resolve(&btf, Some("memory"), 4).map(|(layout, _)| layout).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_kernel_without_upid_has_all_the_rest() {
+        let layout = without(b"upid").unwrap();
+        assert_eq!((layout.task_thread_pid, layout.upid_size), (ABSENT, ABSENT));
+        assert_ne!(layout.task_tgid, ABSENT);
     }
 
     #[test]
     fn names_what_is_missing() {
         let rest = "is it this kernel's? It may also be newer than this version of inotrail";
         let check = |name: &[u8], expected: &str| {
-            assert_eq!(without(name), format!("the type information does not tell {expected}; {rest}"));
+            assert_eq!(without(name).unwrap_err(), format!("the type information does not tell {expected}; {rest}"));
         };
         check(b"start_boottime", "task_struct.start_boottime: the type has no such member");
         check(b"d_seq", "dentry.d_seq: the type has no such member");

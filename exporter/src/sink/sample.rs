@@ -9,6 +9,7 @@ use crate::container::{Container, Image, Origin, Pod};
 use crate::event::{Access, Backend, Event, Node};
 use crate::loss::{Counts, Loss};
 use crate::metrics::Dropped;
+use crate::process::{Ancestor, Process};
 
 /// What differs between tests; the rest is fixed.
 pub(crate) struct Sample {
@@ -21,6 +22,7 @@ pub(crate) struct Sample {
     pub(crate) count: u64,
     pub(crate) tgid: u32,
     pub(crate) last_ns: u64,
+    pub(crate) process: Process,
     pub(crate) container: Arc<Container>,
 }
 
@@ -44,6 +46,7 @@ impl Default for Sample {
             count: 1,
             tgid: 1234,
             last_ns: 0,
+            process: process(),
             container: Arc::new(Container::default().update(origin, Some(pod), Some(image))),
         }
     }
@@ -65,7 +68,7 @@ impl Sample {
             time_ns: 1_795_260_645_123_456_789,
             observed_ns: 1_795_260_645_128_000_000,
             access,
-            executable: b"/usr/bin/python3.14",
+            process: &self.process,
             process_start_ns: 1_795_260_600_000_000_000,
             container: &self.container,
             backend: Backend::Kprobe,
@@ -73,6 +76,18 @@ impl Sample {
             count: self.count,
             last_ns: self.last_ns,
         })
+    }
+}
+
+fn process() -> Process {
+    let ancestor = |tgid, path: &[u8]| Ancestor { tgid, executable: path.into() };
+    Process {
+        executable: b"/usr/bin/python3.14".as_slice().into(),
+        ancestors: [ancestor(1200, b"/bin/sh"), ancestor(7, b"/usr/bin/containerd-shim-runc-v2")].into(),
+        arguments: b"python3\0-c\0\0".as_slice().into(),
+        vpid: 12,
+        session: true,
+        ..Process::default()
     }
 }
 

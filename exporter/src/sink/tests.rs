@@ -1,6 +1,10 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::container::{Container, Origin};
+use crate::process::Process;
 use crate::sink::sample::{self, Sample};
 
 fn written(output: TraceOutput, sample: &Sample) -> String {
@@ -29,6 +33,11 @@ fn json_is_flat_and_named_as_otlp_names_it() {
         ("inotrail.file.operation", json!("open")),
         ("error.type", json!("EACCES")),
         ("process.pid", json!(1234)),
+        ("process.vpid", json!(12)),
+        ("inotrail.process.ancestors", json!("1200:/bin/sh // 7:/usr/bin/containerd-shim-runc-v2")),
+        ("inotrail.process.session", json!("exec")),
+        ("process.command_args", json!(["python3", "-c", ""])),
+        ("inotrail.process.arguments_truncated", Value::Null),
         ("inotrail.stream.sequence", json!(7)),
         ("k8s.namespace.name", json!("shop")),
         ("k8s.node.name", json!("node-1")),
@@ -37,6 +46,19 @@ fn json_is_flat_and_named_as_otlp_names_it() {
         assert_eq!(value[name], expected, "{name} in {value}");
     }
     assert!(value.as_object().expect("object").values().all(|member| !member.is_object() && !member.is_null()));
+    let cut = Process { arguments: b"sh\0-".as_slice().into(), ..Sample::default().process };
+    let value = object(TraceOutput::Json, &Sample { process: cut, ..Sample::default() });
+    assert_eq!(value["process.command_args"], json!(["sh", "-"]));
+    assert_eq!(value["inotrail.process.arguments_truncated"], json!(true));
+}
+
+#[test]
+fn no_session_outside_of_containers() {
+    let origin = |id: &str| Origin::Container { id: id.into(), name: String::new(), runtime: "", resolved: false };
+    for (origin, expected) in [(Origin::Host, Value::Null), (origin(""), Value::Null), (origin("0"), json!("exec"))] {
+        let sample = Sample { container: Arc::new(Container::new(origin)), ..Sample::default() };
+        assert_eq!(object(TraceOutput::Json, &sample)["inotrail.process.session"], expected);
+    }
 }
 
 #[test]
@@ -80,6 +102,7 @@ fn vector_has_the_legacy_shape() {
     assert_eq!(value["message"], "python3[1234] opened /etc/passwd for reading");
     assert_eq!(value["attributes"]["otel.event.name"], "inotrail.file.access");
     assert_eq!(value["attributes"]["process.pid"], 1234);
+    assert_eq!(value["attributes"]["process.command_args"], json!(["python3", "-c", ""]));
     assert_eq!(value["resources"]["k8s.pod.name"], "web-7d4b9");
     assert_eq!(value["scope"], json!({ "name": "inotrail", "version": env!("CARGO_PKG_VERSION") }));
     assert_eq!(value["timestamp"], "2026-11-21T11:30:45.123456789Z");
@@ -148,7 +171,15 @@ fn counted_accesses_have_no_process() {
     let value = object(TraceOutput::Json, &counted);
     assert_eq!(value["body"], "opened an unknown file for reading x12");
     assert_eq!(value["inotrail.aggregation.last_time"], "2026-11-21T11:30:46.000Z");
-    for absent in ["process.pid", "process.user.id", "file.path", "inotrail.file.confidence"] {
+    for absent in [
+        "process.pid",
+        "process.vpid",
+        "inotrail.process.ancestors",
+        "process.command_args",
+        "process.user.id",
+        "file.path",
+        "inotrail.file.confidence",
+    ] {
         assert!(value[absent].is_null(), "{absent}");
     }
 }

@@ -8,6 +8,7 @@ use inotrail::container::{Container, Image, Origin, Owner, OwnerKind, Pod, PodDe
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::Dropped;
+use inotrail::process::{Ancestor, Process};
 use inotrail_ebpf::{Header, mask};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,7 +24,7 @@ struct Owned {
     path: Vec<u8>,
     target: Vec<u8>,
     requested: Vec<u8>,
-    executable: Vec<u8>,
+    process: Process,
     times: [u64; 4],
     backend: Backend,
     sequence: u64,
@@ -43,7 +44,7 @@ impl Owned {
                 requested: &self.requested,
                 arguments: &[],
             },
-            executable: &self.executable,
+            process: &self.process,
             process_start_ns: self.times[2],
             container: &containers[self.container % containers.len()],
             backend: self.backend,
@@ -128,14 +129,15 @@ fn event() -> impl Strategy<Value = Owned> {
         || prop_oneof![1 => Just(0), 3 => 1_700_000_000_000_000_000..1_900_000_000_000_000_000u64, 1 => any::<u64>()];
     let backend = prop::sample::select(vec![Backend::Fexit, Backend::Kprobe, Backend::RawTracepoint]);
     let count = prop_oneof![3 => Just(1), 1 => 0..=i64::MAX as u64];
-    let names = (name(), name(), name(), prop_oneof![Just(Vec::new()), name()], any::<bool>());
-    (header(), names, [time(), time(), time(), time()], backend, 0..=i64::MAX as u64, count, any::<usize>()).prop_map(
-        |(header, (path, other, executable, target, same), times, backend, sequence, count, container)| Owned {
+    let names = (name(), name(), prop_oneof![Just(Vec::new()), name()], any::<bool>());
+    let who = (process(), any::<usize>());
+    (header(), names, [time(), time(), time(), time()], backend, 0..=i64::MAX as u64, count, who).prop_map(
+        |(header, (path, other, target, same), times, backend, sequence, count, (process, container))| Owned {
             requested: if same { path.clone() } else { other },
             header,
             path,
             target,
-            executable,
+            process,
             times,
             backend,
             sequence,
@@ -143,6 +145,38 @@ fn event() -> impl Strategy<Value = Owned> {
             container,
         },
     )
+}
+
+fn process() -> impl Strategy<Value = Process> {
+    let few = || prop_oneof![9 => vec(name(), 0..3), 1 => vec(name(), 8)];
+    let ids = vec(prop_oneof![0..9u32, any::<u32>()], 9);
+    (name(), few(), few(), any::<bool>(), ids, any::<bool>()).prop_map(
+        |(executable, ancestors, arguments, whole, ids, session)| Process {
+            executable: executable.into(),
+            ancestors: ids
+                .iter()
+                .zip(ancestors)
+                .map(|(id, path)| Ancestor { tgid: *id, executable: path.into() })
+                .collect(),
+            arguments: arguments_of(&arguments, whole).into(),
+            vpid: ids[8],
+            session,
+            start_boottime_ns: 0,
+        },
+    )
+}
+
+/// No argument holds a NUL.
+fn arguments_of(arguments: &[Vec<u8>], whole: bool) -> Vec<u8> {
+    let mut list = Vec::new();
+    for argument in arguments {
+        list.extend(argument.iter().filter(|byte| **byte != 0));
+        list.push(0);
+    }
+    if !whole {
+        list.pop();
+    }
+    list
 }
 
 fn container() -> impl Strategy<Value = Arc<Container>> {

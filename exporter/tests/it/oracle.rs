@@ -142,14 +142,20 @@ struct Names {
     requested: String,
     comm: String,
     executable: String,
+    ancestors: String,
+    arguments: String,
     escaped: bool,
 }
 
 fn names(event: &Event<'_>) -> Names {
     let comm = event.access.header.comm.split(|byte| *byte == 0).next().unwrap();
-    let raw = [event.access.path, event.access.target, event.access.requested, comm, event.executable];
+    let process = event.process;
+    let ancestors = process.ancestors.iter().map(|one| [format!("{}:", one.tgid).as_bytes(), &one.executable].concat());
+    let ancestors = ancestors.collect::<Vec<_>>().join(&b" // "[..]);
+    let access = event.access;
+    let raw = [access.path, access.target, access.requested, comm, &process.executable, &ancestors, &process.arguments];
     let escaped = raw.iter().any(|raw| str::from_utf8(raw).is_err());
-    let [path, target, requested, comm, executable] = raw.map(|raw| {
+    let [path, target, requested, comm, executable, ancestors, arguments] = raw.map(|raw| {
         if !escaped {
             return String::from_utf8(raw.to_vec()).unwrap();
         }
@@ -159,7 +165,7 @@ fn names(event: &Event<'_>) -> Names {
         };
         raw.utf8_chunks().map(piece).collect()
     });
-    Names { path, target, requested, comm, executable, escaped }
+    Names { path, target, requested, comm, executable, ancestors, arguments, escaped }
 }
 
 fn error(errno: u32) -> String {
@@ -369,10 +375,25 @@ fn iso8601(unix_ns: u64) -> String {
 fn process(out: &mut Attributes, event: &Event<'_>, names: &Names) {
     let header = event.access.header;
     out.int("process.pid", header.tgid);
+    if event.process.vpid > 0 {
+        out.int("process.vpid", event.process.vpid);
+    }
     out.int("process.parent_pid", header.ppid);
+    out.string("inotrail.process.ancestors", &names.ancestors);
+    if event.process.session && matches!(&event.container.origin, Origin::Container { id, .. } if !id.is_empty()) {
+        out.string("inotrail.process.session", "exec");
+    }
     out.int("thread.id", header.tid);
     out.string("thread.name", &names.comm);
     out.string("process.executable.path", &names.executable);
+    if !names.arguments.is_empty() {
+        let mut arguments: Vec<_> = names.arguments.split('\0').map(str::to_owned).collect();
+        let whole = arguments.pop_if(|last| last.is_empty()).is_some();
+        out.strings("process.command_args", &arguments);
+        if !whole {
+            out.0.push(attribute("inotrail.process.arguments_truncated", Value::BoolValue(true)));
+        }
+    }
     out.int("process.user.id", header.euid);
     out.int("process.real_user.id", header.uid);
     if event.process_start_ns != 0 {

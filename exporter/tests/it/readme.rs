@@ -14,6 +14,7 @@ use inotrail::container::{Container, Image, Origin, Owner, Pod, PodDetails};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
+use inotrail::process::{Ancestor, Process, redaction};
 use inotrail::sensor::backend::Misses;
 use inotrail_ebpf::{Header, flags, kind, mask};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -157,6 +158,14 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
     let mut header = Header::new_zeroed();
     (header.kind, header.mask, header.inode, header.flags) = (kind::ACCESS, mask::OPEN | mask::READ, 7, flags::RACED);
     (header.result, header.tgid, header.comm) = (-13, 7, *b"python3\0\0\0\0\0\0\0\0\0");
+    let process = Process {
+        executable: b"/usr/bin/python3".as_slice().into(),
+        ancestors: [Ancestor { tgid: 1, executable: b"/sbin/init".as_slice().into() }].into(),
+        arguments: b"python3\0cut".as_slice().into(),
+        vpid: 7,
+        session: true,
+        ..Process::default()
+    };
     let node = Node { name: "node".into(), cluster: "prod".into(), host: "host".into(), stream_id: "run".into() };
     let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
     for container in containers.map(Arc::new) {
@@ -165,7 +174,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
             time_ns: 1,
             observed_ns: 2,
             access,
-            executable: b"/usr/bin/python3",
+            process: &process,
             process_start_ns: 3,
             container: &container,
             backend: Backend::Fexit,
@@ -241,6 +250,14 @@ fn attributes() {
     let row = tables["Attributes of a loss"].iter().find(|row| code(&row[0]) == "inotrail.loss.stage").expect("stage");
     assert_eq!(row[2].split('`').skip(1).step_by(2).collect::<BTreeSet<_>>(), stages);
     assert!(readme().contains(inotrail::otlp::attribute::SCHEMA_URL.rsplit('/').next().expect("version")));
+}
+
+#[test]
+fn redacted_names() {
+    let readme = readme();
+    let names = redaction::NAMES.iter().chain(&redaction::USER_OPTIONS);
+    let missing: Vec<_> = names.filter(|name| !readme.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use inotrail::config::{Export, Tls};
 use inotrail::container::{Container, Origin};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::metrics::{Dropped, Metrics};
+use inotrail::process::Process;
 use inotrail_ebpf::{Header, kind, mask};
 use zerocopy::FromZeros;
 
@@ -40,7 +41,7 @@ pub(crate) fn request(first: u64, count: u64, path: usize) -> Request {
             time_ns: 1,
             observed_ns: 2,
             access: Access { header: &header, path: &path, target: b"", requested: &[], arguments: &[] },
-            executable: b"/bin/cat",
+            process: Process::unknown(),
             process_start_ns: 0,
             container: &containers[sequence as usize % 3],
             backend: Backend::Fexit,

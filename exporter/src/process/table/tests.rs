@@ -1,7 +1,11 @@
 use inotrail_ebpf::kind;
 use zerocopy::FromZeros;
 
+use super::super::scan::Found;
 use super::*;
+
+mod lineage;
+mod sessions;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -22,9 +26,9 @@ fn fork(table: &mut ProcessTable, parent: u32, tgid: u32, start: u64) {
 
 fn scan(time_ns: u64, processes: &[(u32, u64, &str)]) -> ProcessScan {
     let process = |(tgid, start_boottime_ns, path): &(u32, u64, &str)| {
-        (*tgid, Process { executable: path.as_bytes().into(), start_boottime_ns: *start_boottime_ns })
+        (*tgid, Found { executable: path.as_bytes().into(), start_boottime_ns: *start_boottime_ns, ..Found::default() })
     };
-    ProcessScan { time_ns, processes: processes.iter().map(process).collect() }
+    ProcessScan { time_ns, processes: processes.iter().map(process).collect(), cgroups: HashMap::new() }
 }
 
 #[track_caller]
@@ -47,7 +51,7 @@ fn exec_fork_exec() {
     check(&table, 12, 100, None);
     // Of a parent that nobody knows there is nothing to inherit.
     fork(&mut table, 99, 13, 300);
-    check(&table, 13, 300, None);
+    check(&table, 13, 300, Some(""));
 }
 
 #[test]
@@ -57,7 +61,7 @@ fn a_pid_used_again_is_another_process() {
     table.exit(&header(10, 100, SECOND));
     check(&table, 10, 2 * SECOND, None);
     fork(&mut table, 10, 11, 2 * SECOND);
-    check(&table, 11, 2 * SECOND, None);
+    check(&table, 11, 2 * SECOND, Some(""));
     exec(&mut table, 10, 2 * SECOND, 2 * SECOND, b"/bin/new");
     check(&table, 10, 2 * SECOND, Some("/bin/new"));
     check(&table, 10, 100, Some("/bin/old"));

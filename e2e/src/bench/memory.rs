@@ -1,0 +1,50 @@
+//! What tables hold for each container and each process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use inotrail::container::Containers;
+use inotrail::event::Access;
+use inotrail::process::ProcessTable;
+use inotrail_ebpf::{Header, kind};
+use zerocopy::FromZeros as _;
+
+use super::sample::container;
+
+/// A large node's.
+pub const CONTAINERS: usize = 500;
+/// Ten of each.
+pub const PROCESSES: u32 = 5_000;
+/// As many as are kept.
+const ANCESTORS: u32 = 8;
+
+/// Containers with pod and image, as readers see them.
+#[must_use]
+pub fn containers() -> Containers {
+    let containers: HashMap<_, _> =
+        (0..CONTAINERS).map(|index| (index as u64 + 1, Arc::new(container(index)))).collect();
+    Containers::fixed(containers)
+}
+
+/// A table of processes that have eight ancestors and an executable of their own each. `leaves`: all have the same parent, as
+/// a server's workers; else each forks the next one, and shares with none.
+#[must_use]
+pub fn processes(leaves: bool) -> ProcessTable {
+    let mut table = ProcessTable::default();
+    for pid in 1..=ANCESTORS {
+        start(&mut table, pid - 1, pid);
+    }
+    for pid in ANCESTORS + 1..=PROCESSES {
+        start(&mut table, if leaves { ANCESTORS } else { pid - 1 }, pid);
+    }
+    table
+}
+
+fn start(table: &mut ProcessTable, parent: u32, pid: u32) {
+    let mut header = Header { kind: kind::FORK, ppid: parent, tgid: pid, device: pid, ..Header::new_zeroed() };
+    (header.process_start_ns, header.time_ns, header.cgroup_id) = (pid.into(), pid.into(), u64::from(pid / 10) + 1);
+    table.fork(&header);
+    header.kind = kind::EXEC;
+    let path = format!("/usr/local/bin/program-{pid:05}");
+    table.exec(&Access { header: &header, path: path.as_bytes(), target: b"", requested: b"", arguments: b"" });
+}
