@@ -5,6 +5,7 @@ pub mod memory;
 pub mod miss;
 pub mod sample;
 pub mod sdk;
+pub mod start;
 
 use std::env;
 use std::path::{Path, PathBuf};

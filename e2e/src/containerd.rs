@@ -13,8 +13,10 @@ use crate::folder::Folder;
 use crate::{image, interrupt, tools};
 
 mod container;
+mod pod;
 
 pub use container::{Container, Spec};
+pub use pod::{Pods, Sandbox};
 
 /// Where kubelet's containers are, so that ours look like those.
 pub const NAMESPACE: &str = "k8s.io";
@@ -43,6 +45,24 @@ impl Containerd {
     /// # Errors
     /// A program cannot be built, containerd does not start, or refuses the image.
     pub fn start(folder: Option<&Path>) -> Result<Self> {
+        Self::configured(folder, WITHOUT_CRI)
+    }
+
+    /// The same with the interfaces that a Kubernetes node has: [`Pods`], and [`Self::nri_socket`].
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn with_cri(folder: Option<&Path>) -> Result<Self> {
+        Self::configured(folder, CRI)
+    }
+
+    /// Where plugins connect, with CRI.
+    #[must_use]
+    pub fn nri_socket(&self) -> PathBuf {
+        self.path().join("nri.sock")
+    }
+
+    fn configured(folder: Option<&Path>, plugins: &str) -> Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "containers need root: run this as root");
         interrupt::defer();
         let (containerd, runc) = (tools::containerd()?, tools::runc()?);
@@ -50,7 +70,7 @@ impl Containerd {
         let path: &Path = folder.as_ref();
         let socket = path.join("containerd.sock");
         let config = path.join("containerd.toml");
-        fs::write(&config, configuration(path)).with_context(|| format!("write {}", config.display()))?;
+        fs::write(&config, configuration(path, plugins)).with_context(|| format!("write {}", config.display()))?;
         let shims = SHIMS.iter().filter(|folder| Path::new(folder).exists()).count();
 
         let mut command = Command::new(containerd.join("containerd"));
@@ -152,17 +172,44 @@ fn list(output: &Output) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-/// Nothing outside of `folder`, no Kubernetes interface and no plugins that would listen at a fixed place.
-fn configuration(folder: &Path) -> String {
-    let folder = folder.display();
-    format!(
-        r#"version = 3
-root = "{folder}/root"
-state = "{folder}/state"
+/// No Kubernetes interface.
+const WITHOUT_CRI: &str = r#"
 disabled_plugins = [
   "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri",
   "io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp",
 ]
+"#;
+
+/// Pods without a network of their own: no CNI plugin is needed. OOM scores stay as they are, which takes no privilege.
+const CRI: &str = r#"
+disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{pause}"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["{folder}/cni/bin"]
+    conf_dir = "{folder}/cni/conf"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+      Root = "{folder}/runc"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = false
+  socket_path = "{folder}/nri.sock"
+  plugin_path = "{folder}/nri"
+  plugin_config_path = "{folder}/nri"
+"#;
+
+/// Nothing outside of `folder`, and no plugins that would listen at a fixed place.
+fn configuration(folder: &Path, plugins: &str) -> String {
+    let folder = folder.display().to_string();
+    let plugins = plugins.replace("{folder}", &folder).replace("{pause}", image::PAUSE);
+    format!(
+        r#"version = 3
+root = "{folder}/root"
+state = "{folder}/state"
+{plugins}
 [grpc]
   address = "{folder}/containerd.sock"
 [ttrpc]

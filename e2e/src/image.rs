@@ -15,6 +15,9 @@ use crate::kernels::cache;
 /// The image's name.
 pub const NAME: &str = "docker.io/inotrail/demo:1";
 
+/// The same with a program that waits: for the container that holds a pod's namespaces.
+pub const PAUSE: &str = "docker.io/inotrail/pause:1";
+
 /// User and group that is not root.
 pub const USER: u32 = 1000;
 
@@ -32,32 +35,38 @@ const FILES: [(&str, u32, &str); 8] = [
     ("tmp/", 0o1777, ""),
 ];
 
-/// Writes the image to `path`.
+/// Writes [`NAME`] and [`PAUSE`] to `path`.
 ///
 /// # Errors
 /// There is no static busybox, or the archive cannot be written.
 pub fn write(path: &Path) -> Result<()> {
     let layer = layer(&busybox()?)?;
-    let config = json!({
-        "architecture": architecture(), "os": "linux",
-        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
-    });
-    let config = serde_json::to_vec(&config)?;
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
-    });
-    let manifest = serde_json::to_vec(&manifest)?;
-    let mut reference = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
-    reference["annotations"] = json!({"io.containerd.image.name": NAME, "org.opencontainers.image.ref.name": "1"});
-    let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": [reference]}))?;
+    let mut references = Vec::new();
+    let mut blobs = vec![layer];
+    for (name, command) in [(NAME, &["/bin/sh"][..]), (PAUSE, &["/bin/sleep", "1000000"])] {
+        let config = json!({
+            "architecture": architecture(), "os": "linux",
+            "config": {"Cmd": command, "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [digest(&blobs[0])]},
+        });
+        let config = serde_json::to_vec(&config)?;
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &blobs[0])],
+        });
+        let manifest = serde_json::to_vec(&manifest)?;
+        let mut reference = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
+        reference["annotations"] = json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "1"});
+        references.push(reference);
+        blobs.extend([config, manifest]);
+    }
+    let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": references}))?;
 
     let mut archive = Builder::new(File::create(path).with_context(|| format!("create {}", path.display()))?);
     append(&mut archive, "oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     append(&mut archive, "index.json", 0o644, &index)?;
-    for blob in [&config, &manifest, &layer] {
+    for blob in &blobs {
         append(&mut archive, &format!("blobs/{}", digest(blob).replace(':', "/")), 0o644, blob)?;
     }
     Ok(archive.into_inner()?.sync_all()?)

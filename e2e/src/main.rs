@@ -38,6 +38,8 @@ enum Bench {
     Memory,
     /// Instructions that an unwanted open costs the kernel
     Miss(e2e::bench::miss::Args),
+    /// Time that being told of containers before they start adds to their start
+    Start(e2e::bench::start::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -45,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Encode } => e2e::bench::encode(),
         Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),
+        Command::Bench { what: Bench::Start(args) } => args.run(),
         Command::Demo(args) => args.run(),
         Command::Fuzz(args) => args.run(),
         Command::Matrix(args) => args.run(),

@@ -153,6 +153,7 @@ impl Attached {
             runtime: names.runtime.clone(),
             hook: names.hook.clone(),
             kube: names.kube.clone(),
+            nri: names.nri.clone(),
             resolve_within: names.resolve_within,
         };
         source.check()?;

@@ -112,6 +112,8 @@ pub struct Names {
     pub kube: Option<KubeConfig>,
     /// Where the OCI hook is listened for; nothing: nowhere.
     pub hook: Option<PathBuf>,
+    /// Where a runtime takes plugins in; nothing: none tells by itself.
+    pub nri: Option<PathBuf>,
     /// How long events wait for a name.
     pub resolve_within: Duration,
 }
@@ -239,6 +241,7 @@ fn names(args: &SensorArgs, node: &str) -> Result<Names, Error> {
         runtime: runtime(args)?,
         kube: kube(args, node)?,
         hook: args.hook_socket.clone(),
+        nri: args.nri_socket.clone(),
         resolve_within: args.resolve_timeout,
     })
 }

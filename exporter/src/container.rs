@@ -11,6 +11,7 @@ pub mod hook;
 mod image;
 mod known;
 pub mod kube;
+mod nri;
 mod path;
 mod pod;
 mod pods;
@@ -60,6 +61,8 @@ pub struct ContainerConfig {
     pub hook: Option<PathBuf>,
     /// Who is asked for pods; nothing: nobody.
     pub kube: Option<KubeConfig>,
+    /// Where a runtime takes plugins in (NRI); nothing: none is asked to.
+    pub nri: Option<PathBuf>,
     /// How long a container's events wait for its name.
     pub resolve_within: Duration,
 }
@@ -124,7 +127,7 @@ pub fn spawn(
     runtime: &Handle,
 ) -> Result<(Containers, CgroupEvents), Error> {
     config.check()?;
-    let ContainerConfig { hierarchy, runtime: asked, hook, kube, resolve_within } = config;
+    let ContainerConfig { hierarchy, runtime: asked, hook, kube, nri, resolve_within } = config;
     let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
     let containers = Containers::default();
     let (changes, receiver) = mpsc::channel(CHANGES_MAX);
@@ -135,7 +138,7 @@ pub fn spawn(
         hierarchy,
         Table::new(containers.clone()),
         metrics,
-        (resolve_within, hook.is_some() || kube.is_some()),
+        (resolve_within, hook.is_some() || kube.is_some() || nri.is_some()),
     );
     let events = CgroupEvents { changes, rescan: Arc::clone(&rescan) };
     if let Some(socket) = hook {
@@ -148,8 +151,13 @@ pub fn spawn(
         runtime.spawn(kube.follow(announcer.clone()));
     }
     runtime.spawn(async move {
+        let told = announcer.clone();
+        let nri = nri.map(|socket| tokio::spawn(async move { nri::connect_for_ever(&socket, told).await }));
         let link = asked.map(|config| Link::open(config, announcer));
         watch.run(first, link, Incoming { changes: receiver, said, rescan }).await;
+        if let Some(nri) = nri {
+            nri.abort();
+        }
     });
     Ok((containers, events))
 }

@@ -107,6 +107,10 @@ pub struct SensorArgs {
     /// How to reach the Kubernetes API, instead of the pod's service account.
     #[arg(long, value_name = "PATH", help_heading = "Containers")]
     pub kubeconfig: Option<PathBuf>,
+    /// Also be told of containers before they start, as a plugin of containerd or CRI-O by this socket of theirs
+    /// [usual: /var/run/nri/nri.sock]. Who may use it is root on the node.
+    #[arg(long, value_name = "PATH", help_heading = "Containers")]
+    pub nri_socket: Option<PathBuf>,
     /// How long the events of a new container wait for its name.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::RESOLVE_TIMEOUT, help_heading = "Containers")]
     pub resolve_timeout: Duration,

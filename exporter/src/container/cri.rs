@@ -136,7 +136,7 @@ fn sandbox(status: PodSandboxStatus, runtime: &'static str) -> Metadata {
 }
 
 /// What the runtime calls itself, as `container.runtime.name` has it.
-fn runtime(name: &str) -> &'static str {
+pub(super) fn runtime(name: &str) -> &'static str {
     match name {
         "containerd" => "containerd",
         "cri-o" => "cri-o",

@@ -30,6 +30,7 @@ impl Tree {
             runtime,
             hook: None,
             kube: None,
+            nri: None,
             resolve_within: RESOLVE_WITHIN,
         }
     }
@@ -134,6 +135,25 @@ async fn a_missing_socket_is_an_error_only_where_it_was_asked_for() {
     let error = spawn(config(true), Arc::default(), &runtime).unwrap_err().to_string();
     assert!(error.contains(socket.to_str().unwrap()), "{error}");
     assert!(spawn(config(false), Arc::default(), &runtime).is_ok());
+}
+
+#[tokio::test]
+async fn who_is_told_of_waits_for_that_alone() {
+    let tree = Tree::new("told");
+    let containers = Containers::default();
+    let mut watch = tree.watch(&containers);
+    watch.expects_announcements = true;
+    watch.made(1, format!("/a/{A}").as_bytes());
+    watch.made(2, b"/default/web");
+    watch.settle();
+    assert!(containers.snapshot().get(1).is_none());
+    assert_eq!(containers.snapshot().get(2).map(|known| known.origin.clone()), Some(Origin::Host));
+    let name = || Origin::Container { id: A.to_owned(), name: "web".to_owned(), runtime: "cri-o", resolved: true };
+    let metadata = Metadata { origin: name(), pod: None, image: None };
+    let announced = Announced { source: Source::Nri, id: A.to_owned(), metadata, cgroup: None };
+    watch.hear(Said::Here(Box::new(announced), None));
+    assert_eq!(containers.snapshot().get(1).map(|known| known.origin.clone()), Some(name()));
+    assert_eq!(watch.metrics.resolved(Source::Nri).get(), 1);
 }
 
 #[tokio::test]
