@@ -3,6 +3,7 @@
 pub mod accesses;
 pub mod bench;
 pub mod cgroup;
+pub mod churn;
 pub mod containerd;
 pub mod daemon;
 pub mod demo;

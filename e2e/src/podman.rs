@@ -81,6 +81,31 @@ impl Podman {
         run
     }
 
+    /// Runs a container to its end and returns its id.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn run_to_end(&self, name: &str, command: &[&str]) -> Result<String> {
+        let file = self.path().join(format!("{name}.id"));
+        let id = format!("--cidfile={}", file.display());
+        let output = self.run(name, &[&id], command).output().context("run podman")?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "container {name}: {}\n{error}", output.status);
+        Ok(fs::read_to_string(file)?)
+    }
+
+    /// Has it run `inotrail oci-hook`, which tells the exporter at `socket`.
+    ///
+    /// # Errors
+    /// It cannot be installed.
+    pub fn install_hook(&self, inotrail: &Path, socket: &Path) -> Result<()> {
+        let mut install = Command::new(inotrail);
+        install.args(["oci-hook", "install", "--socket"]).arg(socket).arg("--hooks-dir").arg(&self.hooks);
+        let status = install.arg("--bin-dir").arg(self.path().join("bin")).status()?;
+        ensure!(status.success(), "{install:?}: {status}");
+        Ok(())
+    }
+
     /// Runs podman itself.
     ///
     /// # Errors

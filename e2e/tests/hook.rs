@@ -38,25 +38,13 @@ fn socket(podman: &Podman) -> PathBuf {
     podman.path().join("hook.sock")
 }
 
-/// `inotrail oci-hook` with paths of this podman.
-fn hook(podman: &Podman, arguments: &[&str]) {
-    let mut command = Command::new(exporter::binary().unwrap());
-    command.arg("oci-hook").args(arguments).arg("--hooks-dir").arg(&podman.hooks);
-    let status = command.arg("--bin-dir").arg(podman.path().join("bin")).status().unwrap();
-    assert!(status.success());
-}
-
 fn install(podman: &Podman) {
-    hook(podman, &["install", "--socket", socket(podman).to_str().unwrap()]);
+    podman.install_hook(&exporter::binary().unwrap(), &socket(podman)).unwrap();
 }
 
 /// A container whose very first act makes a file named after itself; returns its id.
 fn touch(podman: &Podman, name: &str) -> String {
-    let id_file = podman.path().join(format!("{name}.id"));
-    let id = format!("--cidfile={}", id_file.display());
-    let output = podman.run(name, &[&id], &["/bin/touch", &format!("/tmp/{name}")]).output().unwrap();
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    fs::read_to_string(id_file).unwrap()
+    podman.run_to_end(name, &["/bin/touch", &format!("/tmp/{name}")]).unwrap()
 }
 
 #[test]
@@ -114,7 +102,9 @@ fn goes_without_a_trace_while_containers_run() {
         Ok(podman.podman(&["exec", "running", "/bin/touch", "/tmp/first"]).is_ok().then_some(()))
     })
     .unwrap();
-    hook(&podman, &["uninstall", "--grace", "10ms"]);
+    let mut uninstall = Command::new(exporter::binary().unwrap());
+    uninstall.args(["oci-hook", "uninstall", "--grace", "10ms", "--hooks-dir"]).arg(&podman.hooks);
+    assert!(uninstall.arg("--bin-dir").arg(podman.path().join("bin")).status().unwrap().success());
     assert_eq!(fs::read_dir(&podman.hooks).unwrap().count(), 0);
     assert_eq!(fs::read_dir(podman.path().join("bin")).unwrap().count(), 0);
     touch(&podman, "after");

@@ -1,0 +1,36 @@
+//! Containers that live for a moment, whoever names them. Needs root.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Mutex, PoisonError};
+
+use e2e::churn::{Args, By};
+
+/// Starts fewer containers than `e2e churn` does, one kind at a time.
+fn churn(by: By, containers: usize) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let account = Args { containers, at_once: 10, by }.account().unwrap();
+    eprintln!("{by:?}: {account}");
+    account.check(by).unwrap();
+    assert_eq!(account.containers, containers);
+}
+
+#[test]
+fn by_nri() {
+    churn(By::Nri, 60);
+}
+
+#[test]
+fn by_containerd() {
+    churn(By::Containerd, 30);
+}
+
+#[test]
+fn by_cri() {
+    churn(By::Cri, 30);
+}
+
+#[test]
+fn by_nobody() {
+    churn(By::None, 30);
+}
