@@ -15,6 +15,7 @@ pub mod image;
 pub mod initramfs;
 pub mod interrupt;
 pub mod kernels;
+pub mod kubernetes;
 pub mod load;
 pub mod loki;
 pub mod podman;
