@@ -128,7 +128,9 @@ pub fn check(config: &config::Check) -> Result<Report, Error> {
     let hierarchy = Hierarchy::detect()?;
     let version = hierarchy.controller.map_or_else(|| "version 2".to_owned(), |name| format!("version 1, {name}"));
     let cgroups = format!("{version}, at {}", hierarchy.root.display());
-    Ok(sensor::check(&options(&config.sensor, &config.scope, hierarchy), cgroups, &config.pin_dir))
+    let names = runtime()?.block_on(container::report::check(&source(&config.names, hierarchy.clone())));
+    let report = sensor::check(&options(&config.sensor, &config.scope, hierarchy), cgroups, &config.pin_dir);
+    Ok(Report { names, ..report })
 }
 
 /// The sensor, and what containers are told by.
@@ -148,14 +150,7 @@ impl Attached {
         redaction: Option<Arc<Redaction>>,
     ) -> Result<Self, Error> {
         let hierarchy = Hierarchy::detect()?;
-        let source = ContainerConfig {
-            hierarchy: hierarchy.clone(),
-            runtime: names.runtime.clone(),
-            hook: names.hook.clone(),
-            kube: names.kube.clone(),
-            nri: names.nri.clone(),
-            resolve_within: names.resolve_within,
-        };
+        let source = self::source(names, hierarchy.clone());
         source.check()?;
         let processes = ProcessConfig { hierarchy: hierarchy.clone(), redaction };
         let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
@@ -274,6 +269,17 @@ fn warn_of_missing(mutations: &[MutationReport]) {
     }
     for row in mutations.iter().filter(|row| !row.works) {
         tracing::warn!(operation = row.operation, function = row.function, "not reported: {}", row.reason);
+    }
+}
+
+fn source(names: &config::Names, hierarchy: Hierarchy) -> ContainerConfig {
+    ContainerConfig {
+        hierarchy,
+        runtime: names.runtime.clone(),
+        hook: names.hook.clone(),
+        kube: names.kube.clone(),
+        nri: names.nri.clone(),
+        resolve_within: names.resolve_within,
     }
 }
 

@@ -19,7 +19,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
 
 use crate::container::kube::KubeConfig;
-use crate::container::{Api, RuntimeConfig};
+use crate::container::source::{Api, RuntimeConfig};
 use crate::event::{Backend, Node};
 use crate::process::Redaction;
 use args::{CheckArgs, ExportArgs, NodeArgs, ProcessArgs, RunArgs, SensorArgs};

@@ -5,6 +5,7 @@
 
 mod announcement;
 pub mod cgroup;
+mod channel;
 mod containerd;
 mod cri;
 pub mod hook;
@@ -16,8 +17,9 @@ mod path;
 mod pod;
 mod pods;
 mod questions;
+pub mod report;
 mod runtime;
-mod source;
+pub mod source;
 mod table;
 mod watch;
 
@@ -40,7 +42,7 @@ use hook::Hooks;
 use kube::{Kube, KubeConfig};
 pub use pod::{Owner, OwnerKind, Pod, PodDetails};
 use runtime::Link;
-pub use source::{Api, RuntimeConfig, Source};
+use source::{Api, RuntimeConfig, Source};
 use table::Table;
 use watch::{Change, Incoming, Scan, Watch};
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 
-use crate::container::Source;
+use crate::container::source::Source;
 
 mod registry;
 

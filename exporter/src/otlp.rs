@@ -13,6 +13,7 @@
 
 pub mod attribute;
 mod body;
+mod decimal;
 mod envelope;
 mod loss;
 mod names;

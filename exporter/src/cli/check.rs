@@ -53,8 +53,11 @@ fn text(report: &Report, columns: u16) -> String {
     );
     let backends = table(columns, rows);
     let chosen = report.chosen.map_or("none", crate::event::Backend::as_str);
+    let mut rows = vec![["NAMES", "SOCKET", "WORKS", "REASON"]];
+    rows.extend(report.names.iter().map(|row| [row.source, &*row.socket, yes(row.works), &row.reason]));
+    let names = table(columns, rows);
     let mut text = String::new();
-    let _infallible = write!(text, "{facts}\n\n{backends}\n\nchosen: {chosen}: {}\n", report.why);
+    let _infallible = write!(text, "{facts}\n\n{names}\n\n{backends}\n\nchosen: {chosen}: {}\n", report.why);
     if let Some(pinned) = &report.pinned {
         let swapped = if pinned.swaps > 0 { ", which took over from fexit when the kernel skipped that" } else { "" };
         let _infallible = writeln!(text, "attached: {}{swapped}; pinned in {}", pinned.backend.as_str(), pinned.folder);
@@ -90,6 +93,7 @@ fn yes(truth: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::report::SourceReport;
     use crate::event::Backend;
     use crate::sensor::report::{BackendReport, MutationReport, PinnedReport};
 
@@ -107,6 +111,12 @@ mod tests {
             btf: "/sys/kernel/btf/vmlinux".into(),
             preemption: "none".into(),
             cgroups: "v1 memory at /sys/fs/cgroup/memory".into(),
+            names: vec![SourceReport {
+                source: "containerd",
+                socket: "/run/containerd/containerd.sock".into(),
+                works: true,
+                reason: String::new(),
+            }],
             backends: vec![
                 backend(Backend::Fexit, false, "this kernel has no BPF trampolines (CONFIG_FUNCTION_TRACER is off)"),
                 backend(Backend::RawTracepoint, true, ""),
@@ -128,6 +138,9 @@ BTF           /sys/kernel/btf/vmlinux
 preemption    none
 cgroups       v1 memory at /sys/fs/cgroup/memory
 capabilities  none missing
+
+NAMES       SOCKET                           WORKS  REASON
+containerd  /run/containerd/containerd.sock  yes
 
 BACKEND         LOADS  ATTACHES  MISSES  REASON
 fexit           no     no        never   this kernel has no BPF trampolines (CONFIG_FUNCTION_TRACER is off)

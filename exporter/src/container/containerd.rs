@@ -10,14 +10,14 @@ use containerd_client::services::v1::namespaces_client::NamespacesClient;
 use containerd_client::services::v1::{
     Container as Record, GetContainerRequest, GetImageRequest, ListNamespacesRequest, SubscribeRequest,
 };
-use containerd_client::tonic::transport::{Channel, Error as Connect};
+use containerd_client::tonic::transport::Channel;
 use containerd_client::tonic::{Code, Request, Status, metadata::MetadataValue};
 use containerd_client::types::Envelope;
 use prost::Message;
 
 use super::announcement::{Announced, Announcer};
+use super::channel::{Error, channel};
 use super::path::{self, Candidate};
-use super::runtime::Error;
 use super::table::{Key, Metadata};
 use super::{Image, Origin, Pod, Source};
 
@@ -117,11 +117,6 @@ impl Containerd {
         let target = answer.and_then(|answer| answer.into_inner().image?.target);
         Ok(target.map(|target| target.digest).unwrap_or_default())
     }
-}
-
-/// gRPC over a Unix socket, for any service.
-pub(super) async fn channel(socket: &Path) -> Result<Channel, Connect> {
-    containerd_client::connect(socket).await
 }
 
 fn inside<T>(namespace: &str, message: T) -> Result<Request<T>, Status> {

@@ -13,9 +13,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use super::announcement::{Announced, Announcer};
-use super::containerd;
+use super::channel::{ANSWER_WITHIN, Error, channel};
 use super::path::Candidate;
-use super::runtime::{ANSWER_WITHIN, Error};
 use super::table::{Key, Metadata};
 use super::{Image, Origin, Pod, SANDBOX, Source};
 
@@ -31,7 +30,7 @@ pub(super) struct Cri {
 
 impl Cri {
     pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
-        let mut client = RuntimeServiceClient::new(containerd::channel(socket).await?);
+        let mut client = RuntimeServiceClient::new(channel(socket).await?);
         let version = client.version(VersionRequest::default()).await?.into_inner();
         Ok(Self { client, runtime: runtime(&version.runtime_name) })
     }

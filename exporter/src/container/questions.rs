@@ -7,8 +7,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::channel::Error;
 use super::path::Candidate;
-use super::runtime::{Error, Link, State};
+use super::runtime::{Link, State};
 use super::table::{Key, Metadata};
 
 /// Questions that are put at once.

@@ -5,18 +5,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
-use tonic::Status;
-use tonic::transport::Error as Connect;
 
 use super::announcement::Announcer;
+use super::channel::{ANSWER_WITHIN, Error};
 use super::containerd::Containerd;
 use super::cri::Cri;
 use super::path::Candidate;
 use super::table::{Key, Metadata};
 use super::{Api, RuntimeConfig, Source};
 
-/// Longest time one question may take.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// A connection.
@@ -45,17 +42,6 @@ pub(super) struct Link {
     pub(super) state: watch::Receiver<State>,
     /// An answer did not come.
     pub(super) suspect: mpsc::Sender<()>,
-}
-
-/// Why the runtime gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    #[error("the container runtime does not answer within {} s", ANSWER_WITHIN.as_secs())]
-    Silent,
-    #[error("cannot connect to the container runtime: check that it runs and that this user may open its socket")]
-    Connect(#[from] Connect),
-    #[error("the container runtime answers with an error: {0}")]
-    Answer(#[from] Status),
 }
 
 impl Link {
@@ -116,7 +102,7 @@ async fn connect_for_ever(
 }
 
 impl Runtime {
-    async fn connect(api: Api, socket: &Path) -> Result<Self, Error> {
+    pub(super) async fn connect(api: Api, socket: &Path) -> Result<Self, Error> {
         let connect = async {
             Ok(match api {
                 Api::Containerd => Self::Containerd(Containerd::connect(socket).await?),

@@ -116,7 +116,7 @@ impl RuntimeConfig {
     /// Whether there is a socket.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        self.socket.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
+        is_socket(&self.socket)
     }
 
     /// Whether somebody listens, where that is required.
@@ -130,6 +130,10 @@ impl RuntimeConfig {
         }
         std::os::unix::net::UnixStream::connect(&self.socket).map(|_| ())
     }
+}
+
+pub(super) fn is_socket(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 #[cfg(test)]

@@ -13,11 +13,12 @@ use tokio::time::{Instant as Alarm, sleep, sleep_until};
 use super::Source;
 use super::announcement::{Announced, Said};
 use super::cgroup::{Hierarchy, SCAN_MAX};
+use super::channel::ANSWER_WITHIN;
 use super::known::Known;
 use super::path::{self, Candidate};
 use super::pods::{PodNews, Pods};
 use super::questions::{Answer, Question, Questions};
-use super::runtime::{ANSWER_WITHIN, Link, State};
+use super::runtime::{Link, State};
 use super::table::{Key, Metadata, Table};
 use crate::metrics::Metrics;
 

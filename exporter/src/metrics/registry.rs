@@ -11,7 +11,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Dropped, Metrics};
-use crate::container::Source;
+use crate::container::source::Source;
 use crate::event::Backend;
 use crate::sensor::backend::Misses;
 use crate::version;

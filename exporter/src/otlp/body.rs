@@ -5,10 +5,8 @@ use inotrail_ebpf::flags;
 use crate::errno;
 use crate::event::{AccessMode, Event, Operation, Outcome};
 
+use super::decimal::decimal;
 use super::names::Names;
-
-/// Room for any number below 2^64.
-pub(super) type Digits = [u8; 20];
 
 /// `python3[1234] opened /etc/passwd for reading`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or, where
 /// the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`. Of accesses that were only counted
@@ -112,17 +110,4 @@ pub(super) fn device(out: &mut Vec<u8>, device: u32) {
     out.extend_from_slice(decimal(&mut [0; 20], (device >> 20).into()));
     out.push(b':');
     out.extend_from_slice(decimal(&mut [0; 20], (device & 0xf_ffff).into()));
-}
-
-/// A number's decimal digits.
-pub(super) fn decimal(buffer: &mut Digits, mut value: u64) -> &[u8] {
-    let mut start = buffer.len();
-    loop {
-        start -= 1;
-        buffer[start] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            return &buffer[start..];
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use crate::event::Event;
 use crate::process::Ancestor;
 
-use super::body;
+use super::decimal::decimal;
 use crate::escape;
 
 /// Between an ancestor and the next: no path holds two slashes in a row.
@@ -68,7 +68,7 @@ fn line(out: &mut Vec<u8>, ancestors: &[Ancestor]) {
         if !out.is_empty() {
             out.extend_from_slice(SEPARATOR);
         }
-        out.extend_from_slice(body::decimal(&mut [0; 20], u64::from(*tgid)));
+        out.extend_from_slice(decimal(&mut [0; 20], u64::from(*tgid)));
         out.push(b':');
         out.extend_from_slice(executable);
     }

@@ -4,6 +4,7 @@ use crate::container::Origin;
 use crate::event::{Event, Node, Outcome};
 use crate::loss::Loss;
 
+use super::decimal::decimal;
 use super::names::{Buffers, Names};
 use super::wire::{self, attribute, close, fixed64, open, tag};
 use super::{attribute, body};
@@ -99,7 +100,7 @@ fn file(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<
         attribute!(int, out, attribute::FILE_OPEN_FLAGS, flags.into());
     }
     if header.inode != 0 {
-        attribute!(string, out, attribute::FILE_INODE, body::decimal(&mut [0; 20], header.inode));
+        attribute!(string, out, attribute::FILE_INODE, decimal(&mut [0; 20], header.inode));
         text.clear();
         body::device(text, header.device);
         attribute!(string, out, attribute::FILE_DEVICE, text);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::container::report::SourceReport;
 use crate::event::Backend;
 
 /// What `inotrail check` shows.
@@ -17,6 +18,8 @@ pub struct Report {
     pub preemption: String,
     /// The hierarchy that tells containers apart, and where it is mounted.
     pub cgroups: String,
+    /// Where container names come from, and whether that works. The sensor leaves it empty.
+    pub names: Vec<SourceReport>,
     /// Every backend, in the order of the rule that chooses.
     pub backends: Vec<BackendReport>,
     /// The backend that `run` and `trace` would use; nothing when none works.
