@@ -56,7 +56,9 @@ impl ApiServer {
         etcd.args(["--initial-cluster", &format!("default={peer_url}"), "--unsafe-no-fsync"]);
         let etcd = Daemon::start("etcd", &mut etcd, path, None).context("`make setup` installs etcd")?;
         fs::write(path.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))?;
-        fs::write(path.join("account.key"), KeyPair::generate()?.serialize_pem())?;
+        let account = KeyPair::generate()?;
+        fs::write(path.join("account.key"), account.serialize_pem())?;
+        fs::write(path.join("account.pub"), account.public_key_pem())?;
         let kubeconfig = path.join("kubeconfig");
         fs::write(&kubeconfig, serde_json::to_vec(&configuration(port))?)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -78,7 +80,7 @@ impl ApiServer {
         server.arg("--cert-dir").arg(path.join("certificates"));
         server.arg("--token-auth-file").arg(path.join("tokens.csv"));
         server.arg("--service-account-issuer=https://kubernetes.default.svc");
-        server.arg("--service-account-key-file").arg(path.join("account.key"));
+        server.arg("--service-account-key-file").arg(path.join("account.pub"));
         server.arg("--service-account-signing-key-file").arg(path.join("account.key"));
         // There is no controller that makes service accounts.
         server.arg("--disable-admission-plugins=ServiceAccount");

@@ -100,7 +100,7 @@ impl Args {
             }
             return Ok(());
         }
-        let mut plan = Plan::new(&cells, &tests, None, self.update)?;
+        let mut plan = Plan::new(&cells, &tests, std::collections::BTreeMap::new(), self.update)?;
         if self.test.is_empty() {
             plan = plan.without_repeats();
         }

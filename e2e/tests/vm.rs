@@ -17,7 +17,12 @@ fn prove(line: &str, arch: &str, preempt: Option<&str>, test: &str, backends: &[
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let native =
         Programs { init: PathBuf::from(env!("CARGO_BIN_EXE_init")), guest: PathBuf::from(env!("CARGO_BIN_EXE_guest")) };
-    let mut plan = Plan::new(&[Cell::named(line, arch, preempt)?], &[Test::named(test)?], Some(native), false)?;
+    let mut plan = Plan::new(
+        &[Cell::named(line, arch, preempt)?],
+        &[Test::named(test)?],
+        [(std::env::consts::ARCH.to_owned(), native)].into(),
+        false,
+    )?;
     plan.backends = backends.to_vec();
     let rows = plan.run(None)?;
     ensure!(passed(&rows), "not all passed; the lines above say why");

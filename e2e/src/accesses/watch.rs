@@ -144,14 +144,19 @@ impl Watch {
         });
     }
 
-    /// Drains until every record that was written so far has been given. The cgroup must be quiet.
+    /// Drains until every record that was written so far has been given, however long that takes a busy machine. The cgroup
+    /// must be quiet.
     ///
     /// # Errors
     /// Where one does not come, is malformed, or holds anything that is not its own.
     pub fn settle(&mut self, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
-        let deadline = Instant::now() + DEADLINE;
+        let mut deadline = Instant::now() + DEADLINE;
         loop {
+            let before = self.taken;
             self.drain(&mut each);
+            if self.taken != before {
+                deadline = Instant::now() + DEADLINE;
+            }
             ensure!(self.malformed == 0, "{} records are malformed", self.malformed);
             if let Some(error) = self.unsound.take() {
                 return Err(error.context("a record holds what is not its own"));

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    env,
     sync::{Mutex, PoisonError},
     thread,
     time::Instant,
@@ -39,14 +38,17 @@ pub(super) fn jobs() -> usize {
 }
 
 impl Plan {
-    /// Every test in every machine. Fetches the kernels, and builds the guests but the one for this architecture where
-    /// `native` has it already.
+    /// Every test in every machine. Fetches the kernels, and builds the guests but those that are `given`, by architecture.
     ///
     /// # Errors
     /// Where either fails.
-    pub fn new(cells: &[Cell], tests: &[&'static Test], native: Option<Programs>, update: bool) -> Result<Self> {
+    pub fn new(
+        cells: &[Cell],
+        tests: &[&'static Test],
+        mut given: BTreeMap<String, Programs>,
+        update: bool,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().context("make a folder for the guests")?;
-        let mut native = native;
         let mut programs = BTreeMap::new();
         let mut kernels = BTreeMap::new();
         let mut pairs = Vec::new();
@@ -59,8 +61,7 @@ impl Plan {
             let programs = match programs.entry(arch.clone()) {
                 Entry::Occupied(programs) => programs.into_mut(),
                 Entry::Vacant(place) => {
-                    let built = native.take_if(|_| arch == env::consts::ARCH);
-                    let built = built.map_or_else(|| Programs::build(arch), Ok)?;
+                    let built = given.remove(arch).map_or_else(|| Programs::build(arch), Ok)?;
                     place.insert(built.stripped(arch, &folder.path().join(arch))?)
                 }
             };
@@ -69,6 +70,11 @@ impl Plan {
             pairs.extend(tests.iter().map(|test| (machine.clone(), *test)));
         }
         Ok(Self { pairs, backends: BACKENDS.to_vec(), jobs: jobs(), keep: false, _folder: folder })
+    }
+
+    /// The guests, by architecture.
+    pub(super) fn programs(&self) -> BTreeMap<&str, &Programs> {
+        self.pairs.iter().map(|(machine, _)| (&*machine.cell.line.arch, &machine.programs)).collect()
     }
 
     /// Without the runs on other preemption models of tests that are for one.

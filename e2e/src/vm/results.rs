@@ -1,12 +1,16 @@
 //! Outcomes of earlier runs, so that an interrupted matrix goes on where it was.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, Machine, Outcome, Programs, Test, Verdict, table::Row};
 use crate::{digest::sha256, kernels};
+
+/// Folder of the guests of the last run, by architecture, and the file that says what they were built from.
+const GUESTS: &str = "guests";
+const BUILT: &str = "built-from";
 
 /// A folder per build of the programs, a file per machine and test.
 #[derive(Debug)]
@@ -31,6 +35,42 @@ impl Results {
             fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
         }
         Ok(Self { folder })
+    }
+
+    /// The guests of the run before by architecture, and what they were built from.
+    ///
+    /// # Errors
+    /// Where there are none.
+    pub(super) fn guests(&self) -> Result<(BTreeMap<String, Programs>, String)> {
+        let folder = self.folder.join(GUESTS);
+        let missing = || format!("no guests of a run before in {}: leave --resume out", folder.display());
+        let built = fs::read_to_string(folder.join(BUILT)).with_context(missing)?;
+        let mut guests = BTreeMap::new();
+        for entry in fs::read_dir(&folder).with_context(missing)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                let [init, guest] = ["init", "guest"].map(|name| entry.path().join(name));
+                guests.insert(entry.file_name().to_string_lossy().into_owned(), Programs { init, guest });
+            }
+        }
+        Ok((guests, built))
+    }
+
+    /// Keeps the guests for a run that goes on with them.
+    ///
+    /// # Errors
+    /// Where they cannot be copied.
+    pub(super) fn keep_guests(&self, guests: &BTreeMap<&str, &Programs>, built: &str) -> Result<()> {
+        let folder = self.folder.join(GUESTS);
+        for (arch, Programs { init, guest }) in guests {
+            let folder = folder.join(arch);
+            fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+            for (program, name) in [(init, "init"), (guest, "guest")] {
+                let copy = folder.join(name);
+                fs::copy(program, &copy).with_context(|| format!("write {}", copy.display()))?;
+            }
+        }
+        fs::write(folder.join(BUILT), built).with_context(|| format!("write to {}", folder.display()))
     }
 
     /// What a test came to, of the same programs on the same kernel. Failures run again.
