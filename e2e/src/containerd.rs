@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::cgroup::Cgroup;
 use crate::daemon::Daemon;
-use crate::folder::Folder;
+use crate::folder::{Folder, unmount_below};
 use crate::{image, interrupt, tools};
 
 mod container;
@@ -152,13 +152,7 @@ impl Drop for Containerd {
             eprintln!("cannot remove containers: {error:#}");
         }
         self.daemon.stop();
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new);
-        for point in points.filter(|point| point.starts_with(self.path())) {
-            if let Err(error) = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH) {
-                eprintln!("cannot unmount {}: {error}", point.display());
-            }
-        }
+        unmount_below(self.path());
         // Only where no containerd was here before, and only when empty.
         for folder in &SHIMS[..SHIMS.len() - self.shims] {
             if fs::remove_dir(folder).is_err() {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use rustix::mount::{UnmountFlags, unmount};
 
 /// A folder for what a server keeps: the given one, which stays, or a temporary one, which goes when this is dropped.
 #[derive(Debug)]
@@ -26,6 +27,17 @@ impl Folder {
         };
         fs::create_dir_all(path).with_context(|| format!("create {}", path.display()))?;
         Ok(Self::Given(path.canonicalize()?))
+    }
+}
+
+/// Unmounts whatever is mounted below `path`, the innermost first; says so where something cannot be.
+pub fn unmount_below(path: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points: Vec<_> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new).collect();
+    for point in points.into_iter().rev().filter(|point| point.starts_with(path)) {
+        if let Err(error) = unmount(point, UnmountFlags::DETACH) {
+            eprintln!("cannot unmount {}: {error}", point.display());
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::cgroup::Cgroup;
-use crate::folder::Folder;
+use crate::folder::{Folder, unmount_below};
 use crate::{image, interrupt, tools};
 
 /// Limits that a machine without `CAP_SYS_RESOURCE` can grant, and no network, which would need a bridge.
@@ -133,13 +133,6 @@ impl Drop for Podman {
                 eprintln!("cannot remove podman's containers: {error:#}");
             }
         }
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let points: Vec<_> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new).collect();
-        // The innermost first.
-        for point in points.iter().rev().filter(|point| point.starts_with(self.path())) {
-            if let Err(error) = rustix::mount::unmount(*point, rustix::mount::UnmountFlags::DETACH) {
-                eprintln!("cannot unmount {}: {error}", point.display());
-            }
-        }
+        unmount_below(self.path());
     }
 }
