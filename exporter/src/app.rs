@@ -16,7 +16,7 @@ use crate::admin::{self, Shown};
 use crate::batch::{Batch, Limits};
 use crate::config;
 use crate::container::cgroup::{self, Hierarchy};
-use crate::container::{self, CgroupEvents, ContainerConfig, Containers};
+use crate::container::{self, CgroupEvents, ContainerConfig, Containers, MountReader};
 use crate::event::{Backend, Event};
 use crate::loss::{Loss, Outage};
 use crate::metrics::{Metrics, registry};
@@ -272,6 +272,10 @@ fn warn_of_missing(mutations: &[MutationReport]) {
     }
 }
 
+fn mounts() -> Option<MountReader> {
+    MountReader::new().inspect_err(|error| tracing::warn!(%error, "volumes and owners of files stay unknown")).ok()
+}
+
 fn source(names: &config::Names, hierarchy: Hierarchy) -> ContainerConfig {
     ContainerConfig {
         hierarchy,
@@ -279,6 +283,7 @@ fn source(names: &config::Names, hierarchy: Hierarchy) -> ContainerConfig {
         hook: names.hook.clone(),
         kube: names.kube.clone(),
         nri: names.nri.clone(),
+        mounts: mounts(),
         resolve_within: names.resolve_within,
     }
 }

@@ -8,11 +8,16 @@ pub mod cgroup;
 mod channel;
 mod containerd;
 mod cri;
+mod file;
 pub mod hook;
 mod image;
 mod known;
 pub mod kube;
+mod kubelet;
+mod mountinfo;
+mod mounts;
 mod nri;
+mod owners;
 mod path;
 mod pod;
 mod pods;
@@ -21,6 +26,7 @@ pub mod report;
 mod runtime;
 pub mod source;
 mod table;
+mod volume;
 mod watch;
 
 use std::collections::HashMap;
@@ -38,12 +44,19 @@ use tokio::sync::{Notify, mpsc};
 use crate::metrics::Metrics;
 use announcement::Announcer;
 use cgroup::Hierarchy;
+pub use file::File;
 use hook::Hooks;
+use inotrail_ebpf::Header;
 use kube::{Kube, KubeConfig};
+pub use mounts::MountReader;
+use mounts::{Content, MountQueue, Mounts};
+pub use owners::FileOwner;
+use owners::Owners;
 pub use pod::{Owner, OwnerKind, Pod, PodDetails};
 use runtime::Link;
 use source::{Api, RuntimeConfig, Source};
 use table::Table;
+pub use volume::{Object, PodVolumes, Volume, VolumeSource};
 use watch::{Change, Incoming, Scan, Watch};
 
 /// Kubernetes' name for a container that only holds a pod's namespaces has always been this one; CRI gives it none.
@@ -53,7 +66,7 @@ const SANDBOX: &str = "POD";
 const CHANGES_MAX: usize = 4096;
 
 /// What [`spawn`] needs to know.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ContainerConfig {
     /// Where containers live.
     pub hierarchy: Hierarchy,
@@ -65,7 +78,9 @@ pub struct ContainerConfig {
     pub kube: Option<KubeConfig>,
     /// Where a runtime takes plugins in (NRI); nothing: none is asked to.
     pub nri: Option<PathBuf>,
-    /// How long a container's events wait for its name.
+    /// Reads what containers have mounted; nothing: files' volumes and owners stay unknown.
+    pub mounts: Option<MountReader>,
+    /// How long a container's events wait for its name, and for its mounts.
     pub resolve_within: Duration,
 }
 
@@ -129,19 +144,17 @@ pub fn spawn(
     runtime: &Handle,
 ) -> Result<(Containers, CgroupEvents), Error> {
     config.check()?;
-    let ContainerConfig { hierarchy, runtime: asked, hook, kube, nri, resolve_within } = config;
+    let ContainerConfig { hierarchy, runtime: asked, hook, kube, nri, mounts, resolve_within } = config;
     let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
     let containers = Containers::default();
     let (changes, receiver) = mpsc::channel(CHANGES_MAX);
     let rescan = Arc::new(Notify::new());
     let hierarchy = Arc::new(hierarchy);
     let (announcer, said) = Announcer::new(Arc::clone(&hierarchy));
-    let watch = Watch::new(
-        hierarchy,
-        Table::new(containers.clone()),
-        metrics,
-        (resolve_within, hook.is_some() || kube.is_some() || nri.is_some()),
-    );
+    let table = Table::new(containers.clone(), mounts.is_some());
+    let mounts = mounts.map(|reader| MountQueue::new(reader, resolve_within));
+    let expects_announcements = hook.is_some() || kube.is_some() || nri.is_some();
+    let watch = Watch::new(hierarchy, table, mounts, metrics, (resolve_within, expects_announcements));
     let events = CgroupEvents { changes, rescan: Arc::clone(&rescan) };
     if let Some(socket) = hook {
         let _entered = runtime.enter();
@@ -166,17 +179,23 @@ pub fn spawn(
 
 /// The table of containers, for readers. A clone reads the same table.
 #[derive(Clone, Debug, Default)]
-pub struct Containers(Arc<ArcSwap<HashMap<u64, Arc<Container>>>>);
+pub struct Containers(Arc<ArcSwap<View>>);
 
 /// The table as it was at one moment. Hold it for a batch of records, not for longer: it keeps old containers alive.
 #[derive(Debug)]
-pub struct Snapshot(Guard<Arc<HashMap<u64, Arc<Container>>>>);
+pub struct Snapshot(Guard<Arc<View>>);
+
+#[derive(Debug, Default)]
+struct View {
+    containers: HashMap<u64, Arc<Container>>,
+    owners: Arc<Owners>,
+}
 
 impl Containers {
     /// A table that never changes.
     #[must_use]
     pub fn fixed(containers: HashMap<u64, Arc<Container>>) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(containers)))
+        Self(Arc::new(ArcSwap::from_pointee(View { containers, owners: Arc::default() })))
     }
 
     /// The current table; costs a few atomic operations and takes no lock.
@@ -185,8 +204,8 @@ impl Containers {
         Snapshot(self.0.load())
     }
 
-    fn replace(&self, containers: HashMap<u64, Arc<Container>>) {
-        self.0.store(Arc::new(containers));
+    fn replace(&self, view: View) {
+        self.0.store(Arc::new(view));
     }
 }
 
@@ -194,7 +213,14 @@ impl Snapshot {
     /// Who lives in a cgroup; `None`: not known yet, so hold what happened there.
     #[must_use]
     pub fn get(&self, cgroup_id: u64) -> Option<&Arc<Container>> {
-        self.0.get(&cgroup_id)
+        self.0.containers.get(&cgroup_id)
+    }
+
+    /// What is known of a file by where it is; `path` as `actor` sees it. The second: what the container has mounted is
+    /// unknown or has changed, so tell ([`CgroupEvents::unknown_mounts`]).
+    #[must_use]
+    pub fn file<'a>(&'a self, header: &Header, path: &'a [u8], actor: &'a Container) -> (File<'a>, bool) {
+        File::of(header, path, actor, &self.0.owners)
     }
 }
 
@@ -230,6 +256,12 @@ impl CgroupEvents {
         self.send(Change::Unknown(id));
     }
 
+    /// A file was accessed in a cgroup whose container has not mounted it, as far as is known.
+    pub fn unknown_mounts(&self, id: u64) {
+        // What finds no room is told again.
+        let _full = self.changes.try_send(Change::UnknownMounts(id));
+    }
+
     /// Reads the whole tree again.
     pub fn rescan(&self) {
         self.rescan.notify_one();
@@ -251,9 +283,21 @@ pub struct Container {
     pub pod: Option<Pod>,
     /// The image that the container runs.
     pub image: Option<Image>,
-    /// Last numbers of this container's streams of accesses and of losses; shared by all versions of one container's
-    /// metadata.
-    streams: Arc<[AtomicU64; 2]>,
+    /// What it has mounted; `None`: not known.
+    mounts: Option<Arc<Mounts<Content>>>,
+    /// Shared by all versions of one container's metadata.
+    lasting: Arc<Lasting>,
+}
+
+/// What stays while metadata changes.
+#[derive(Debug, Default)]
+struct Lasting {
+    /// Last number of the container's accesses.
+    accesses: AtomicU64,
+    /// Last number of its losses.
+    losses: AtomicU64,
+    /// When its mounts were last found to be unknown, nanoseconds since the Unix epoch.
+    unknown_mounts_ns: AtomicU64,
 }
 
 /// What acted.
@@ -315,18 +359,40 @@ impl Container {
     /// The same container with better metadata; the stream of events goes on.
     #[must_use]
     pub fn update(&self, origin: Origin, pod: Option<Pod>, image: Option<Image>) -> Self {
-        Self { origin, pod, image, streams: Arc::clone(&self.streams) }
+        Self { origin, pod, image, mounts: self.mounts.clone(), lasting: Arc::clone(&self.lasting) }
+    }
+
+    /// The same container with other mounts.
+    fn with_mounts(&self, mounts: Arc<Mounts<Content>>) -> Self {
+        Self { mounts: Some(mounts), ..self.update(self.origin.clone(), self.pod.clone(), self.image.clone()) }
+    }
+
+    /// [`Pod::uid`]
+    fn pod_uid(&self) -> Option<&str> {
+        self.pod.as_ref().map(|pod| &*pod.uid)
+    }
+
+    /// Whether to tell that its mounts are unknown: not for every file that has no place in any, as those in memory only.
+    #[must_use]
+    pub fn tells_unknown_mounts(&self, now_ns: u64) -> bool {
+        const AGAIN_NS: u64 = 10_000_000_000;
+        let last = self.lasting.unknown_mounts_ns.load(Ordering::Relaxed);
+        let is_due = now_ns.saturating_sub(last) >= AGAIN_NS;
+        if is_due {
+            self.lasting.unknown_mounts_ns.store(now_ns, Ordering::Relaxed);
+        }
+        is_due
     }
 
     /// The number of the next event of this container, from 1.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
-        self.streams[0].fetch_add(1, Ordering::Relaxed) + 1
+        self.lasting.accesses.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The number of the next loss of this container, from 1.
     #[must_use]
     pub fn next_loss_sequence(&self) -> u64 {
-        self.streams[1].fetch_add(1, Ordering::Relaxed) + 1
+        self.lasting.losses.fetch_add(1, Ordering::Relaxed) + 1
     }
 }

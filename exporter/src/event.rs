@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask, mutation, program};
 
-use crate::container::Container;
+use crate::container::{Container, File};
 use crate::process::Process;
 
 /// A kept and enriched access. Borrows from the ring buffer and from tables: building one allocates nothing.
@@ -22,6 +22,8 @@ pub struct Event<'a> {
     pub process_start_ns: u64,
     /// Who acted.
     pub container: &'a Arc<Container>,
+    /// Of which volume and object the file is, and whose.
+    pub file: File<'a>,
     /// How the access was seen.
     pub backend: Backend,
     /// Number of this event in its container's stream, from 1.

@@ -15,6 +15,7 @@ pub mod attribute;
 mod body;
 mod decimal;
 mod envelope;
+mod file;
 mod loss;
 mod names;
 mod record;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use crate::clock::{Clock, unix_now};
-use crate::container::{CgroupEvents, Container, Containers, Origin, Snapshot};
+use crate::container::{CgroupEvents, Container, Containers, File, Origin, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::loss::{Loss, LossBook, Outage};
 use crate::metrics::{Dropped, Metrics};
@@ -107,7 +107,7 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
-        held.release(stages.observed_ns, &snapshot, |event| stages.outlet.deliver(event));
+        held.release(stages.observed_ns, &snapshot, |event| stages.outlet.deliver(event, &snapshot));
         let drained = sensor.drain(|record| stages.record(record, &snapshot, held));
         if stages.counted.is_due(stages.observed_ns) {
             stages.take_counted(sensor, &snapshot, held, false);
@@ -127,7 +127,7 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         stages.take_counted(sensor, &snapshot, &mut self.held, true);
-        self.held.release_all(|event| stages.outlet.deliver(event));
+        self.held.release_all(|event| stages.outlet.deliver(event, &snapshot));
         stages.tell_losses(&snapshot, true);
         drop(snapshot);
         self.stages.outlet.output
@@ -189,6 +189,7 @@ impl<O: Output> Stages<O> {
             process: self.processes.of(access.header),
             process_start_ns: self.clock.process_start(access.header.process_start_ns),
             container: Container::unknown(),
+            file: File::default(),
             // Another one may have taken over.
             backend: Backend::of(access.header.program),
             sequence: 0,
@@ -204,7 +205,7 @@ impl<O: Output> Outlet<O> {
     fn route(&mut self, event: Event<'_>, snapshot: &Snapshot, held: &mut Held) {
         let id = event.access.header.cgroup_id;
         if let Some(container) = snapshot.get(id) {
-            self.deliver(Event { container, ..event });
+            self.deliver(Event { container, ..event }, snapshot);
             return;
         }
         if !held.waits_for(id) {
@@ -213,8 +214,8 @@ impl<O: Output> Outlet<O> {
         held.push(event, &self.metrics);
     }
 
-    /// Decides, numbers and hands over.
-    fn deliver(&mut self, mut event: Event<'_>) {
+    /// Decides, looks the file up, numbers and hands over.
+    fn deliver<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot) {
         let container: &Container = event.container;
         if !self.reports(container) || !self.output.wants(&event) {
             return;
@@ -222,11 +223,21 @@ impl<O: Output> Outlet<O> {
         if matches!(container.origin, Origin::Container { resolved: false, .. }) {
             self.metrics.unresolved.inc();
         }
+        event.file = self.file(&event, snapshot);
         event.sequence = container.next_sequence();
         self.metrics.emitted.inc_by(event.count);
         if self.output.event(&event).is_break() {
             self.done = true;
         }
+    }
+
+    fn file<'a>(&self, event: &Event<'a>, snapshot: &'a Snapshot) -> File<'a> {
+        let Event { container, access, .. } = event;
+        let (file, stale) = snapshot.file(access.header, access.path, container);
+        if stale && container.tells_unknown_mounts(event.observed_ns) {
+            self.cgroups.unknown_mounts(access.header.cgroup_id);
+        }
+        file
     }
 
     fn reports(&self, container: &Container) -> bool {

@@ -6,7 +6,7 @@ use prost::Message;
 use zerocopy::FromZeros;
 
 use super::*;
-use crate::container::{Container, Origin};
+use crate::container::{Container, File, Origin};
 use crate::event::{Access, Backend};
 use crate::process::{Ancestor, Process};
 
@@ -27,6 +27,7 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
         process: Process::unknown(),
         process_start_ns: 1_795_244_690_000_000_000,
         container,
+        file: File::default(),
         backend: Backend::RawTracepoint,
         sequence: container.next_sequence(),
         count: 1,

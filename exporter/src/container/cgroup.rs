@@ -50,7 +50,7 @@ impl Hierarchy {
     ///
     /// [`Error`], where `/proc` cannot be read or no cgroup file system is mounted.
     pub fn detect() -> Result<Self, Error> {
-        let mounts = read("/proc/self/mountinfo")?;
+        let mounts = fs::read("/proc/self/mountinfo").map_err(|error| Error::Proc("/proc/self/mountinfo", error))?;
         let cgroups = read("/proc/self/cgroup")?;
         let has_controllers = |root: &Path| {
             fs::read_to_string(root.join("cgroup.controllers"))
@@ -144,7 +144,7 @@ fn read(file: &'static str) -> Result<String, Error> {
     fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| Error::Proc(file, error))
 }
 
-fn choose(mounts: &str, cgroups: &str, has_controllers: impl Fn(&Path) -> bool) -> Option<Hierarchy> {
+fn choose(mounts: &[u8], cgroups: &str, has_controllers: impl Fn(&Path) -> bool) -> Option<Hierarchy> {
     let unified = Mount::widest(mounts, None);
     if let Some(mount) = &unified
         && has_controllers(&mount.point)

@@ -18,6 +18,7 @@ use super::announcement::Announcer;
 use pods::{cgroup_uid, cron_job, job_of, news};
 
 mod pods;
+mod volumes;
 
 /// Longest time that one question about an owner may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);

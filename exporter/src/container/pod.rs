@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::volume::PodVolumes;
+
 /// A Kubernetes pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
@@ -25,6 +27,8 @@ pub struct PodDetails {
     pub service_name: Option<String>,
     /// Annotation `resource.opentelemetry.io/service.namespace`.
     pub service_namespace: Option<String>,
+    /// What its containers may mount.
+    pub volumes: PodVolumes,
 }
 
 /// A workload.
@@ -90,7 +94,7 @@ mod tests {
         let owner = |kind, name: &str| Owner { kind, name: name.to_owned() };
         let check = |owners: &[Owner], annotation: Option<&str>, expected: &str| {
             let service_name = annotation.map(str::to_owned);
-            let details = PodDetails { owners: owners.to_vec(), service_name, service_namespace: None };
+            let details = PodDetails { owners: owners.to_vec(), service_name, ..PodDetails::default() };
             let pod = Pod { name: "pod".to_owned(), details: Some(Arc::new(details)), ..Pod::default() };
             assert_eq!(pod.service_name(), Some(expected));
         };

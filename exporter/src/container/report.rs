@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 
 use super::runtime::Runtime;
 use super::source::is_socket;
-use super::{ContainerConfig, RuntimeConfig, Source};
+use super::{ContainerConfig, MountReader, RuntimeConfig, Source};
 
 /// What became of one source of names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +55,15 @@ pub async fn check(config: &ContainerConfig) -> Vec<SourceReport> {
         let nobody = |error: io::Error| format!("no exporter listens there ({error}): start one with --hook-socket");
         reports.push(SourceReport::new(Source::Hook, socket, UnixStream::connect(socket).await.err().map(nobody)));
     }
+    reports.push(mounts());
     reports
+}
+
+/// Whether volumes and owners of files can be told.
+fn mounts() -> SourceReport {
+    let problem = MountReader::new().err().map(|error| error.to_string());
+    let (works, reason) = (problem.is_none(), problem.unwrap_or_default());
+    SourceReport { source: "mounts", socket: String::new(), works, reason }
 }
 
 /// What is wrong with the socket, as far as it is seen without connecting.
@@ -82,9 +90,11 @@ mod tests {
             hook: Some(nowhere.to_owned()),
             kube: None,
             nri: Some(nowhere.to_owned()),
+            mounts: None,
             resolve_within: Duration::ZERO,
         };
-        let shown = |reports: Vec<SourceReport>| {
+        let shown = |mut reports: Vec<SourceReport>| {
+            assert_eq!(reports.pop().map(|report| report.source), Some("mounts"));
             assert!(reports.iter().all(|report| !report.works && !report.reason.is_empty()), "{reports:?}");
             reports.iter().map(|report| report.source).collect::<Vec<_>>()
         };

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cgroup::SCAN_MAX;
+use super::mounts::{HostMounts, MountsRead};
+use super::owners::Owners;
 use super::path::{self, Candidate};
-use super::{Container, Containers, Image, Origin, Pod};
+use super::{Container, Containers, Image, Origin, Pod, View};
 
 /// Cgroups known at once.
 const CGROUPS_MAX: usize = SCAN_MAX;
@@ -27,6 +29,13 @@ pub(super) struct Table {
     containers: Containers,
     changed: bool,
     evicted: u64,
+    /// Somebody reads what containers have mounted.
+    reads_mounts: bool,
+    /// Cgroups of whose containers that is to be read.
+    unread: Vec<u64>,
+    host: Arc<HostMounts>,
+    owners: Arc<Owners>,
+    owners_changed: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +52,18 @@ struct Cgroup {
 struct Inhabitant {
     container: Arc<Container>,
     cgroups: usize,
+    mounts: Reading,
+}
+
+/// Whether it is known what a container has mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Nobody was asked.
+    No,
+    /// Somebody was; readers of the table wait for the answer.
+    Awaited,
+    /// There was an answer.
+    Done,
 }
 
 /// What several cgroups may have in common: they share one [`Container`] and so one stream of events.
@@ -64,7 +85,8 @@ pub(super) struct Metadata {
 }
 
 impl Table {
-    pub(super) fn new(containers: Containers) -> Self {
+    /// `reads_mounts`: containers are shown when it is known what they have mounted ([`Self::take_unread`]).
+    pub(super) fn new(containers: Containers, reads_mounts: bool) -> Self {
         Self {
             cgroups: HashMap::new(),
             ids: HashMap::new(),
@@ -74,6 +96,11 @@ impl Table {
             containers,
             changed: true,
             evicted: 0,
+            reads_mounts,
+            unread: Vec::new(),
+            host: Arc::default(),
+            owners: Arc::default(),
+            owners_changed: false,
         }
     }
 
@@ -115,14 +142,20 @@ impl Table {
         let Some(cgroup) = self.cgroups.get_mut(&id) else { return };
         self.changed = true;
         let before = cgroup.inhabitant.replace(key.clone());
-        let inhabitant =
-            self.inhabitants.entry(key).or_insert_with_key(|key| Inhabitant { container: nameless(key), cgroups: 0 });
+        let inhabitant = self.inhabitants.entry(key).or_insert_with_key(Inhabitant::nameless);
         inhabitant.cgroups += 1;
+        if self.reads_mounts && inhabitant.mounts == Reading::No && inhabitant.is_container() {
+            inhabitant.mounts = Reading::Awaited;
+            self.unread.push(id);
+        }
         if let Some(new) = metadata {
             // One source does not know what another one has told.
             let known = &inhabitant.container;
             let (pod, image) = (new.pod.or_else(|| known.pod.clone()), new.image.or_else(|| known.image.clone()));
             inhabitant.container = Arc::new(known.update(new.origin, pod, image));
+            self.owners_changed |= inhabitant.container.mounts.is_some();
+            // Should it come back, what it has mounted is to be read again.
+            inhabitant.mounts = Reading::No;
         }
         if let Some(key) = before {
             self.leave(key);
@@ -192,13 +225,16 @@ impl Table {
 
     /// Something new is known of the pod that runtimes call `uid`: its containers are described by it from now on.
     pub(super) fn describe(&mut self, uid: &str, pod: &Pod) {
-        for inhabitant in self.inhabitants.values_mut() {
+        for (key, inhabitant) in &mut self.inhabitants {
             let known = &inhabitant.container;
             let is_its = |known: &Pod| (known.uid == uid || known.uid == pod.uid) && known != pod;
             if known.pod.as_ref().is_some_and(is_its) {
                 let update = known.update(known.origin.clone(), Some(pod.clone()), known.image.clone());
                 inhabitant.container = Arc::new(update);
-                self.changed = true;
+                (self.changed, self.owners_changed) = (true, true);
+                // Its volumes have names now.
+                let same = |(_, cgroup): &(&u64, &Cgroup)| !cgroup.dead && cgroup.inhabitant.as_ref() == Some(key);
+                self.unread.extend(self.cgroups.iter().find(same).map(|(id, _)| *id));
             }
         }
     }
@@ -255,11 +291,50 @@ impl Table {
         if !std::mem::take(&mut self.changed) {
             return;
         }
+        if std::mem::take(&mut self.owners_changed) {
+            let alive = self.inhabitants.values().filter(|inhabitant| inhabitant.cgroups > 0);
+            let owners = Owners::new(alive.map(|inhabitant| &inhabitant.container), Arc::clone(&self.host));
+            self.owners = Arc::new(owners);
+        }
         let known = |(id, cgroup): (&u64, &Cgroup)| {
             let inhabitant = self.inhabitants.get(cgroup.inhabitant.as_ref()?)?;
-            Some((*id, Arc::clone(&inhabitant.container)))
+            let shown = inhabitant.mounts != Reading::Awaited;
+            shown.then(|| (*id, Arc::clone(&inhabitant.container)))
         };
-        self.containers.replace(self.cgroups.iter().filter_map(known).collect());
+        let containers = self.cgroups.iter().filter_map(known).collect();
+        self.containers.replace(View { containers, owners: Arc::clone(&self.owners) });
+    }
+
+    /// Cgroups of containers whose mounts are to be read; each is to be answered by [`Self::mounted`].
+    pub(super) fn take_unread(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// What the host and some containers have mounted.
+    pub(super) fn mounts(&mut self, read: MountsRead) {
+        self.host = read.host;
+        for (id, mounts) in read.containers {
+            let key = self.cgroups.get(&id).and_then(|cgroup| cgroup.inhabitant.as_ref());
+            let Some(inhabitant) = key.and_then(|key| self.inhabitants.get_mut(key)) else { continue };
+            inhabitant.mounts = Reading::Done;
+            self.changed = true;
+            if let Some(mounts) = mounts.filter(|mounts| inhabitant.container.mounts.as_ref() != Some(mounts)) {
+                inhabitant.container = Arc::new(inhabitant.container.with_mounts(mounts));
+            }
+        }
+        self.owners_changed = true;
+    }
+
+    /// Nobody will know what the container of this cgroup had mounted.
+    pub(super) fn not_mounted(&mut self, id: u64) {
+        self.mounts(MountsRead { host: Arc::clone(&self.host), containers: vec![(id, None)] });
+    }
+
+    /// Who lives in a live cgroup, if it is a container.
+    pub(super) fn container(&self, id: u64) -> Option<&Arc<Container>> {
+        let inhabitant =
+            self.inhabitants.get(self.cgroups.get(&id).filter(|cgroup| !cgroup.dead)?.inhabitant.as_ref()?)?;
+        inhabitant.is_container().then_some(&inhabitant.container)
     }
 
     /// Cgroups forgotten before their time since the last call.
@@ -297,6 +372,9 @@ impl Table {
         if inhabitant.cgroups > 0 {
             return;
         }
+        self.owners_changed |= inhabitant.container.mounts.is_some();
+        // Should it come back, what it has mounted is to be read again.
+        inhabitant.mounts = Reading::No;
         self.idle.push_back(key);
         if self.idle.len() > IDLE_MAX
             && let Some(oldest) = self.idle.pop_front()
@@ -318,6 +396,17 @@ fn without_runtime(path: &[u8]) -> Key {
         (Some(container), _) => Key::Container(container),
         (None, Some(unit)) => Key::Unit(unit.to_owned()),
         (None, None) => Key::Host,
+    }
+}
+
+impl Inhabitant {
+    /// Of whom nothing is known but the key.
+    fn nameless(key: &Key) -> Self {
+        Self { container: nameless(key), cgroups: 0, mounts: Reading::No }
+    }
+
+    fn is_container(&self) -> bool {
+        matches!(&self.container.origin, Origin::Container { id, .. } if !id.is_empty())
     }
 }
 

@@ -15,6 +15,7 @@ use super::announcement::{Announced, Said};
 use super::cgroup::{Hierarchy, SCAN_MAX};
 use super::channel::ANSWER_WITHIN;
 use super::known::Known;
+use super::mounts::{MountQueue, MountsRead, Wanted};
 use super::path::{self, Candidate};
 use super::pods::{PodNews, Pods};
 use super::questions::{Answer, Question, Questions};
@@ -28,8 +29,8 @@ const CHANGES_MAX: usize = 1024;
 const SCAN_EVERY: Duration = Duration::from_millis(500);
 /// A container without a name is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-/// How often deadlines are looked at: while there are any, and else for the dead alone.
-const TICKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How often deadlines are looked at: while mounts are to be read, while names are awaited, and else for the dead alone.
+const TICKS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_secs(5)];
 
 /// What the sensor saw.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(super) enum Change {
     Made(u64, Box<[u8]>),
     Released(u64),
     Unknown(u64),
+    UnknownMounts(u64),
 }
 
 /// The whole tree at once.
@@ -78,6 +80,8 @@ pub(super) struct Watch {
     table: Table,
     known: Known,
     pods: Pods,
+    /// `None`: nobody reads what containers have mounted.
+    mounts: Option<MountQueue>,
     /// `None`: no runtime is configured.
     questions: Option<Questions>,
     /// Whom the questions are put to.
@@ -97,6 +101,7 @@ impl Watch {
     pub(super) fn new(
         hierarchy: Arc<Hierarchy>,
         table: Table,
+        mounts: Option<MountQueue>,
         metrics: Arc<Metrics>,
         (resolve_within, expects_announcements): (Duration, bool),
     ) -> Self {
@@ -105,6 +110,7 @@ impl Watch {
             table,
             known: Known::default(),
             pods: Pods::default(),
+            mounts,
             questions: None,
             asked: None,
             expects_announcements,
@@ -140,6 +146,7 @@ impl Watch {
                 }
                 (scan, wanted) = finished(&mut self.scanning) => self.scanned(scan, &wanted),
                 answer = next_answer(&mut self.questions) => self.answered(answer),
+                read = next_mounts(&mut self.mounts) => self.table.mounts(read),
                 up = next_state(&mut link) => self.connected(up),
                 () = sleep_until(ask_again) => {
                     ask_again = Alarm::now() + ASK_AGAIN;
@@ -153,7 +160,8 @@ impl Watch {
     fn apply(&mut self, change: Change) {
         match change {
             Change::Made(id, path) => self.made(id, &path),
-            Change::Released(id) => self.table.released(id, Instant::now()),
+            Change::Released(id) => self.released(id),
+            Change::UnknownMounts(id) => self.want_mounts(id),
             Change::Unknown(id) if self.table.contains(id) || self.wanted.len() >= SCAN_MAX => {}
             Change::Unknown(id) => {
                 self.wanted.insert(id);
@@ -323,6 +331,33 @@ impl Watch {
         }
     }
 
+    fn released(&mut self, id: u64) {
+        self.table.released(id, Instant::now());
+        if self.mounts.as_mut().is_some_and(|mounts| mounts.gone(id)) {
+            self.table.not_mounted(id);
+        }
+    }
+
+    fn want_mounts(&mut self, id: u64) {
+        if !self.mounts.as_mut().is_some_and(|mounts| mounts.want(id, Instant::now())) {
+            self.table.not_mounted(id);
+        }
+    }
+
+    /// Has the mounts of containers read that are new, or have changed.
+    fn read_mounts(&mut self) {
+        for id in self.table.take_unread() {
+            self.want_mounts(id);
+        }
+        let Self { mounts: Some(mounts), table, hierarchy, .. } = self else { return };
+        mounts.start(Instant::now(), |cgroup| {
+            let (path, container) = (table.path(cgroup)?, table.container(cgroup)?);
+            let pod = path::pod_uid(path).unwrap_or_default();
+            let directory = hierarchy.directory(path::as_path(path));
+            Some(Wanted { cgroup, directory, pod, container: Arc::clone(container) })
+        });
+    }
+
     /// Ends what took too long, and shows the result. Returns when to look again.
     fn settle(&mut self) -> Duration {
         let now = Instant::now();
@@ -334,9 +369,21 @@ impl Watch {
         for (id, _) in late {
             self.give_up(id);
         }
+        self.read_mounts();
         self.table.publish();
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());
-        if self.table.pending().next().is_some() { TICKS.0 } else { TICKS.1 }
+        match (&self.mounts, self.table.pending().next()) {
+            (Some(mounts), _) if mounts.is_busy() => TICKS[0],
+            (_, Some(_)) => TICKS[1],
+            _ => TICKS[2],
+        }
+    }
+}
+
+async fn next_mounts(mounts: &mut Option<MountQueue>) -> MountsRead {
+    match mounts {
+        Some(mounts) => mounts.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,10 +5,10 @@ pub use opentelemetry_semantic_conventions::attribute::{
     CONTAINER_ID, CONTAINER_IMAGE_NAME, CONTAINER_IMAGE_REPO_DIGESTS, CONTAINER_IMAGE_TAGS, CONTAINER_NAME,
     CONTAINER_RUNTIME_NAME, ERROR_TYPE, FILE_INODE, FILE_PATH, HOST_NAME, K8S_CLUSTER_NAME, K8S_CONTAINER_NAME,
     K8S_CRONJOB_NAME, K8S_DAEMONSET_NAME, K8S_DEPLOYMENT_NAME, K8S_JOB_NAME, K8S_NAMESPACE_NAME, K8S_NODE_NAME,
-    K8S_POD_NAME, K8S_POD_UID, K8S_REPLICASET_NAME, K8S_STATEFULSET_NAME, OS_TYPE, OTEL_EVENT_NAME,
-    PROCESS_COMMAND_ARGS, PROCESS_CREATION_TIME, PROCESS_EXECUTABLE_PATH, PROCESS_PARENT_PID, PROCESS_PID,
-    PROCESS_REAL_USER_ID, PROCESS_USER_ID, PROCESS_VPID, SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE,
-    SERVICE_VERSION, THREAD_ID, THREAD_NAME,
+    K8S_PERSISTENTVOLUMECLAIM_NAME, K8S_POD_NAME, K8S_POD_UID, K8S_REPLICASET_NAME, K8S_STATEFULSET_NAME,
+    K8S_VOLUME_NAME, K8S_VOLUME_TYPE, OS_TYPE, OTEL_EVENT_NAME, PROCESS_COMMAND_ARGS, PROCESS_CREATION_TIME,
+    PROCESS_EXECUTABLE_PATH, PROCESS_PARENT_PID, PROCESS_PID, PROCESS_REAL_USER_ID, PROCESS_USER_ID, PROCESS_VPID,
+    SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, THREAD_ID, THREAD_NAME,
 };
 
 /// Resource, bool: true where no source knew the container's name in time; else absent.
@@ -31,6 +31,26 @@ pub const FILE_REQUESTED_PATH: &str = "inotrail.file.requested_path";
 pub const FILE_CONFIDENCE: &str = "inotrail.file.confidence";
 /// string: names joined by commas ([`crate::event::Access::flags`], and [`ESCAPED`]); absent where there is none.
 pub const FILE_FLAGS: &str = "inotrail.file.flags";
+/// string: what the file is made of: `Secret`, `ConfigMap`, `ServiceAccount` (its token), `Pod` (its own fields),
+/// `ClusterTrustBundle`; `Image`: it is in the container's root. Absent where it is neither.
+pub const VOLUME_OBJECT_KIND: &str = "inotrail.volume.object.kind";
+/// string: its name; absent for an image, which the Resource names.
+pub const VOLUME_OBJECT_NAME: &str = "inotrail.volume.object.name";
+/// string: which key of it, whatever the file is called; absent where it is no single one.
+pub const VOLUME_OBJECT_KEY: &str = "inotrail.volume.object.key";
+/// string: whose the file is where that is not who acted: `host`, `container` (in its root), `pod` (in its volume), `volume`
+/// (several pods of the node have it mounted, who acted maybe among them).
+pub const OWNER_KIND: &str = "inotrail.owner.kind";
+/// string: the owner's `k8s.namespace.name`.
+pub const OWNER_NAMESPACE_NAME: &str = "inotrail.owner.k8s.namespace.name";
+/// string: the owner's `k8s.pod.name`; absent where several pods have the volume.
+pub const OWNER_POD_NAME: &str = "inotrail.owner.k8s.pod.name";
+/// string: the owner's `k8s.pod.uid`; absent with its name.
+pub const OWNER_POD_UID: &str = "inotrail.owner.k8s.pod.uid";
+/// string: the owner's `container.id`, where it is one container.
+pub const OWNER_CONTAINER_ID: &str = "inotrail.owner.container.id";
+/// string: its name, in Kubernetes that of the pod's specification; absent where unknown.
+pub const OWNER_CONTAINER_NAME: &str = "inotrail.owner.container.name";
 /// string: who forked the process, and who forked that one, nearest first, as they were then: `7:/bin/sh // 1:/sbin/init`.
 /// Paths never hold `//`. Absent where nothing is known.
 pub const PROCESS_ANCESTORS: &str = "inotrail.process.ancestors";

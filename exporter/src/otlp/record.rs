@@ -4,10 +4,9 @@ use crate::container::Origin;
 use crate::event::{Event, Node, Outcome};
 use crate::loss::Loss;
 
-use super::decimal::decimal;
 use super::names::{Buffers, Names};
 use super::wire::{self, attribute, close, fixed64, open, tag};
-use super::{attribute, body};
+use super::{attribute, body, file};
 
 /// The event's name: `LogRecord.event_name`, and the attribute `otel.event.name` for receivers that drop the field.
 pub const EVENT_NAME: &str = "inotrail.file.access";
@@ -53,7 +52,7 @@ impl Encoder {
     /// Appends the event as one element of `ScopeLogs.log_records`.
     ///
     /// At most eight bytes per byte of path, target, requested path, executable, ancestors and arguments (an escaped byte is
-    /// four, the body repeats a path, and an argument has up to seven of its own), and 2 KiB.
+    /// four, the body repeats a path, and an argument has up to seven of its own), and 4 KiB: no name in Kubernetes is longer than 253.
     pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
         let names = Names::new(event, &mut self.names);
         let failed = matches!(event.access.outcome(), Outcome::Failure(_));
@@ -66,7 +65,7 @@ impl Encoder {
         wire::varint(out, wire::bytes_len(self.text.len()) as u64);
         wire::bytes(out, tag(1), &self.text);
         out.extend_from_slice(&self.run);
-        file(out, event, &names, &mut self.text);
+        file::push(out, event, &names, &mut self.text);
         if event.access.header.tgid != 0 {
             process(out, event, &names, &mut self.text);
         }
@@ -79,68 +78,6 @@ impl Encoder {
         fixed64(out, 11, event.observed_ns);
         wire::bytes(out, EVENT_NAME_FIELD, EVENT_NAME.as_bytes());
         close(out, start);
-    }
-}
-
-/// What was accessed, and how.
-fn file(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
-    let (access, header) = (&event.access, event.access.header);
-    if !names.path.is_empty() {
-        attribute!(string, out, attribute::FILE_PATH, names.path);
-    }
-    if !names.target.is_empty() {
-        attribute!(string, out, attribute::FILE_TARGET_PATH, names.target);
-    }
-    attribute!(string, out, attribute::FILE_OPERATION, access.operation().as_str().as_bytes());
-    if let Some(mode) = access.access_mode() {
-        attribute!(string, out, attribute::FILE_ACCESS_MODE, mode.as_str().as_bytes());
-    }
-    outcome(out, access.outcome(), text);
-    if let Some(flags) = access.open_flags() {
-        attribute!(int, out, attribute::FILE_OPEN_FLAGS, flags.into());
-    }
-    if header.inode != 0 {
-        attribute!(string, out, attribute::FILE_INODE, decimal(&mut [0; 20], header.inode));
-        text.clear();
-        body::device(text, header.device);
-        attribute!(string, out, attribute::FILE_DEVICE, text);
-    }
-    if !names.requested.is_empty() && names.requested != names.path {
-        attribute!(string, out, attribute::FILE_REQUESTED_PATH, names.requested);
-    }
-    if !names.path.is_empty() || !names.requested.is_empty() {
-        attribute!(string, out, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
-    }
-    if header.flags != 0 || names.escaped {
-        flags(out, event, names, text);
-    }
-    attribute!(string, out, attribute::BACKEND, event.backend.as_str().as_bytes());
-}
-
-fn outcome(out: &mut Vec<u8>, outcome: Outcome, text: &mut Vec<u8>) {
-    let name: &[u8] = match outcome {
-        Outcome::Success => b"success",
-        Outcome::Failure(_) => b"failure",
-        Outcome::Unknown => b"unknown",
-    };
-    attribute!(string, out, attribute::FILE_OUTCOME, name);
-    if let Outcome::Failure(errno) = outcome {
-        text.clear();
-        body::error(text, errno);
-        attribute!(string, out, attribute::ERROR_TYPE, text);
-    }
-}
-
-fn flags(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
-    text.clear();
-    for name in event.access.flags().chain(names.escaped.then_some(attribute::ESCAPED)) {
-        if !text.is_empty() {
-            text.push(b',');
-        }
-        text.extend_from_slice(name.as_bytes());
-    }
-    if !text.is_empty() {
-        attribute!(string, out, attribute::FILE_FLAGS, text);
     }
 }
 

@@ -4,7 +4,7 @@ use inotrail_ebpf::{Counters, Header, LedgerKey, OPEN_FLAGS_UNKNOWN, flags, prog
 use zerocopy::FromZeros as _;
 
 use super::{Held, Output, Stages};
-use crate::container::{Container, Snapshot};
+use crate::container::{Container, File, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::Dropped;
 use crate::process::Process;
@@ -96,6 +96,7 @@ impl<O: Output> Stages<O> {
             process: Process::unknown(),
             process_start_ns: 0,
             container: Container::unknown(),
+            file: File::default(),
             backend: self.backend,
             sequence: 0,
             count,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use inotrail_ebpf::Header;
 
-use crate::container::{Container, Snapshot};
+use crate::container::{Container, File, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::metrics::{Dropped, Metrics};
 use crate::process::Process;
@@ -141,6 +141,7 @@ impl HeldEvent {
             process: &self.process,
             process_start_ns: self.process_start_ns,
             container,
+            file: File::default(),
             backend: self.backend,
             sequence: 0,
             count: self.count,

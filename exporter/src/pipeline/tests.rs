@@ -104,10 +104,10 @@ fn holds_events_until_their_container_is_known() {
     assert!(held.waits_for(9));
     let now = stages.observed_ns;
     let unknown = Containers::fixed(HashMap::new()).snapshot();
-    held.release(now, &unknown, |event| stages.outlet.deliver(event));
+    held.release(now, &unknown, |event| stages.outlet.deliver(event, &unknown));
     assert_eq!(seen(&stages), [("/known", 1, "a")]);
     let known = Containers::fixed([(9, container("new"))].into()).snapshot();
-    held.release(now, &known, |event| stages.outlet.deliver(event));
+    held.release(now, &known, |event| stages.outlet.deliver(event, &known));
     assert_eq!(seen(&stages), [("/known", 1, "a"), ("/early", 1, "new"), ("/second", 2, "new")]);
     assert!(!held.waits_for(9));
 }
@@ -118,7 +118,7 @@ fn waits_for_no_container_for_ever() {
     let mut held = Held::default();
     feed(&mut stages, &mut held, 9, "/x");
     let unknown = Containers::fixed(HashMap::new()).snapshot();
-    held.release(stages.observed_ns + 11_000_000_000, &unknown, |event| stages.outlet.deliver(event));
+    held.release(stages.observed_ns + 11_000_000_000, &unknown, |event| stages.outlet.deliver(event, &unknown));
     let seen = seen(&stages);
     assert_eq!((seen.len(), seen[0].0, seen[0].2), (1, "/x", ""));
     assert_eq!(stages.outlet.metrics.unresolved.get(), 1);
@@ -132,7 +132,8 @@ fn counts_what_it_cannot_hold() {
         feed(&mut stages, &mut held, 9, "/x");
     }
     let dropped = stages.outlet.metrics.dropped(Dropped::HeldFull).get();
-    held.release_all(|event| stages.outlet.deliver(event));
+    let snapshot = stages.containers.snapshot();
+    held.release_all(|event| stages.outlet.deliver(event, &snapshot));
     assert_eq!((dropped, stages.outlet.metrics.emitted.get()), (10, 16_384));
 }
 
@@ -160,7 +161,7 @@ fn counted_accesses_are_one_event_of_many() {
     let early = LedgerKey { cgroup_id: 9, ..key };
     stages.counted(&Entry { key: early, count: 3, overflow: false }, 5, &snapshot, &mut held);
     assert!(held.waits_for(9) && stages.outlet.metrics.emitted.get() == 12);
-    held.release_all(|event| stages.outlet.deliver(event));
+    held.release_all(|event| stages.outlet.deliver(event, &snapshot));
     assert_eq!(stages.outlet.metrics.emitted.get(), 15);
     let overflow = LedgerKey { cgroup_id: 1, ..LedgerKey::default() };
     stages.counted(&Entry { key: overflow, count: 4, overflow: true }, 5, &snapshot, &mut held);

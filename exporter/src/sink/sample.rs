@@ -5,7 +5,7 @@ use std::sync::Arc;
 use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, kind, mask};
 use zerocopy::FromZeros;
 
-use crate::container::{Container, Image, Origin, Pod};
+use crate::container::{Container, File, Image, Origin, Pod};
 use crate::event::{Access, Backend, Event, Node};
 use crate::loss::{Counts, Loss};
 use crate::metrics::Dropped;
@@ -71,6 +71,7 @@ impl Sample {
             process: &self.process,
             process_start_ns: 1_795_260_600_000_000_000,
             container: &self.container,
+            file: File::default(),
             backend: Backend::Kprobe,
             sequence: 7,
             count: self.count,

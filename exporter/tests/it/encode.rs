@@ -17,6 +17,10 @@ use zerocopy::FromBytes;
 
 use super::oracle;
 
+mod place;
+
+use place::{Place, place};
+
 /// An event that owns what it is made of.
 #[derive(Clone, Debug)]
 struct Owned {
@@ -30,6 +34,7 @@ struct Owned {
     sequence: u64,
     count: u64,
     container: usize,
+    place: Place,
 }
 
 impl Owned {
@@ -47,6 +52,7 @@ impl Owned {
             process: &self.process,
             process_start_ns: self.times[2],
             container: &containers[self.container % containers.len()],
+            file: self.place.file(containers),
             backend: self.backend,
             sequence: self.sequence,
             count: self.count,
@@ -130,9 +136,9 @@ fn event() -> impl Strategy<Value = Owned> {
     let backend = prop::sample::select(vec![Backend::Fexit, Backend::Kprobe, Backend::RawTracepoint]);
     let count = prop_oneof![3 => Just(1), 1 => 0..=i64::MAX as u64];
     let names = (name(), name(), prop_oneof![Just(Vec::new()), name()], any::<bool>());
-    let who = (process(), any::<usize>());
+    let who = (process(), any::<usize>(), place());
     (header(), names, [time(), time(), time(), time()], backend, 0..=i64::MAX as u64, count, who).prop_map(
-        |(header, (path, other, target, same), times, backend, sequence, count, (process, container))| Owned {
+        |(header, (path, other, target, same), times, backend, sequence, count, (process, container, place))| Owned {
             requested: if same { path.clone() } else { other },
             header,
             path,
@@ -143,6 +149,7 @@ fn event() -> impl Strategy<Value = Owned> {
             sequence,
             count,
             container,
+            place,
         },
     )
 }
@@ -209,8 +216,14 @@ fn details() -> impl Strategy<Value = Option<Arc<PodDetails>>> {
     use OwnerKind::{CronJob, DaemonSet, Deployment, Job, ReplicaSet, StatefulSet};
     let kind = prop::sample::select(vec![Deployment, ReplicaSet, StatefulSet, DaemonSet, CronJob, Job]);
     let owner = (kind, word()).prop_map(|(kind, name)| Owner { kind, name });
-    let some = (vec(owner, 0..3), prop::option::of(word()), prop::option::of(word()))
-        .prop_map(|(owners, service_name, service_namespace)| PodDetails { owners, service_name, service_namespace });
+    let some = (vec(owner, 0..3), prop::option::of(word()), prop::option::of(word())).prop_map(
+        |(owners, service_name, service_namespace)| PodDetails {
+            owners,
+            service_name,
+            service_namespace,
+            ..PodDetails::default()
+        },
+    );
     prop::option::of(some.prop_map(Arc::new))
 }
 

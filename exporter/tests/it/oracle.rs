@@ -15,6 +15,7 @@ use prost::Message;
 
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
 
+mod file;
 mod resource;
 
 use resource::resource;
@@ -258,6 +259,7 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
         out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
     }
     out.string("inotrail.file.flags", flags(header.flags, names.escaped));
+    file::place(&mut out, &event.file);
     out.string("inotrail.backend", event.backend.as_str());
     if header.tgid > 0 {
         process(&mut out, event, &names);

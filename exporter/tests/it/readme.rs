@@ -10,7 +10,7 @@ use clap::Command;
 use inotrail::batch::{Batch, Limits, REQUEST_MAX};
 use inotrail::config;
 use inotrail::container::OwnerKind::{CronJob, DaemonSet, Deployment, Job, ReplicaSet, StatefulSet};
-use inotrail::container::{Container, Image, Origin, Owner, Pod, PodDetails};
+use inotrail::container::{Container, File, FileOwner, Image, Object, Origin, Owner, Pod, PodDetails, Volume};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
@@ -145,10 +145,10 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
     };
     let kinds = [Deployment, ReplicaSet, StatefulSet, DaemonSet, CronJob, Job];
     let owners = kinds.map(|kind| Owner { kind, name: "web".into() }).to_vec();
-    let details = Some(Arc::new(PodDetails { owners, service_name: None, service_namespace: None }));
+    let details = Some(Arc::new(PodDetails { owners, ..PodDetails::default() }));
     let pod = Pod { namespace: "shop".into(), name: "web-1".into(), uid: "u".into(), details };
     let containers = [
-        Container::default().update(origin("web", true), Some(pod), Some(image)),
+        Container::default().update(origin("web", true), Some(pod.clone()), Some(image)),
         Container::new(origin("nginx", true)),
         Container::new(origin("", false)),
         Container::new(Origin::Unit("sshd.service".into())),
@@ -168,6 +168,10 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
     };
     let node = Node { name: "node".into(), cluster: "prod".into(), host: "host".into(), stream_id: "run".into() };
     let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
+    let other = Container::new(origin("web", true)).update(origin("web", true), Some(pod), None);
+    let volume = Volume { name: "data".into(), kind: "secret".into(), claim: "data".into(), sources: vec![] };
+    let object = Some(Object { kind: "Secret", name: "db", key: b"password" });
+    let file = File { volume: Some(&volume), object, owner: Some(FileOwner::Container(&other)) };
     for container in containers.map(Arc::new) {
         let access = Access { header: &header, path: b"/a", target: b"/c", requested: b"/b", arguments: b"" };
         let event = Event {
@@ -177,6 +181,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
             process: &process,
             process_start_ns: 3,
             container: &container,
+            file,
             backend: Backend::Fexit,
             sequence: 1,
             count: 1,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use inotrail::batch::{Batch, Limits, Request};
 use inotrail::config::choice::Compression;
 use inotrail::config::{Export, Tls};
-use inotrail::container::{Container, Origin};
+use inotrail::container::{Container, File, Origin};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::metrics::{Dropped, Metrics};
 use inotrail::process::Process;
@@ -44,6 +44,7 @@ pub(crate) fn request(first: u64, count: u64, path: usize) -> Request {
             process: Process::unknown(),
             process_start_ns: 0,
             container: &containers[sequence as usize % 3],
+            file: File::default(),
             backend: Backend::Fexit,
             sequence,
             count: 1,

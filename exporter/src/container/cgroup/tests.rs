@@ -38,7 +38,7 @@ fn check(mounts: &str, cgroups: &str, controllers: bool, expected: Option<(&str,
         id,
         prefix: prefix.into(),
     });
-    assert_eq!(choose(mounts, cgroups, |_| controllers), expected);
+    assert_eq!(choose(mounts.as_bytes(), cgroups, |_| controllers), expected);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use super::super::pods::PodNews;
 use super::super::table::Metadata;
 use super::super::{Image, Origin, Owner, OwnerKind, Pod, PodDetails};
+use super::volumes::volumes;
 
 /// Labels and annotations of a pod.
 const TEMPLATE_HASH: &str = "pod-template-hash";
@@ -23,6 +24,7 @@ pub(super) fn news(api: &ApiPod) -> Option<PodNews> {
         owners: controller(meta).and_then(|owner| workload(owner, meta)).into_iter().collect(),
         service_name: annotation(SERVICE_NAME),
         service_namespace: annotation(SERVICE_NAMESPACE),
+        volumes: volumes(api),
     };
     let pod = Pod {
         namespace: meta.namespace.clone()?,

@@ -5,7 +5,7 @@ const B: &str = "b123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde
 
 fn table() -> (Table, Containers, Instant) {
     let containers = Containers::default();
-    (Table::new(containers.clone()), containers, Instant::now())
+    (Table::new(containers.clone(), false), containers, Instant::now())
 }
 
 fn key(id: &str) -> Key {

@@ -31,13 +31,14 @@ impl Tree {
             hook: None,
             kube: None,
             nri: None,
+            mounts: None,
             resolve_within: RESOLVE_WITHIN,
         }
     }
 
     fn watch(&self, containers: &Containers) -> Watch {
         let hierarchy = Arc::new(Hierarchy::at(&self.0));
-        Watch::new(hierarchy, Table::new(containers.clone()), Arc::default(), (RESOLVE_WITHIN, false))
+        Watch::new(hierarchy, Table::new(containers.clone(), false), None, Arc::default(), (RESOLVE_WITHIN, false))
     }
 
     fn spawn(&self, socket: Option<PathBuf>) -> (Containers, CgroupEvents, Arc<Metrics>) {
@@ -164,7 +165,7 @@ async fn a_question_without_an_answer_ends_by_the_clock() {
     let now = Instant::now();
     assert!(watch.table.made(1, format!("/a/{A}").as_bytes(), now.checked_sub(RESOLVE_WITHIN).unwrap()));
     assert!(watch.table.made(2, format!("/b/{A}").as_bytes(), now));
-    assert_eq!(watch.settle(), TICKS.0);
+    assert_eq!(watch.settle(), TICKS[1]);
     assert_eq!(containers.snapshot().get(1).map(|known| known.origin.clone()), Some(Origin::unresolved(A)));
     assert!(containers.snapshot().get(2).is_none());
 }
