@@ -3,7 +3,7 @@
 # Where rustup and Go's own installer put programs; a shell that was open before does not know.
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint deny tools test matrix fuzz bench demo demo-stack
+.PHONY: help setup build lint deny tools test matrix fuzz bench demo demo-stack cluster
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -15,6 +15,10 @@ demo: setup ## watch a real container touch files, without a Collector
 demo-stack: setup ## the same with a real Collector and Loki, and what LogQL finds
 	cargo build --workspace
 	cargo run -q -p e2e -- demo --stack
+
+cluster: setup ## run a Kubernetes cluster of two nodes until Ctrl-C
+	cargo build --workspace
+	cargo run -q -p e2e -- cluster --nodes 2
 
 test: setup lint deny ## set up, and run every test
 	cargo test --workspace --no-run

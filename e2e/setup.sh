@@ -19,10 +19,10 @@ linker=0.13.0
 llvm=22
 go=1.26
 
-# The linker: llvm, zstd, zlib. runc: gcc, pkg-config, libseccomp. Hooks: podman. Kubernetes: etcd. The containerd client: protoc. Kernels in machines: qemu, cpio. Benchmarks: valgrind.
+# The linker: llvm, zstd, zlib. runc: gcc, pkg-config, libseccomp. Hooks: podman. Kubernetes: etcd, and what nodes' networks need. The containerd client: protoc. Kernels in machines: qemu, cpio. Benchmarks: valgrind.
 packages="ca-certificates gcc g++ libc6-dev make pkg-config git
   llvm-$llvm-dev libzstd-dev zlib1g-dev libseccomp-dev protobuf-compiler
-  podman conmon etcd-server
+  podman conmon etcd-server containernetworking-plugins iproute2 nftables
   qemu-system-x86 qemu-system-arm cpio zstd xz-utils valgrind $cross"
 
 say() { printf 'setup: %s\n' "$*" >&2; }

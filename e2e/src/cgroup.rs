@@ -54,6 +54,26 @@ impl Cgroup {
         Ok(Self { path, directory })
     }
 
+    /// One that a kubelet takes as its root: at the top of every hierarchy, with all CPUs and memory nodes.
+    ///
+    /// # Errors
+    /// No cgroup file system is mounted, or one is read-only.
+    pub fn for_kubelet(name: &str) -> Result<Self> {
+        let top = Self::for_containers(name)?;
+        for root in mounts() {
+            let directory = below(&root, &top.path);
+            // A hierarchy may be mounted twice.
+            fs::create_dir_all(&directory).with_context(|| format!("create the cgroup {}", directory.display()))?;
+            // Version 1 starts a cgroup without any, and then no process may enter it.
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                if let Ok(all) = fs::read(root.join(file)) {
+                    fs::write(directory.join(file), all).with_context(|| format!("write {file} of the cgroup"))?;
+                }
+            }
+        }
+        Ok(top)
+    }
+
     /// Adds one below it, and says where its files are.
     ///
     /// # Errors
@@ -82,7 +102,7 @@ impl Drop for Cgroup {
         remove(&self.directory);
         // Container runtimes create theirs in every version 1 hierarchy.
         for root in mounts() {
-            remove(&root.join(self.path.strip_prefix("/").unwrap_or(&self.path)));
+            remove(&below(&root, &self.path));
         }
     }
 }
@@ -91,6 +111,11 @@ impl Drop for Cgroup {
 fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The directory of a cgroup in a hierarchy.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// Where cgroup hierarchies are mounted.

@@ -6,10 +6,12 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use crate::cgroup::Cgroup;
 use crate::daemon::Daemon;
 use crate::folder::{Folder, unmount_below};
+use crate::namespaces::Place;
 use crate::{image, interrupt, tools};
 
 mod container;
@@ -22,6 +24,7 @@ pub use pod::{Pods, Sandbox};
 pub const NAMESPACE: &str = "k8s.io";
 
 const READY: Duration = Duration::from_secs(30);
+const CONFIGURATION: &str = "containerd.toml";
 
 /// Shims put their sockets here whatever the configuration says.
 const SHIMS: [&str; 2] = ["/run/containerd/s", "/run/containerd"];
@@ -32,7 +35,10 @@ pub struct Containerd {
     /// Its socket.
     pub socket: PathBuf,
     daemon: Daemon,
+    place: Place,
     ctr: PathBuf,
+    /// Of the image [`image::NAME`].
+    digest: String,
     /// Folders of [`SHIMS`] that were there before.
     shims: usize,
     cgroup: Cgroup,
@@ -45,7 +51,7 @@ impl Containerd {
     /// # Errors
     /// A program cannot be built, containerd does not start, or refuses the image.
     pub fn start(folder: Option<&Path>) -> Result<Self> {
-        Self::configured(folder, WITHOUT_CRI)
+        Self::configured(folder, WITHOUT_CRI, Place::Here, Cgroup::for_containers("inotrail-demo")?)
     }
 
     /// The same with the interfaces that a Kubernetes node has: [`Pods`], and [`Self::nri_socket`].
@@ -53,7 +59,18 @@ impl Containerd {
     /// # Errors
     /// See [`Self::start`].
     pub fn with_cri(folder: Option<&Path>) -> Result<Self> {
-        Self::configured(folder, CRI)
+        Self::configured(folder, CRI, Place::Here, Cgroup::for_containers("inotrail-demo")?)
+    }
+
+    /// The same for a kubelet, whose root is `cgroup`, among the namespaces of a node. `network` is what CNI is told.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn for_node(folder: &Path, place: Place, cgroup: Cgroup, network: &Value) -> Result<Self> {
+        let conf = folder.join("cni/conf");
+        fs::create_dir_all(&conf).with_context(|| format!("create {}", conf.display()))?;
+        fs::write(conf.join("pods.conflist"), serde_json::to_vec_pretty(network)?)?;
+        Self::configured(Some(folder), CRI, place, cgroup)
     }
 
     /// Where plugins connect, with CRI.
@@ -62,33 +79,51 @@ impl Containerd {
         self.path().join("nri.sock")
     }
 
-    fn configured(folder: Option<&Path>, plugins: &str) -> Result<Self> {
+    fn configured(folder: Option<&Path>, plugins: &str, place: Place, cgroup: Cgroup) -> Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "containers need root: run this as root");
         interrupt::defer();
-        let (containerd, runc) = (tools::containerd()?, tools::runc()?);
+        let ctr = tools::containerd()?.join("ctr");
         let folder = Folder::new(folder)?;
         let path: &Path = folder.as_ref();
         let socket = path.join("containerd.sock");
-        let config = path.join("containerd.toml");
+        let config = path.join(CONFIGURATION);
         fs::write(&config, configuration(path, plugins)).with_context(|| format!("write {}", config.display()))?;
         let shims = SHIMS.iter().filter(|folder| Path::new(folder).exists()).count();
-
-        let mut command = Command::new(containerd.join("containerd"));
-        // The shim, and runc by the shim, are looked up there.
-        let search = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{}:{search}", containerd.display(), runc.display()));
-        let daemon = Daemon::start("containerd", command.arg("--config").arg(&config), path, None)?;
-        let cgroup = Cgroup::for_containers("inotrail-demo")?;
-        let mut this = Self { socket, daemon, ctr: containerd.join("ctr"), shims, cgroup, folder };
-        let mut probe = this.command(&["version"]);
-        probe.stdout(Stdio::null()).stderr(Stdio::null());
-        this.daemon.wait_ready(READY, || probe.status().is_ok_and(|status| status.success()))?;
+        let daemon = launch(path, place)?;
+        let mut this = Self { socket, daemon, place, ctr, digest: String::new(), shims, cgroup, folder };
+        this.wait_ready()?;
 
         let archive = this.path().join("image.tar");
-        image::write(&archive)?;
+        this.digest = image::write(&archive)?;
         this.ctr(&["images", "import", "--local", &archive.to_string_lossy()])?;
         fs::remove_file(archive)?;
         Ok(this)
+    }
+
+    /// Stops it, and starts it again; its containers go on meanwhile.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        self.daemon.stop();
+        self.daemon = launch(self.path(), self.place)?;
+        self.wait_ready()
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let mut probe = self.command(&["version"]);
+        probe.stdout(Stdio::null()).stderr(Stdio::null());
+        self.daemon.wait_ready(READY, || probe.status().is_ok_and(|status| status.success()))
+    }
+
+    /// Names the image [`image::NAME`] by its digest too, and returns that name.
+    ///
+    /// # Errors
+    /// containerd refuses.
+    pub fn image_by_digest(&self) -> Result<String> {
+        let name = format!("{}@{}", image::NAME.trim_end_matches(":1"), self.digest);
+        self.ctr(&["images", "tag", "--force", image::NAME, &name])?;
+        Ok(name)
     }
 
     /// The cgroup below which its containers are, as `--cgroup-root` takes it.
@@ -109,6 +144,16 @@ impl Containerd {
     /// containerd or runc refuse.
     pub fn run(&self, spec: &Spec) -> Result<Container<'_>> {
         Container::start(self, spec)
+    }
+
+    /// The processes of a container.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pids(&self, id: &str) -> Result<Vec<u32>> {
+        let lines = list(&self.ctr(&["tasks", "ps", id])?);
+        // Under a heading.
+        Ok(lines.iter().skip(1).filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect())
     }
 
     /// Runs `ctr`, in the namespace of kubelet's containers.
@@ -162,6 +207,15 @@ impl Drop for Containerd {
     }
 }
 
+fn launch(folder: &Path, place: Place) -> Result<Daemon> {
+    let (containerd, runc) = (tools::containerd()?, tools::runc()?);
+    let mut command = place.command(containerd.join("containerd"));
+    // The shim, and runc by the shim, are looked up there.
+    let search = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{}:{search}", containerd.display(), runc.display()));
+    Daemon::start("containerd", command.arg("--config").arg(folder.join(CONFIGURATION)), folder, None)
+}
+
 fn list(output: &Output) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
@@ -174,7 +228,7 @@ disabled_plugins = [
 ]
 "#;
 
-/// Pods without a network of their own: no CNI plugin is needed. OOM scores stay as they are, which takes no privilege.
+/// CNI plugins are needed by pods with a network of their own only. OOM scores stay as they are, which takes no privilege.
 const CRI: &str = r#"
 disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
 [plugins."io.containerd.cri.v1.images".pinned_images]
@@ -182,7 +236,7 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   [plugins."io.containerd.cri.v1.runtime".cni]
-    bin_dirs = ["{folder}/cni/bin"]
+    bin_dirs = ["/usr/lib/cni"]
     conf_dir = "{folder}/cni/conf"
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"

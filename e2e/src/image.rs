@@ -35,11 +35,11 @@ const FILES: [(&str, u32, &str); 8] = [
     ("tmp/", 0o1777, ""),
 ];
 
-/// Writes [`NAME`] and [`PAUSE`] to `path`.
+/// Writes [`NAME`] and [`PAUSE`] to `path`. Returns the digest of [`NAME`]: `sha256:…`.
 ///
 /// # Errors
 /// There is no static busybox, or the archive cannot be written.
-pub fn write(path: &Path) -> Result<()> {
+pub fn write(path: &Path) -> Result<String> {
     let layer = layer(&busybox()?)?;
     let mut references = Vec::new();
     let mut blobs = vec![layer];
@@ -61,6 +61,7 @@ pub fn write(path: &Path) -> Result<()> {
         references.push(reference);
         blobs.extend([config, manifest]);
     }
+    let named = references[0]["digest"].as_str().unwrap_or_default().to_owned();
     let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": references}))?;
 
     let mut archive = Builder::new(File::create(path).with_context(|| format!("create {}", path.display()))?);
@@ -69,7 +70,8 @@ pub fn write(path: &Path) -> Result<()> {
     for blob in &blobs {
         append(&mut archive, &format!("blobs/{}", digest(blob).replace(':', "/")), 0o644, blob)?;
     }
-    Ok(archive.into_inner()?.sync_all()?)
+    archive.into_inner()?.sync_all()?;
+    Ok(named)
 }
 
 fn layer(busybox: &Path) -> Result<Vec<u8>> {

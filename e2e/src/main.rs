@@ -18,6 +18,8 @@ enum Command {
     },
     /// Start containers of 50 ms, many at once, and see whether each one's first access gets its name
     Churn(e2e::churn::Args),
+    /// Run a Kubernetes cluster on this machine until Ctrl-C
+    Cluster(e2e::cluster::Args),
     /// Show the accesses of a container as they happen
     Demo(e2e::demo::Args),
     /// Feed damaged inputs to what reads bytes of others
@@ -51,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Miss(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
         Command::Churn(args) => args.run(),
+        Command::Cluster(args) => args.run(),
         Command::Demo(args) => args.run(),
         Command::Fuzz(args) => args.run(),
         Command::Matrix(args) => args.run(),

@@ -1,0 +1,105 @@
+//! A Kubernetes cluster of our own: the control plane and one node or two, with real kubelets, on this system's kernel.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1 as core;
+use kube::Api;
+
+use crate::folder::Folder;
+use crate::interrupt;
+use crate::kubernetes::{ApiServer, Controllers};
+
+mod kubelet;
+mod network;
+mod node;
+mod objects;
+
+use network::Network;
+pub use node::Node;
+pub use objects::{containers, is_ready};
+
+/// A kubelet has registered, and its network is up.
+const READY: Duration = Duration::from_secs(120);
+
+/// Run a Kubernetes cluster on this machine until Ctrl-C
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Nodes on this machine; each has a containerd and a kubelet of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    nodes: u8,
+    /// Empty folder for all state and logs, which stay [default: a temporary one, which goes]
+    #[arg(long, value_name = "PATH")]
+    dir: Option<PathBuf>,
+}
+
+impl Args {
+    /// Starts it, says how to use it, and waits for a signal.
+    ///
+    /// # Errors
+    /// See [`Cluster::start`].
+    #[expect(clippy::print_stdout, reason = "the answer of this subcommand")]
+    pub fn run(self) -> Result<()> {
+        let cluster = Cluster::start(self.nodes, self.dir.as_deref())?;
+        println!("export KUBECONFIG={}", cluster.api.kubeconfig.display());
+        for node in &cluster.nodes {
+            println!("\n{}: state and logs in {}", node.name, node.path().display());
+            println!("  static pods  {}", node.manifests().display());
+            println!("  containerd   {}", node.containerd.socket.display());
+            println!("  NRI          {}", node.containerd.nri_socket().display());
+            println!("  watch it     inotrail trace {}", node.arguments(&cluster.api.kubeconfig).join(" "));
+        }
+        println!("\nImages: {}; imagePullPolicy: Never", crate::image::NAME);
+        println!("There is no cluster DNS. Ctrl-C stops everything.");
+        interrupt::wait();
+        Ok(())
+    }
+}
+
+/// A running cluster; dropping this ends its pods, stops it and removes what it left.
+pub struct Cluster {
+    /// Its nodes, which are ready.
+    pub nodes: Vec<Node>,
+    _controllers: Controllers,
+    /// Its API server, which may be stopped and started again.
+    pub api: ApiServer,
+    network: Network,
+    folder: Folder,
+}
+
+impl Cluster {
+    /// Starts it with its state in `folder` (or in a temporary one); returns when all nodes are ready.
+    ///
+    /// # Errors
+    /// This is not root, or the folder is not empty, or a program cannot be built, does not start, or is not ready in
+    /// time.
+    pub fn start(nodes: u8, folder: Option<&Path>) -> Result<Self> {
+        ensure!(rustix::process::geteuid().is_root(), "a cluster needs root: run this as root");
+        interrupt::defer();
+        let started = Instant::now();
+        let say = |what: &str| eprintln!("{:>4.1} s  {what}", started.elapsed().as_secs_f32());
+        let folder = Folder::new(folder)?;
+        let path: &Path = folder.as_ref();
+        ensure!(path.read_dir()?.next().is_none(), "{} is not empty: name another folder by --dir", path.display());
+        let control = path.join("control");
+        let network = Network::new(&control)?;
+        say("etcd and the API server");
+        let api = ApiServer::for_nodes(network.place(), network.control(), &control)?;
+        say("controller manager and scheduler");
+        let controllers = Controllers::start(&api)?;
+        let mut this = Self { nodes: Vec::new(), _controllers: controllers, api, network, folder };
+        for number in 1..=nodes {
+            say(&format!("node {number}: containerd, kubelet and kube-proxy"));
+            let node = Node::start(number, &this.api, &this.network, this.folder.as_ref())?;
+            this.nodes.push(node);
+        }
+        for node in &mut this.nodes {
+            let nodes: Api<core::Node> = Api::all(this.api.client.clone());
+            let ready = || this.api.runtime.block_on(nodes.get(&node.name)).is_ok_and(|node| node::is_ready(&node));
+            node.kubelet.wait_ready(READY, ready)?;
+            say(&format!("{} is ready", node.name));
+        }
+        Ok(this)
+    }
+}

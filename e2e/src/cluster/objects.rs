@@ -1,0 +1,151 @@
+//! Objects of a cluster, as a user makes them and waits for them.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, TypeMeta};
+use kube::core::GroupVersionKind;
+use kube::discovery::{Scope, pinned_kind};
+use serde_json::{Value, json};
+
+use super::Cluster;
+use crate::interrupt;
+
+/// A pod is scheduled, its images are there, its volumes are mounted, and its programs start, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+impl Cluster {
+    /// Waits for an answer of the API server.
+    pub fn call<T>(&self, call: impl Future<Output = T>) -> T {
+        self.api.runtime.block_on(call)
+    }
+
+    /// Makes an object of any kind, in its own namespace or in `default`.
+    ///
+    /// # Errors
+    /// The API server refuses; so do the others here.
+    pub fn create(&self, object: Value) -> Result<DynamicObject> {
+        let api = self.kind(&object)?;
+        let object: DynamicObject = serde_json::from_value(object)?;
+        let name = object.metadata.name.clone().unwrap_or_default();
+        self.call(api.create(&PostParams::default(), &object)).with_context(|| format!("create {name}"))
+    }
+
+    /// Makes a namespace, and waits until pods may be made in it.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn create_namespace(&self, name: &str) -> Result<()> {
+        self.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.api.client.clone(), name);
+        let account = || Ok(self.call(accounts.get_opt("default"))?);
+        interrupt::wait_for("service account of the namespace", LIMIT, account).map(drop)
+    }
+
+    /// Changes an object by a merge patch; `object` names it and says what is new.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn change(&self, object: &Value) -> Result<DynamicObject> {
+        let (api, name) = (self.kind(object)?, object["metadata"]["name"].as_str().unwrap_or_default());
+        let patch = self.call(api.patch(name, &PatchParams::default(), &Patch::Merge(object)));
+        patch.with_context(|| format!("change {name}"))
+    }
+
+    /// The pods of a namespace.
+    #[must_use]
+    pub fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.api.client.clone(), namespace)
+    }
+
+    /// Deletes a pod; its containers have no time to end by themselves.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn delete_pod(&self, namespace: &str, name: &str) -> Result<()> {
+        let at_once = DeleteParams::default().grace_period(1);
+        self.call(self.pods(namespace).delete(name, &at_once)).with_context(|| format!("delete {name}")).map(drop)
+    }
+
+    /// Adds an ephemeral container to a running pod.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn add_ephemeral(&self, namespace: &str, pod: &str, container: &Value) -> Result<()> {
+        let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": [container]}}));
+        self.call(self.pods(namespace).patch_ephemeral_containers(pod, &PatchParams::default(), &patch))?;
+        Ok(())
+    }
+
+    /// Waits until a pod is there and is `what`.
+    ///
+    /// # Errors
+    /// That does not come to be; with the pod's status.
+    pub fn wait_for_pod(&self, namespace: &str, name: &str, what: &str, is: impl Fn(&Pod) -> bool) -> Result<Pod> {
+        let pods = self.pods(namespace);
+        let waited = interrupt::wait_for(&format!("pod {name} that is {what}"), LIMIT, || {
+            Ok(self.call(pods.get_opt(name))?.filter(&is))
+        });
+        waited.with_context(|| match self.call(pods.get_opt(name)) {
+            Ok(Some(pod)) => format!("{name}: {}", json!(pod.status)),
+            Ok(None) => format!("there is no {name}"),
+            Err(error) => error.to_string(),
+        })
+    }
+
+    /// Waits until a pod is ready.
+    ///
+    /// # Errors
+    /// See [`Self::wait_for_pod`].
+    pub fn ready_pod(&self, namespace: &str, name: &str) -> Result<Pod> {
+        self.wait_for_pod(namespace, name, "ready", is_ready)
+    }
+
+    /// Waits until so many pods with these labels are ready and no other is there, not even one that ends.
+    ///
+    /// # Errors
+    /// That does not come to be.
+    pub fn ready_pods(&self, namespace: &str, labels: &str, count: usize) -> Result<Vec<Pod>> {
+        let (pods, of_labels) = (self.pods(namespace), ListParams::default().labels(labels));
+        interrupt::wait_for(&format!("{count} ready pods with {labels}"), LIMIT, || {
+            let pods = self.call(pods.list(&of_labels))?.items;
+            Ok((pods.len() == count && pods.iter().all(is_ready)).then_some(pods))
+        })
+    }
+
+    fn kind(&self, object: &Value) -> Result<Api<DynamicObject>> {
+        let types: TypeMeta = serde_json::from_value(object.clone()).context("an object without its kind")?;
+        let kind = GroupVersionKind::try_from(types)?;
+        let (resource, abilities) = self.call(pinned_kind(&self.api.client, &kind))?;
+        let client = self.api.client.clone();
+        Ok(match abilities.scope {
+            Scope::Cluster => Api::all_with(client, &resource),
+            Scope::Namespaced => {
+                let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
+                Api::namespaced_with(client, namespace, &resource)
+            }
+        })
+    }
+}
+
+/// Whether all containers of a pod are ready, and it is not being deleted.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Names and ids of a pod's containers of every sort, as far as its kubelet has reported them.
+#[must_use]
+pub fn containers(pod: &Pod) -> Vec<(String, String)> {
+    let status = pod.status.iter();
+    let all = status.flat_map(|status| {
+        let sorts = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+        sorts.into_iter().flatten().flatten()
+    });
+    let id = |id: &String| id.rsplit('/').next().unwrap_or_default().to_owned();
+    all.filter_map(|status| Some((status.name.clone(), id(status.container_id.as_ref()?)))).collect()
+}

@@ -1,0 +1,83 @@
+//! Network and mount namespaces of their own for servers that would otherwise meet this system's.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::daemon::Daemon;
+
+const READY: Duration = Duration::from_secs(30);
+
+/// Folders that servers write to whatever their configuration says.
+const OWN: [&str; 3] = ["/run", "/var/lib", "/var/log"];
+
+/// `$0` is the folder, the arguments are those of [`OWN`]. Mounts are shared below, as systemd makes them.
+const HOLD: &str = r#"
+set -e
+ip link set lo up
+echo 1 > /proc/sys/net/ipv4/ip_forward
+for path; do mount --bind "$0$path" "$path"; done
+mount --make-rshared /
+: > "$0/held"
+exec sleep infinity
+"#;
+
+/// Namespaces that last until this is dropped and the programs in them have ended. With them go their network devices
+/// and whatever was mounted in them.
+#[derive(Debug)]
+pub struct Namespaces {
+    holder: Daemon,
+}
+
+/// Where a program runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// Where this one does.
+    Here,
+    /// In the network and mount namespaces of the process with this id.
+    With(u32),
+}
+
+impl Namespaces {
+    /// Makes them. In them `/run`, `/var/lib` and `/var/log` are folders of these names below `folder`.
+    ///
+    /// # Errors
+    /// This is not root, or iproute2 is missing.
+    pub fn new(name: &str, folder: &Path) -> Result<Self> {
+        for path in OWN {
+            let path = folder.join(&path[1..]);
+            fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        }
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--mount", "--propagation", "private", "/bin/sh", "-c", HOLD]).arg(folder).args(OWN);
+        let mut holder = Daemon::start(&format!("{name}-namespaces"), &mut command, folder, None)?;
+        holder.wait_ready(READY, || folder.join("held").exists())?;
+        Ok(Self { holder })
+    }
+
+    /// For programs that are to run in them.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::With(self.holder.pid())
+    }
+
+    /// Whose they are, as `ip` wants to know.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.holder.pid()
+    }
+}
+
+impl Place {
+    /// A command that runs a program there; the command's process is the program's.
+    pub fn command(self, program: impl AsRef<OsStr>) -> Command {
+        let Self::With(pid) = self else { return Command::new(program) };
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &pid.to_string(), "--net", "--mount", "--"]).arg(program);
+        command
+    }
+}
