@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inotrail::container::{Container, Image, Origin, Pod};
+use inotrail::container::{Container, File, Image, Origin, Pod, Volume};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::process::{Ancestor, Process};
 use inotrail_ebpf::{Header, kind, mask};
@@ -25,6 +25,8 @@ pub struct Sample {
     headers: Vec<Header>,
     process: Process,
     paths: Vec<String>,
+    /// That all of these are in.
+    volume: Volume,
 }
 
 impl Default for Sample {
@@ -40,8 +42,14 @@ impl Default for Sample {
             format!("/var/lib/app/data/shard-{:02}/part-{:05}.parquet", index * 7 % 32, index * 7919 % 20_011)
         });
         let containers = (0..CONTAINERS).map(|index| Arc::new(container(index)));
+        let volume = Volume {
+            name: "data".into(),
+            kind: "persistentVolumeClaim".into(),
+            claim: "ledger-data".into(),
+            ..Volume::default()
+        };
         let (headers, paths) = (headers.collect(), paths.collect());
-        Self { node, containers: containers.collect(), headers, process: process(), paths }
+        Self { node, containers: containers.collect(), headers, process: process(), paths, volume }
     }
 }
 
@@ -64,6 +72,7 @@ impl Sample {
             process: &self.process,
             process_start_ns: 1_795_240_000_123_000_000,
             container: &self.containers[index % CONTAINERS],
+            file: File { volume: Some(&self.volume), ..File::default() },
             backend: Backend::Fexit,
             sequence: (index / CONTAINERS) as u64 + 1,
             count: 1,

@@ -135,6 +135,11 @@ fn emit(logger: &SdkLogger, event: &Event<'_>, stream_id: &str) {
     record.add_attribute("file.inode", header.inode.to_string());
     record.add_attribute("inotrail.file.device", format!("{}:{}", header.device >> 20, header.device & 0xf_ffff));
     record.add_attribute("inotrail.file.confidence", access.confidence());
+    if let Some(volume) = event.file.volume {
+        record.add_attribute("k8s.volume.name", volume.name.clone());
+        record.add_attribute("k8s.volume.type", volume.kind.to_string());
+        record.add_attribute("k8s.persistentvolumeclaim.name", volume.claim.clone());
+    }
     record.add_attribute("inotrail.backend", event.backend.as_str());
     record.add_attribute("process.pid", header.tgid);
     record.add_attribute("process.parent_pid", header.ppid);

@@ -39,6 +39,8 @@ impl Settings<'_> {
             "failSwapOn": false, "evictionHard": {}, "enforceNodeAllocatable": [],
             "imageGCHighThresholdPercent": 100, "localStorageCapacityIsolation": false,
             "makeIPTablesUtilChains": false,
+            // A change of an object is in its volumes soon.
+            "syncFrequency": "2s",
             // Pods of tests are many and small.
             "registryPullQPS": 0, "eventRecordQPS": 0, "kubeAPIQPS": 100, "kubeAPIBurst": 200,
         })

@@ -13,7 +13,7 @@ use crate::cgroup::Cgroup;
 use crate::containerd::Containerd;
 use crate::daemon::Daemon;
 use crate::kubernetes::ApiServer;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, Place};
 use crate::tools;
 
 /// A running node; dropping this ends its pods, stops it and removes what it left.
@@ -26,7 +26,7 @@ pub struct Node {
     pub kubelet: Daemon,
     /// Its containerd, which may be restarted.
     pub containerd: Containerd,
-    _namespaces: Namespaces,
+    namespaces: Namespaces,
     folder: PathBuf,
 }
 
@@ -63,13 +63,19 @@ impl Node {
         let config = write(&folder, "kube-proxy.json", &kubelet::proxy(&name, &user))?;
         let mut command = place.command(programs.join("kube-proxy"));
         let proxy = Daemon::start("kube-proxy", command.arg("--config").arg(config), &folder, None)?;
-        Ok(Self { name, _proxy: proxy, kubelet, containerd, _namespaces: namespaces, folder })
+        Ok(Self { name, _proxy: proxy, kubelet, containerd, namespaces, folder })
     }
 
     /// Where its state and its logs are.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where programs see what its kubelet mounts.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.namespaces.place()
     }
 
     /// The folder in which its kubelet looks for static pods.

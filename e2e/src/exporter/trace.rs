@@ -1,7 +1,6 @@
 //! `inotrail trace` with its events as JSON.
 
 use std::cell::RefCell;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -12,6 +11,7 @@ use super::binary;
 use crate::daemon::Daemon;
 use crate::folder::Folder;
 use crate::interrupt;
+use crate::namespaces::Place;
 
 /// A sensor loads, a runtime answers, and an event is shown, all on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,8 +35,16 @@ impl Trace {
     /// # Errors
     /// It is not built, or cannot be started.
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_in(Place::Here, arguments)
+    }
+
+    /// Starts it on a node of its own.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn start_in(place: Place, arguments: &[&str]) -> Result<Self> {
         let folder = Folder::new(None)?;
-        let mut command = Command::new(binary()?);
+        let mut command = place.command(binary()?);
         command.args(["trace", "--log-level", "info", "--output", "json"]).args(arguments);
         let daemon = Daemon::start("trace", &mut command, folder.as_ref(), None)?;
         Ok(Self { daemon, read: RefCell::default(), _folder: folder })

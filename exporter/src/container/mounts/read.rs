@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -144,11 +145,16 @@ fn resolved<'a>(root: &Path, (path, volume): (&str, &'a Arc<Volume>)) -> (Vec<u8
         let flags = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         let root = fs::File::open(root).ok()?;
         let parent = openat2(&root, path.parent()?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), flags).ok()?;
-        let parent = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&parent))).ok()?;
-        Some(parent.join(path.file_name()?))
+        let [root, parent] = [name_of(root.as_fd())?, name_of(parent.as_fd())?];
+        Some(Path::new("/").join(parent.strip_prefix(root).ok()?).join(path.file_name()?))
     };
     let path = real().unwrap_or_else(|| path.clone());
     (path.into_os_string().into_encoded_bytes(), volume)
+}
+
+/// Where an open directory is.
+fn name_of(directory: BorrowedFd<'_>) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd())).ok()
 }
 
 /// Whether this process is in no container.
@@ -170,4 +176,33 @@ fn limited(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     fs::File::open(path)?.take(bytes).read_to_end(&mut text)?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_of_a_container_lead_to_its_own_root() {
+        let root = std::env::temp_dir().join(format!("inotrail-links-{}", std::process::id()));
+        fs::create_dir_all(root.join("run/secrets")).unwrap();
+        fs::create_dir_all(root.join("var")).unwrap();
+        symlink("../run", root.join("var/run")).unwrap();
+        symlink("/../../../etc", root.join("out")).unwrap();
+        let volume = Arc::default();
+        let check = |path: &str, expected: &str| {
+            let (found, _) = resolved(&root, (path, &volume));
+            assert_eq!(String::from_utf8(found).unwrap(), expected);
+        };
+        check("/var/run/secrets/x", "/run/secrets/x");
+        check("/run/secrets/x/", "/run/secrets/x");
+        check("run/x", "/run/x");
+        check("/x", "/x");
+        // There is no such directory in the container.
+        check("/out/passwd", "/out/passwd");
+        check("/none/x", "/none/x");
+        fs::remove_dir_all(root).unwrap();
+    }
 }
