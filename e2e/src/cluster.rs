@@ -11,10 +11,10 @@ use crate::folder::Folder;
 use crate::interrupt;
 use crate::kubernetes::{ApiServer, Controllers};
 
-mod kubelet;
 mod network;
 mod node;
 mod objects;
+mod settings;
 
 use network::Network;
 pub use node::Node;
@@ -48,7 +48,8 @@ impl Args {
             println!("  static pods  {}", node.manifests().display());
             println!("  containerd   {}", node.containerd.socket.display());
             println!("  NRI          {}", node.containerd.nri_socket().display());
-            println!("  watch it     inotrail trace {}", node.arguments(&cluster.api.kubeconfig).join(" "));
+            let (own, socket) = (node.arguments(&cluster.api.kubeconfig).join(" "), node.containerd.socket.display());
+            println!("  watch it     inotrail trace {own} --runtime-socket {socket}");
         }
         println!("\nImages: {}; imagePullPolicy: Never", crate::image::NAME);
         println!("There is no cluster DNS. Ctrl-C stops everything.");
@@ -95,11 +96,14 @@ impl Cluster {
             this.nodes.push(node);
         }
         for node in &mut this.nodes {
-            let nodes: Api<core::Node> = Api::all(this.api.client.clone());
-            let ready = || this.api.runtime.block_on(nodes.get(&node.name)).is_ok_and(|node| node::is_ready(&node));
-            node.kubelet.wait_ready(READY, ready)?;
+            node.kubelet.wait_ready(READY, || is_ready_node(&this.api, &node.name))?;
             say(&format!("{} is ready", node.name));
         }
         Ok(this)
     }
+}
+
+fn is_ready_node(api: &ApiServer, name: &str) -> bool {
+    let nodes: Api<core::Node> = Api::all(api.client.clone());
+    api.runtime.block_on(nodes.get(name)).is_ok_and(|node| node::is_ready(&node))
 }

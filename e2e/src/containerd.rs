@@ -26,6 +26,9 @@ pub const NAMESPACE: &str = "k8s.io";
 const READY: Duration = Duration::from_secs(30);
 const CONFIGURATION: &str = "containerd.toml";
 
+/// Where Debian puts CNI plugins.
+pub(crate) const CNI: &str = "/usr/lib/cni";
+
 /// Shims put their sockets here whatever the configuration says.
 const SHIMS: [&str; 2] = ["/run/containerd/s", "/run/containerd"];
 
@@ -67,9 +70,7 @@ impl Containerd {
     /// # Errors
     /// See [`Self::start`].
     pub fn for_node(folder: &Path, place: Place, cgroup: Cgroup, network: &Value) -> Result<Self> {
-        let conf = folder.join("cni/conf");
-        fs::create_dir_all(&conf).with_context(|| format!("create {}", conf.display()))?;
-        fs::write(conf.join("pods.conflist"), serde_json::to_vec_pretty(network)?)?;
+        configure_network(folder, network)?;
         Self::configured(Some(folder), CRI, place, cgroup)
     }
 
@@ -178,16 +179,16 @@ impl Containerd {
     }
 
     fn remove_containers(&self) -> Result<()> {
-        for id in list(&self.ctr(&["tasks", "list", "--quiet"])?) {
-            // It kills the process first, and fails where that had ended already.
-            if let Err(error) = self.ctr(&["tasks", "delete", "--force", &id]) {
-                eprintln!("{error:#}");
-            }
+        let delete = |what: &str, more: &[&str]| -> Result<()> {
+            let ids = list(&self.ctr(&[what, "list", "--quiet"])?);
+            let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+            if ids.is_empty() { Ok(()) } else { self.ctr(&[&[what, "delete"], more, &ids].concat()).map(drop) }
+        };
+        // It kills the processes first, and fails where one had ended already.
+        if let Err(error) = delete("tasks", &["--force"]) {
+            eprintln!("{error:#}");
         }
-        for id in list(&self.ctr(&["containers", "list", "--quiet"])?) {
-            self.ctr(&["containers", "delete", &id])?;
-        }
-        Ok(())
+        delete("containers", &[])
     }
 }
 
@@ -205,6 +206,12 @@ impl Drop for Containerd {
             }
         }
     }
+}
+
+fn configure_network(folder: &Path, network: &Value) -> Result<()> {
+    let conf = folder.join("cni/conf");
+    fs::create_dir_all(&conf).with_context(|| format!("create {}", conf.display()))?;
+    Ok(fs::write(conf.join("pods.conflist"), serde_json::to_vec_pretty(network)?)?)
 }
 
 fn launch(folder: &Path, place: Place) -> Result<Daemon> {
@@ -236,7 +243,7 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   [plugins."io.containerd.cri.v1.runtime".cni]
-    bin_dirs = ["/usr/lib/cni"]
+    bin_dirs = ["{cni}"]
     conf_dir = "{folder}/cni/conf"
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
@@ -252,7 +259,7 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
 /// Nothing outside of `folder`, and no plugins that would listen at a fixed place.
 fn configuration(folder: &Path, plugins: &str) -> String {
     let folder = folder.display().to_string();
-    let plugins = plugins.replace("{folder}", &folder).replace("{pause}", image::PAUSE);
+    let plugins = plugins.replace("{folder}", &folder).replace("{pause}", image::PAUSE).replace("{cni}", CNI);
     format!(
         r#"version = 3
 root = "{folder}/root"

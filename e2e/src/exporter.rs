@@ -14,7 +14,7 @@ use crate::stack::Stack;
 
 mod trace;
 
-pub use trace::{Attributes, Trace};
+pub use trace::{ARGUMENTS, Attributes, Events, Trace};
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -23,9 +23,18 @@ const READY: Duration = Duration::from_secs(30);
 /// # Errors
 /// It was not built.
 pub fn binary() -> Result<PathBuf> {
+    built("inotrail")
+}
+
+/// A binary of the workspace, built as this program was.
+///
+/// # Errors
+/// See [`binary`].
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
     let own = env::current_exe()?;
-    let mut candidates = own.ancestors().skip(1).take(2).map(|folder| folder.join("inotrail"));
-    candidates.find(|path| path.is_file()).context("inotrail is not built: run `cargo build --workspace`")
+    let mut candidates = own.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    let found = candidates.find(|path| path.is_file());
+    found.with_context(|| format!("{name} is not built: run `cargo build --workspace`"))
 }
 
 /// A running `inotrail run`.

@@ -103,7 +103,7 @@ impl ApiServer {
     pub fn run(&mut self) -> Result<()> {
         let path: &Path = self.folder.as_ref();
         let Serves { place, address, port, etcd_port, nodes } = self.serves;
-        let user = |name: &str| path.join("users").join(name);
+        let user = |name: &str| self.users().join(name);
         let mut server = place.command(tools::kubernetes()?.join("kube-apiserver"));
         server.arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}")).arg(format!("--bind-address={address}"));
         server.arg(format!("--secure-port={port}")).arg(format!("--service-cluster-ip-range={SERVICES}"));
@@ -127,6 +127,12 @@ impl ApiServer {
         daemon.wait_ready(READY, ready)?;
         self.daemon = Some(daemon);
         Ok(())
+    }
+
+    /// The folder of its users' files.
+    #[must_use]
+    pub fn users(&self) -> PathBuf {
+        self.path().join("users")
     }
 
     /// Where it keeps its files and its log.

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
 
 use crate::namespaces::{Namespaces, Place};
 
@@ -76,7 +77,11 @@ impl Network {
         ip(node.place(), &format!("addr add {}/24 dev eth0", self.node(number)))?;
         ip(node.place(), "link set eth0 up")?;
         ip(node.place(), &format!("route add default via {}", self.control()))?;
-        // All others reach this one's pods through the control plane.
+        self.route(number)
+    }
+
+    /// All others reach a node's pods through the control plane.
+    fn route(&self, number: u8) -> Result<()> {
         ip(self.place(), &format!("route add {} via {}", pods(number), self.node(number)))
     }
 
@@ -86,8 +91,17 @@ impl Network {
 }
 
 /// The addresses of a node's pods.
-pub(super) fn pods(node: u8) -> String {
+fn pods(node: u8) -> String {
     format!("10.88.{node}.0/24")
+}
+
+/// What a node's containerd tells CNI plugins.
+pub(super) fn cni(node: u8) -> Value {
+    let addresses = json!({
+        "type": "host-local", "ranges": [[{"subnet": pods(node)}]], "routes": [{"dst": "0.0.0.0/0"}],
+    });
+    let bridge = json!({"type": "bridge", "bridge": "pods", "isGateway": true, "ipMasq": false, "ipam": addresses});
+    json!({"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]})
 }
 
 fn ip(place: Place, arguments: &str) -> Result<()> {

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1 as core;
-use serde_json::{Value, json};
 
-use super::kubelet;
-use super::network::{Network, pods};
+use super::network::{Network, cni};
+use super::settings::{MANIFESTS, Settings};
 use crate::cgroup::Cgroup;
 use crate::containerd::Containerd;
 use crate::daemon::Daemon;
@@ -34,35 +33,25 @@ impl Node {
     pub(super) fn start(number: u8, api: &ApiServer, network: &Network, folder: &Path) -> Result<Self> {
         let name = format!("node-{number}");
         let folder = folder.join(&name);
-        fs::create_dir_all(folder.join("manifests")).with_context(|| format!("create {}", folder.display()))?;
+        fs::create_dir_all(folder.join(MANIFESTS)).with_context(|| format!("create {}", folder.display()))?;
         let namespaces = Namespaces::new(&name, &folder)?;
         network.join(number, &namespaces)?;
         let place = namespaces.place();
         let cgroup = Cgroup::for_kubelet(&format!("inotrail-{name}"))?;
         let containerd = Containerd::for_node(&folder, place, cgroup, &cni(number))?;
 
-        let address = network.node(number).to_string();
-        let user = api.authority.kubeconfig(&api.url, &name, &format!("system:node:{name}"), Some("system:nodes"))?;
-        let server = api.authority.issue(&format!("{name}-server"), &name, None, &[&name, &address])?;
-        let settings = kubelet::Settings {
+        let settings = Settings {
+            name: &name,
+            address: network.node(number),
             folder: &folder,
-            authority: &api.authority.certificate,
-            server: &server,
             socket: &containerd.socket,
             cgroup: containerd.cgroup(),
         };
-        let config = write(&folder, "kubelet.json", &settings.configuration())?;
-        fs::write(folder.join(kubelet::RESOLVER), "")?;
         let programs = tools::kubernetes()?;
         let mut command = place.command(programs.join("kubelet"));
-        command.arg("--config").arg(config).arg("--kubeconfig").arg(user);
-        command.args(["--hostname-override", &name, "--node-ip", &address]);
-        let kubelet = Daemon::start("kubelet", &mut command, &folder, None)?;
-
-        let user = api.authority.kubeconfig(&api.url, &format!("{name}-proxy"), "system:kube-proxy", None)?;
-        let config = write(&folder, "kube-proxy.json", &kubelet::proxy(&name, &user))?;
+        let kubelet = Daemon::start("kubelet", command.args(settings.kubelet(api)?), &folder, None)?;
         let mut command = place.command(programs.join("kube-proxy"));
-        let proxy = Daemon::start("kube-proxy", command.arg("--config").arg(config), &folder, None)?;
+        let proxy = Daemon::start("kube-proxy", command.args(settings.proxy(api)?), &folder, None)?;
         Ok(Self { name, _proxy: proxy, kubelet, containerd, namespaces, folder })
     }
 
@@ -81,16 +70,15 @@ impl Node {
     /// The folder in which its kubelet looks for static pods.
     #[must_use]
     pub fn manifests(&self) -> PathBuf {
-        self.folder.join("manifests")
+        self.folder.join(MANIFESTS)
     }
 
-    /// What an exporter for this node alone is started with; containers' names come by containerd and by the API.
+    /// What an exporter for this node alone is started with, but for whom it asks besides the API.
     #[must_use]
     pub fn arguments(&self, kubeconfig: &Path) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let pairs = [
             ("--cgroup-root", text(self.containerd.cgroup())),
-            ("--runtime-socket", text(&self.containerd.socket)),
             ("--kubeconfig", text(kubeconfig)),
             ("--node-name", self.name.clone()),
         ];
@@ -103,18 +91,4 @@ pub(super) fn is_ready(node: &core::Node) -> bool {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let tainted = node.spec.as_ref().is_some_and(|spec| spec.taints.iter().flatten().next().is_some());
     !tainted && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-fn cni(node: u8) -> Value {
-    let addresses = json!({
-        "type": "host-local", "ranges": [[{"subnet": pods(node)}]], "routes": [{"dst": "0.0.0.0/0"}],
-    });
-    let bridge = json!({"type": "bridge", "bridge": "pods", "isGateway": true, "ipMasq": false, "ipam": addresses});
-    json!({"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]})
-}
-
-fn write(folder: &Path, name: &str, content: &Value) -> Result<PathBuf> {
-    let path = folder.join(name);
-    fs::write(&path, serde_json::to_vec_pretty(content)?).with_context(|| format!("write {}", path.display()))?;
-    Ok(path)
 }

@@ -60,13 +60,23 @@ impl Cluster {
         Api::namespaced(self.api.client.clone(), namespace)
     }
 
-    /// Deletes a pod; its containers have no time to end by themselves.
+    /// Deletes a pod; its containers have the time to end by themselves that it grants them.
     ///
     /// # Errors
     /// See [`Self::create`].
     pub fn delete_pod(&self, namespace: &str, name: &str) -> Result<()> {
-        let at_once = DeleteParams::default().grace_period(1);
-        self.call(self.pods(namespace).delete(name, &at_once)).with_context(|| format!("delete {name}")).map(drop)
+        let deleted = self.call(self.pods(namespace).delete(name, &DeleteParams::default()));
+        deleted.with_context(|| format!("delete {name}")).map(drop)
+    }
+
+    /// Deletes all pods with these labels at once.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn delete_pods(&self, namespace: &str, labels: &str) -> Result<()> {
+        let of_labels = ListParams::default().labels(labels);
+        self.call(self.pods(namespace).delete_collection(&DeleteParams::default(), &of_labels))?;
+        Ok(())
     }
 
     /// Adds an ephemeral container to a running pod.

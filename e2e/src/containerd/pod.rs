@@ -10,8 +10,9 @@ use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, ContainerState, ContainerStatusRequest, CreateContainerRequest, ImageSpec,
     LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext,
-    NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata, RemoveContainerRequest,
-    RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest, StopPodSandboxRequest,
+    ListPodSandboxRequest, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
+    RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
+    StopPodSandboxRequest,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -102,6 +103,17 @@ impl<'a> Pods<'a> {
     pub fn remove(&self, id: &str) -> Result<()> {
         let request = RemoveContainerRequest { container_id: id.to_owned() };
         self.call("RemoveContainer", self.client.clone().remove_container(request)).map(drop)
+    }
+
+    /// Ids of the containers that hold the namespaces of pods, and the names of these pods.
+    ///
+    /// # Errors
+    /// See [`Self::pod`].
+    pub fn sandboxes(&self) -> Result<Vec<(String, String)>> {
+        let request = ListPodSandboxRequest { filter: None };
+        let list = self.call("ListPodSandbox", self.client.clone().list_pod_sandbox(request))?;
+        let name = |metadata: Option<PodSandboxMetadata>| metadata.unwrap_or_default().name;
+        Ok(list.items.into_iter().map(|sandbox| (sandbox.id, name(sandbox.metadata))).collect())
     }
 
     fn call<T>(&self, what: &str, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T> {

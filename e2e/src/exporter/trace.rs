@@ -1,6 +1,10 @@
 //! `inotrail trace` with its events as JSON.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -19,15 +23,25 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Attributes of an event's record and Resource, by name.
 pub type Attributes = Map<String, Value>;
 
-/// A running `inotrail trace`.
+/// A running `inotrail trace`; it is read as [`Events`] are.
 #[derive(Debug)]
 pub struct Trace {
     /// Its process.
     pub daemon: Daemon,
-    /// Bytes of its log that were read, and the events in them.
-    read: RefCell<(usize, Vec<Attributes>)>,
+    events: Events,
     _folder: Folder,
 }
+
+/// What an `inotrail trace` writes into a file: events, and lines of its own.
+#[derive(Debug)]
+pub struct Events {
+    file: PathBuf,
+    /// Bytes that were read, and the events in them.
+    read: RefCell<(u64, Vec<Attributes>)>,
+}
+
+/// How it has to be started: all of its lines are told apart by that.
+pub const ARGUMENTS: [&str; 5] = ["trace", "--log-level", "info", "--output", "json"];
 
 impl Trace {
     /// Starts it with these arguments.
@@ -45,9 +59,35 @@ impl Trace {
     pub fn start_in(place: Place, arguments: &[&str]) -> Result<Self> {
         let folder = Folder::new(None)?;
         let mut command = place.command(binary()?);
-        command.args(["trace", "--log-level", "info", "--output", "json"]).args(arguments);
+        command.args(ARGUMENTS).args(arguments);
         let daemon = Daemon::start("trace", &mut command, folder.as_ref(), None)?;
-        Ok(Self { daemon, read: RefCell::default(), _folder: folder })
+        let events = Events::of(folder.as_ref().join("trace.log"));
+        Ok(Self { daemon, events, _folder: folder })
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.daemon.pid().cast_signed()).context("a process id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+}
+
+impl Deref for Trace {
+    type Target = Events;
+
+    fn deref(&self) -> &Events {
+        &self.events
+    }
+}
+
+impl Events {
+    /// Those in a file, which need not be there yet.
+    #[must_use]
+    pub fn of(file: PathBuf) -> Self {
+        Self { file, read: RefCell::default() }
     }
 
     /// Waits until its log has a text so many times.
@@ -55,7 +95,7 @@ impl Trace {
     /// # Errors
     /// That does not come to be; with the log.
     pub fn wait_for_log(&self, text: &str, times: usize) -> Result<()> {
-        self.wait_for(text, || (self.daemon.log().matches(text).count() >= times).then_some(()))
+        self.wait_for(text, || (self.messages().matches(text).count() >= times).then_some(()))
     }
 
     /// Waits for an event with these attributes, and returns the first.
@@ -76,37 +116,34 @@ impl Trace {
     pub fn find(&self, what: &str, is_it: impl Fn(&Attributes) -> bool) -> Result<Attributes> {
         let mut seen = 0;
         self.wait_for(what, || {
-            self.read();
-            let events = &self.read.borrow().1;
-            let found = events[seen..].iter().find(|event| is_it(event)).cloned();
-            seen = events.len();
-            found
+            self.look(|events| {
+                let found = events[seen..].iter().find(|event| is_it(event)).cloned();
+                seen = events.len();
+                found
+            })
         })
+    }
+
+    /// Looks at all events so far, which may be many.
+    pub fn look<T>(&self, look: impl FnOnce(&[Attributes]) -> T) -> T {
+        self.read();
+        look(&self.read.borrow().1)
     }
 
     /// All events so far.
     #[must_use]
     pub fn events(&self) -> Vec<Attributes> {
-        self.read();
-        self.read.borrow().1.clone()
-    }
-
-    /// Sends a signal.
-    ///
-    /// # Errors
-    /// It has ended.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_raw(self.daemon.pid().cast_signed()).context("a process id")?;
-        Ok(kill_process(pid, signal)?)
+        self.look(<[Attributes]>::to_vec)
     }
 
     /// Takes in what is new, line by line: its own messages are no JSON.
     fn read(&self) {
-        let log = self.daemon.log();
         let (read, events) = &mut *self.read.borrow_mut();
-        let whole = log.rfind('\n').map_or(0, |end| end + 1);
-        events.extend(log[*read..whole].lines().filter_map(|line| serde_json::from_str::<Attributes>(line).ok()));
-        *read = whole;
+        let new = from(&self.file, *read);
+        let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = new[..whole].split(|byte| *byte == b'\n');
+        events.extend(lines.filter_map(|line| serde_json::from_slice::<Attributes>(line).ok()));
+        *read += whole as u64;
     }
 
     fn wait_for<T>(&self, what: &str, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
@@ -114,9 +151,19 @@ impl Trace {
         waited.with_context(|| self.messages())
     }
 
-    /// Its log without the events.
+    /// Its lines that are no events.
     fn messages(&self) -> String {
-        let log = self.daemon.log();
-        log.lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n")
+        let all = String::from_utf8_lossy(&from(&self.file, 0)).into_owned();
+        all.lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// A file's content after so many bytes; a file that cannot be read has none.
+fn from(file: &Path, offset: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|mut file| {
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_to_end(&mut bytes)
+    });
+    read.map(|_| bytes).unwrap_or_default()
 }

@@ -1,0 +1,195 @@
+//! Names of pods in a real Kubernetes cluster, by containerd and the API, and by the API alone. Needs root.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod truth;
+mod workloads;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use e2e::cluster::{Cluster, containers};
+use e2e::exporter::Trace;
+use e2e::interrupt;
+use jiff::Timestamp;
+use serde_json::json;
+
+use truth::Truth;
+use workloads::{NAMESPACE, TICK, container, pod};
+
+/// From an access to its event's line, also of a container that nobody knew.
+const OUT_WITHIN: Duration = Duration::from_secs(2);
+/// Whom the two exporters ask.
+const BY: [&str; 2] = ["containerd and API", "API alone"];
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// One cluster at a time: each is to have the machine for itself.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A cluster of one node, and two exporters that watch it.
+struct Bench {
+    /// Asks containerd and the API; and the API alone.
+    by: [Trace; 2],
+    truth: Truth,
+    cluster: Cluster,
+}
+
+impl Bench {
+    fn start() -> Self {
+        let cluster = Cluster::start(1, None).unwrap();
+        cluster.create_namespace(NAMESPACE).unwrap();
+        let by = [true, false].map(|socket| trace(&cluster, socket));
+        Self { by, truth: Truth::default(), cluster }
+    }
+
+    /// Waits until both have told of every container that is known, from now on.
+    fn told_of_all(&self) {
+        for trace in &self.by {
+            let seen = trace.look(<[_]>::len);
+            let told = || Ok(trace.look(|events| self.truth.running_in(&events[seen..])).then_some(()));
+            interrupt::wait_for("events of every container", LIMIT, told).unwrap();
+        }
+    }
+
+    /// Makes a pod, whose first event both must tell in time.
+    fn tell_of_new(&self, name: &str) {
+        let script = format!(": > /tmp/{name}; {TICK}");
+        let new =
+            self.cluster.create(pod(name, &json!({"spec": {"containers": [container("app", &script)]}}))).unwrap();
+        let (path, uid) = (format!("/tmp/{name}"), new.metadata.uid.unwrap());
+        for (trace, by) in self.by.iter().zip(BY) {
+            let event = trace.wait_for_event(&[("file.path", &path), ("k8s.pod.uid", &uid)]).unwrap();
+            let time: Timestamp = event["time"].as_str().unwrap().parse().unwrap();
+            let late = Duration::try_from(Timestamp::now().duration_since(time)).unwrap();
+            eprintln!("{by}: the first event of {name} is out {late:?} after its access");
+            assert!(late < OUT_WITHIN, "{by}: {late:?}");
+        }
+    }
+
+    /// Ends both exporters and compares. `late`: a kubelet may be so busy
+    /// that it reports containers too late for the one that asks the API alone.
+    fn judge(&mut self, late: bool) {
+        self.truth.note(&self.cluster);
+        for ((trace, by), late) in self.by.iter_mut().zip(BY).zip([false, late]) {
+            // What waits for its name when an exporter ends goes out without.
+            let told = || Ok(trace.look(|events| self.truth.all_in(events)).then_some(()));
+            interrupt::wait_for("events of every container", LIMIT, told).unwrap();
+            trace.daemon.stop();
+            trace.look(|events| self.truth.judge(by, events, late));
+        }
+    }
+
+    /// Compares, and starts two exporters that know nothing.
+    fn restart_exporters(&mut self) {
+        self.judge(false);
+        self.truth.watched_anew();
+        self.by = [true, false].map(|socket| trace(&self.cluster, socket));
+    }
+}
+
+fn trace(cluster: &Cluster, socket: bool) -> Trace {
+    let node = &cluster.nodes[0];
+    let mut arguments = node.arguments(&cluster.api.kubeconfig);
+    let runtime = node.containerd.socket.to_string_lossy().into_owned();
+    let by = if socket { ["--runtime-socket".to_owned(), runtime] } else { ["--runtime", "none"].map(str::to_owned) };
+    arguments.extend(by);
+    let trace = Trace::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    trace.wait_for_log("watching by", 1).unwrap();
+    trace
+}
+
+#[test]
+fn every_event_of_every_kind_of_pod_has_its_names() {
+    let _alone = alone();
+    let mut bench = Bench::start();
+    let cluster = &bench.cluster;
+    let by_digest = cluster.nodes[0].containerd.image_by_digest().unwrap();
+    cluster.create(workloads::deployment("web", 2)).unwrap();
+    cluster.create(workloads::stateful_set("db", 1)).unwrap();
+    cluster
+        .create(pod(
+            "digest",
+            &json!({"spec": {"containers": [
+                {"name": "app", "image": by_digest, "imagePullPolicy": "Never", "command": ["/bin/sh", "-c", TICK]},
+            ]}}),
+        ))
+        .unwrap();
+    let manifest = pod("static", &json!({"spec": {"containers": [container("app", TICK)]}}));
+    std::fs::write(cluster.nodes[0].manifests().join("static.json"), manifest.to_string()).unwrap();
+    cluster.ready_pods(NAMESPACE, "app=web", 2).unwrap();
+    cluster.ready_pods(NAMESPACE, "app=db", 1).unwrap();
+    cluster.ready_pod(NAMESPACE, "digest").unwrap();
+    cluster.ready_pod(NAMESPACE, "static-node-1").unwrap();
+    cluster.add_ephemeral(NAMESPACE, "digest", &container("debug", TICK)).unwrap();
+    let debug = cluster.wait_for_pod(NAMESPACE, "digest", "debugged", |pod| containers(pod).len() == 2);
+    let (_, id) = containers(&debug.unwrap()).pop().unwrap();
+    assert!(!cluster.nodes[0].containerd.pids(&id).unwrap().is_empty(), "processes of {id}");
+    let logs = cluster.call(
+        cluster
+            .pods(NAMESPACE)
+            .logs("digest", &kube::api::LogParams { container: Some("app".to_owned()), ..Default::default() }),
+    );
+    assert_eq!(logs.unwrap(), "");
+    bench.truth.note(&bench.cluster);
+    bench.told_of_all();
+
+    // A pod of the same name is another pod.
+    let cluster = &bench.cluster;
+    let first = cluster.ready_pod(NAMESPACE, "db-0").unwrap().metadata.uid.unwrap();
+    cluster.delete_pod(NAMESPACE, "db-0").unwrap();
+    let other = |pod: &k8s_openapi::api::core::v1::Pod| {
+        pod.metadata.uid.as_ref() != Some(&first) && e2e::cluster::is_ready(pod)
+    };
+    let second = cluster.wait_for_pod(NAMESPACE, "db-0", "made again", other).unwrap().metadata.uid.unwrap();
+    for trace in &bench.by {
+        trace.wait_for_event(&[("file.path", "/tmp/tick"), ("k8s.pod.uid", &second)]).unwrap();
+    }
+
+    for number in 0..5 {
+        bench.tell_of_new(&format!("new-{number}"));
+    }
+    bench.judge(false);
+}
+
+#[test]
+fn names_come_back_after_restarts() {
+    let _alone = alone();
+    let mut bench = Bench::start();
+    bench.cluster.create(workloads::deployment("web", 2)).unwrap();
+    bench.cluster.ready_pods(NAMESPACE, "app=web", 2).unwrap();
+    bench.truth.note(&bench.cluster);
+    bench.told_of_all();
+
+    bench.cluster.nodes[0].containerd.restart().unwrap();
+    bench.told_of_all();
+    bench.tell_of_new("after-containerd");
+
+    bench.cluster.api.daemon = None;
+    bench.told_of_all();
+    bench.cluster.api.run().unwrap();
+    bench.tell_of_new("after-api");
+
+    bench.restart_exporters();
+    bench.told_of_all();
+    bench.tell_of_new("after-exporter");
+    bench.judge(false);
+}
+
+#[test]
+fn thirty_pods_are_made_again_at_once() {
+    let _alone = alone();
+    let mut bench = Bench::start();
+    let spec = json!({"containers": [container("app", TICK)]});
+    bench.cluster.create(workloads::workload("Deployment", "tiny", 30, &spec)).unwrap();
+    let ready = |bench: &mut Bench| {
+        bench.cluster.ready_pods(NAMESPACE, "app=tiny", 30).unwrap();
+        bench.truth.note(&bench.cluster);
+        bench.told_of_all();
+    };
+    ready(&mut bench);
+    bench.cluster.delete_pods(NAMESPACE, "app=tiny").unwrap();
+    ready(&mut bench);
+    bench.judge(true);
+}
