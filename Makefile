@@ -36,6 +36,7 @@ matrix: setup ## prove the sensor on every kernel, in machines, and write the RE
 
 bench: setup ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process
 	cargo run -q -p e2e -- bench encode
+	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
 	cargo run -q -p e2e -- bench miss
 

@@ -1,6 +1,7 @@
 //! What one event costs in user space, ours beside OpenTelemetry's SDK, and what an access costs the kernel.
 
 pub mod direct;
+pub mod lookup;
 pub mod memory;
 pub mod miss;
 pub mod sample;
@@ -35,13 +36,29 @@ pub fn encode() -> Result<()> {
     Ok(())
 }
 
+/// Prints what it costs to look up an event's container, process, volume and owner, on a node that is full: instructions by
+/// callgrind, as for [`encode`], and the time of a run.
+///
+/// # Errors
+/// `valgrind` is missing, or the program cannot be built or run.
+#[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
+pub fn lookup() -> Result<()> {
+    let program = build("release", &["bench-lookup"])?.join("bench-lookup");
+    println!("look-ups per event, {} containers, {} processes", memory::CONTAINERS, memory::PROCESSES);
+    println!("  instructions  {:>8.0}", per_event(&program)?);
+    run(&program)
+}
+
 /// Prints the bytes that a container and a process take, on a node that has many of both. They are the same in any build.
 ///
 /// # Errors
 /// The program cannot be built or run.
 pub fn memory() -> Result<()> {
-    let program = build("dev", &["bench-memory"])?.join("bench-memory");
-    let status = Command::new(&program).status().with_context(|| format!("run {}", program.display()))?;
+    run(&build("dev", &["bench-memory"])?.join("bench-memory"))
+}
+
+fn run(program: &Path) -> Result<()> {
+    let status = Command::new(program).status().with_context(|| format!("run {}", program.display()))?;
     ensure!(status.success(), "{}: {status}", program.display());
     Ok(())
 }

@@ -38,6 +38,8 @@ enum Command {
 enum Bench {
     /// Instructions per event, from the event to the bytes of a request
     Encode,
+    /// Instructions, time and allocations that an event's look-ups take
+    Lookup,
     /// Bytes per container and per process
     Memory,
     /// Instructions that an unwanted open costs the kernel
@@ -49,6 +51,7 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Bench { what: Bench::Encode } => e2e::bench::encode(),
+        Command::Bench { what: Bench::Lookup } => e2e::bench::lookup(),
         Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),

@@ -41,6 +41,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
+use crate::ids::IdMap;
 use crate::metrics::Metrics;
 use announcement::Announcer;
 use cgroup::Hierarchy;
@@ -185,9 +186,22 @@ pub struct Containers(Arc<ArcSwap<View>>);
 #[derive(Debug)]
 pub struct Snapshot(Guard<Arc<View>>);
 
+/// A container of [`Containers::mounted`].
+#[derive(Debug)]
+pub struct Mounted {
+    /// Its cgroup's id.
+    pub cgroup: u64,
+    /// Who it is; its pod's volumes are in the pod's details.
+    pub container: Container,
+    /// What the kubelet calls the pod; empty: it is none.
+    pub pod: String,
+    /// Its mount table, as `/proc/PID/mountinfo` has it.
+    pub mountinfo: String,
+}
+
 #[derive(Debug, Default)]
 struct View {
-    containers: HashMap<u64, Arc<Container>>,
+    containers: IdMap<u64, Arc<Container>>,
     owners: Arc<Owners>,
 }
 
@@ -195,7 +209,23 @@ impl Containers {
     /// A table that never changes.
     #[must_use]
     pub fn fixed(containers: HashMap<u64, Arc<Container>>) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(View { containers, owners: Arc::default() })))
+        Self(Arc::new(ArcSwap::from_pointee(View {
+            containers: containers.into_iter().collect(),
+            owners: Arc::default(),
+        })))
+    }
+
+    /// A table that never changes, of containers that have something mounted; `host` is the host's mount table.
+    #[must_use]
+    pub fn mounted(containers: impl IntoIterator<Item = Mounted>, host: &[u8]) -> Self {
+        let host = Arc::new(mounts::of_host(host));
+        let containers = containers.into_iter().map(|mounted| {
+            let mounts = mounts::of_container(mounted.mountinfo.as_bytes(), &host, &mounted.pod, &mounted.container);
+            (mounted.cgroup, Arc::new(mounted.container.with_mounts(Arc::new(mounts))))
+        });
+        let containers: IdMap<_, _> = containers.collect();
+        let owners = Arc::new(Owners::new(containers.values(), host));
+        Self(Arc::new(ArcSwap::from_pointee(View { containers, owners })))
     }
 
     /// The current table; costs a few atomic operations and takes no lock.

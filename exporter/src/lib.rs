@@ -20,6 +20,7 @@ pub mod errno;
 pub mod escape;
 pub mod event;
 pub mod filter;
+mod ids;
 pub mod loss;
 pub mod metrics;
 pub mod otlp;

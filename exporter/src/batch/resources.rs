@@ -1,11 +1,10 @@
 //! Encoded Resources of the containers seen lately.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use crate::container::Container;
 use crate::event::Node;
+use crate::ids::IdMap;
 use crate::otlp;
 
 /// Containers that are kept between batches; a batch itself can have more.
@@ -16,7 +15,7 @@ const KEPT: usize = 512;
 pub(super) struct Resources {
     node: Node,
     entries: Vec<Entry>,
-    by_address: HashMap<usize, usize, BuildHasherDefault<AddressHasher>>,
+    by_address: IdMap<usize, usize>,
     /// The last container looked up: the next event is often of the same one.
     last: Option<(usize, usize)>,
 }
@@ -31,7 +30,7 @@ struct Entry {
 
 impl Resources {
     pub(super) fn new(node: Node) -> Self {
-        Self { node, entries: Vec::new(), by_address: HashMap::default(), last: None }
+        Self { node, entries: Vec::new(), by_address: IdMap::default(), last: None }
     }
 
     /// The entry of a container, made if need be.
@@ -80,26 +79,5 @@ impl Resources {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
-    }
-}
-
-/// Addresses need no defence against chosen keys: one multiplication spreads them (2^64 divided by the golden ratio).
-#[derive(Debug, Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_usize(usize::from(*byte) ^ self.0 as usize);
-        }
-    }
-
-    fn write_usize(&mut self, address: usize) {
-        // The table takes its index from the low bits, where the product is not spread: bring the high ones down.
-        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     }
 }

@@ -6,6 +6,7 @@ mod read;
 
 use std::sync::Arc;
 
+pub(super) use identify::{host as of_host, named as of_container};
 pub(super) use queue::{MountQueue, MountsRead};
 pub use read::MountReader;
 pub(super) use read::Wanted;

@@ -1,13 +1,13 @@
 //! Whose a file is, where it is not its reader's.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::Container;
 use super::mounts::{Content, HostMounts, Mount, below};
 use super::volume::{Object, Volume};
+use crate::ids::IdMap;
 
 /// Whose file another one has accessed.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub enum FileOwner<'a> {
 /// All that containers of this node have mounted, by device, and by directory where a device has others' files as well.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
-    devices: HashMap<u32, Owner>,
+    devices: IdMap<u32, Owner>,
     /// In order of device and path.
     folders: Vec<Folder>,
     pub(super) host: Arc<HostMounts>,
@@ -76,7 +76,7 @@ impl FileOwner<'_> {
 
 impl Owners {
     pub(super) fn new<'a>(containers: impl Iterator<Item = &'a Arc<Container>>, host: Arc<HostMounts>) -> Self {
-        let mut this = Self { devices: HashMap::new(), folders: Vec::new(), host };
+        let mut this = Self { devices: IdMap::default(), folders: Vec::new(), host };
         for container in containers {
             for mount in container.mounts.iter().flat_map(|mounts| mounts.iter()) {
                 this.add(container, mount);

@@ -1,6 +1,6 @@
 //! The processes there are.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use inotrail_ebpf::{Header, flags};
@@ -10,6 +10,7 @@ use super::arguments;
 use super::cgroups::{Cgroups, Step};
 use super::{Process, ProcessScan, Redaction, TICK_NS};
 use crate::event::Access;
+use crate::ids::IdMap;
 
 mod merge;
 
@@ -24,7 +25,7 @@ const EXITED_FOR_NS: u64 = 30_000_000_000;
 #[derive(Debug, Default)]
 pub struct ProcessTable {
     /// By thread group id; the start time tells them apart.
-    processes: HashMap<u32, Box<Slot>>,
+    processes: IdMap<u32, Box<Slot>>,
     /// When they exited, oldest first.
     exited: VecDeque<(u64, u32, u64)>,
     cgroups: Cgroups,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::Container;
 use super::super::kubelet::{VolumeFolder, pod_folder, volume_folder};
 use super::super::mountinfo::MountLine;
 use super::super::path::is_container_id;
@@ -41,13 +42,23 @@ pub(super) struct Whose<'a> {
 }
 
 /// Lines of `/proc/1/mountinfo`.
-pub(super) fn host(text: &[u8]) -> HostMounts {
+pub(in super::super) fn host(text: &[u8]) -> HostMounts {
     Mounts::new(MountLine::all(text).map(|line| mount(&line, ())))
 }
 
 /// Lines of `/proc/PID/mountinfo` of a process of the container.
 pub(super) fn container(text: &[u8], host: &HostMounts, whose: Whose<'_>) -> Mounts<Content> {
     Mounts::new(MountLine::all(text).map(|line| mount(&line, whose.content(&line, host))))
+}
+
+/// The same where only the kubelet's names of volumes are looked for.
+pub(in super::super) fn named(text: &[u8], host: &HostMounts, pod: &str, of: &Container) -> Mounts<Content> {
+    container(text, host, Whose { pod: pod.as_bytes(), volumes: volumes(of), wishes: &[] })
+}
+
+/// What the container's pod may mount, where the API server has told.
+pub(super) fn volumes(container: &Container) -> Option<&PodVolumes> {
+    container.pod.as_ref()?.details.as_ref().map(|details| &details.volumes)
 }
 
 fn mount<T>(line: &MountLine<'_>, content: T) -> Mount<T> {

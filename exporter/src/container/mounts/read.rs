@@ -124,8 +124,7 @@ impl MountReader {
             return Ok(if at_host { Outcome::AtHost } else { Outcome::NotYet });
         }
         let text = limited(&directory.join("mountinfo"), MOUNTINFO_MAX)?;
-        let volumes =
-            wanted.container.pod.as_ref().and_then(|pod| pod.details.as_ref()).map(|details| &details.volumes);
+        let volumes = identify::volumes(&wanted.container);
         let name = match &wanted.container.origin {
             Origin::Container { name, .. } => name,
             _ => "",

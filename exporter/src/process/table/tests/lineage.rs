@@ -1,5 +1,7 @@
 //! Ancestors, ids in PID namespaces, arguments.
 
+use std::collections::HashMap;
+
 use super::*;
 
 #[track_caller]

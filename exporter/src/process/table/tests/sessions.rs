@@ -1,5 +1,7 @@
 //! Who came into a cgroup from outside.
 
+use std::collections::HashMap;
+
 use super::*;
 
 /// Cgroups: where the shim is, a container's, one below that, another container's.
