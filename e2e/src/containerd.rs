@@ -208,6 +208,17 @@ impl Drop for Containerd {
     }
 }
 
+/// Writes the configuration of a containerd for a kubelet that will find `folder` where it is here. Returns its file.
+///
+/// # Errors
+/// The folder cannot be written.
+pub(crate) fn configure_node(folder: &Path, network: &Value) -> Result<PathBuf> {
+    configure_network(folder, network)?;
+    let file = folder.join(CONFIGURATION);
+    fs::write(&file, configuration(folder, CRI)).with_context(|| format!("write {}", file.display()))?;
+    Ok(file)
+}
+
 fn configure_network(folder: &Path, network: &Value) -> Result<()> {
     let conf = folder.join("cni/conf");
     fs::create_dir_all(&conf).with_context(|| format!("create {}", conf.display()))?;
