@@ -4,24 +4,30 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use inotrail::event::Backend;
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
 
+use crate::exporter::Events;
 use crate::folder::Folder;
 use crate::interrupt;
 use crate::kubernetes::{ApiServer, Controllers};
 
+mod machine;
 mod network;
 mod node;
 mod objects;
 mod settings;
 
+pub use machine::{Machine, PODS, STEPS, Step};
 use network::Network;
 pub use node::Node;
-pub use objects::{containers, is_ready};
+pub use objects::{containers, is_ready_pod};
 
 /// A kubelet has registered, and its network is up.
 const READY: Duration = Duration::from_secs(120);
+/// The same in an emulated machine, which boots first.
+const BOOTED: Duration = Duration::from_secs(600);
 
 /// Run a Kubernetes cluster on this machine until Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -29,6 +35,9 @@ pub struct Args {
     /// Nodes on this machine; each has a containerd and a kubelet of its own
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     nodes: u8,
+    /// One more node, in a machine with a kernel of its own (QEMU); an exporter runs in it
+    #[arg(long)]
+    vm_node: bool,
     /// Empty folder for all state and logs, which stay [default: a temporary one, which goes]
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
@@ -41,7 +50,10 @@ impl Args {
     /// See [`Cluster::start`].
     #[expect(clippy::print_stdout, reason = "the answer of this subcommand")]
     pub fn run(self) -> Result<()> {
-        let cluster = Cluster::start(self.nodes, self.dir.as_deref())?;
+        let mut cluster = Cluster::start(self.nodes, self.dir.as_deref())?;
+        if self.vm_node {
+            cluster.add_machine(&[Backend::Kprobe])?;
+        }
         println!("export KUBECONFIG={}", cluster.api.kubeconfig.display());
         for node in &cluster.nodes {
             println!("\n{}: state and logs in {}", node.name, node.path().display());
@@ -50,6 +62,9 @@ impl Args {
             println!("  NRI          {}", node.containerd.nri_socket().display());
             let (own, socket) = (node.arguments(&cluster.api.kubeconfig).join(" "), node.containerd.socket.display());
             println!("  watch it     inotrail trace {own} --runtime-socket {socket}");
+        }
+        for machine in &cluster.machines {
+            println!("\n{}: console, logs and events in {}", machine.name, machine.path().display());
         }
         println!("\nImages: {}; imagePullPolicy: Never", crate::image::NAME);
         println!("There is no cluster DNS. Ctrl-C stops everything.");
@@ -62,6 +77,8 @@ impl Args {
 pub struct Cluster {
     /// Its nodes, which are ready.
     pub nodes: Vec<Node>,
+    /// Nodes in machines.
+    pub machines: Vec<Machine>,
     _controllers: Controllers,
     /// Its API server, which may be stopped and started again.
     pub api: ApiServer,
@@ -89,7 +106,8 @@ impl Cluster {
         let api = ApiServer::for_nodes(network.place(), network.control(), &control)?;
         say("controller manager and scheduler");
         let controllers = Controllers::start(&api)?;
-        let mut this = Self { nodes: Vec::new(), _controllers: controllers, api, network, folder };
+        let mut this =
+            Self { nodes: Vec::new(), machines: Vec::new(), _controllers: controllers, api, network, folder };
         for number in 1..=nodes {
             say(&format!("node {number}: containerd, kubelet and kube-proxy"));
             let node = Node::start(number, &this.api, &this.network, this.folder.as_ref())?;
@@ -101,6 +119,30 @@ impl Cluster {
         }
         Ok(this)
     }
+
+    /// Adds a node in a machine, where exporters with these backends watch its pods; returns when all are ready. It has
+    /// no kube-proxy.
+    ///
+    /// # Errors
+    /// QEMU is missing, or the node is not ready in time.
+    pub fn add_machine(&mut self, backends: &[Backend]) -> Result<()> {
+        // Numbers of the others are below.
+        let number = 11 + self.machines.len() as u8;
+        eprintln!("a node in a machine");
+        let started = Instant::now();
+        let mut machine = Machine::start(number, &self.api, &self.network, self.folder.as_ref(), backends)?;
+        let exporters = &machine.exporters;
+        let ready = || is_ready_node(&self.api, &machine.name) && exporters.iter().all(|(_, events)| is_ready(events));
+        machine.qemu.wait_ready(BOOTED, ready)?;
+        eprintln!("{} is ready after {} s", machine.name, started.elapsed().as_secs());
+        self.machines.push(machine);
+        Ok(())
+    }
+}
+
+/// Whether an exporter watches and has met its containerd.
+fn is_ready(exporter: &Events) -> bool {
+    exporter.says("watching by") && exporter.says("connected to containerd")
 }
 
 fn is_ready_node(api: &ApiServer, name: &str) -> bool {

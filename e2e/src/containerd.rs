@@ -184,10 +184,8 @@ impl Containerd {
             let ids: Vec<_> = ids.iter().map(String::as_str).collect();
             if ids.is_empty() { Ok(()) } else { self.ctr(&[&[what, "delete"], more, &ids].concat()).map(drop) }
         };
-        // It kills the processes first, and fails where one had ended already.
-        if let Err(error) = delete("tasks", &["--force"]) {
-            eprintln!("{error:#}");
-        }
+        // It kills the processes first, and fails where one had ended already. Of one that runs on, its container tells.
+        let _ended = delete("tasks", &["--force"]);
         delete("containers", &[])
     }
 }
@@ -206,6 +204,17 @@ impl Drop for Containerd {
             }
         }
     }
+}
+
+/// Writes the configuration of a containerd for a kubelet that will find `folder` where it is here. Returns its file.
+///
+/// # Errors
+/// The folder cannot be written.
+pub(crate) fn configure_node(folder: &Path, network: &Value) -> Result<PathBuf> {
+    configure_network(folder, network)?;
+    let file = folder.join(CONFIGURATION);
+    fs::write(&file, configuration(folder, CRI)).with_context(|| format!("write {}", file.display()))?;
+    Ok(file)
 }
 
 fn configure_network(folder: &Path, network: &Value) -> Result<()> {

@@ -115,7 +115,7 @@ fn architecture() -> &'static str {
 }
 
 /// Debian's static busybox: the installed one, or where that would have replaced another one, `make setup`'s own copy.
-fn busybox() -> Result<PathBuf> {
+pub(crate) fn busybox() -> Result<PathBuf> {
     let copy = cache()?.join("busybox-static/bin/busybox");
     let installed = PathBuf::from("/bin/busybox");
     [copy, installed].into_iter().find(|path| path.exists()).context("no static busybox: run `make setup`")

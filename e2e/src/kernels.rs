@@ -1,6 +1,7 @@
 //! Debian's kernels: which ones, and how they get here without touching this system's own package database.
 
 mod apt;
+mod modules;
 
 use std::{
     collections::BTreeMap,

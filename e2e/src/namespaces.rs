@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::daemon::Daemon;
 
@@ -72,12 +73,39 @@ impl Namespaces {
     }
 }
 
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        // A shim whose container went at the wrong moment stays for ever, and these with it.
+        let own = fs::read_link(format!("/proc/{}/ns/mnt", self.pid())).ok();
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            let lives_here = || own.is_some() && fs::read_link(entry.path().join("ns/mnt")).ok() == own;
+            let Some(pid) = pid.filter(|pid| pid.as_raw_nonzero().get().cast_unsigned() != self.pid()) else {
+                continue;
+            };
+            if lives_here()
+                && let Err(error) = kill_process(pid, Signal::KILL)
+            {
+                eprintln!("cannot end process {}: {error}", pid.as_raw_nonzero());
+            }
+        }
+    }
+}
+
 impl Place {
     /// A command that runs a program there; the command's process is the program's.
     pub fn command(self, program: impl AsRef<OsStr>) -> Command {
         let Self::With(pid) = self else { return Command::new(program) };
         let mut command = Command::new("nsenter");
         command.args(["--target", &pid.to_string(), "--net", "--mount", "--"]).arg(program);
+        command
+    }
+
+    /// A command that runs there what another one, without an environment of its own, would run here.
+    #[must_use]
+    pub fn instead(self, other: &Command) -> Command {
+        let mut command = self.command(other.get_program());
+        command.args(other.get_args());
         command
     }
 }

@@ -1,12 +1,13 @@
 //! Test machines: Debian's kernels in QEMU, a first program of our own, and every test on every kernel.
 
+pub mod boot;
 mod cell;
 mod console;
 mod facts;
 mod machine;
 mod matrix;
 mod plan;
-mod programs;
+pub(crate) mod programs;
 pub(crate) mod qemu;
 mod readme;
 mod results;

@@ -8,11 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::vm::{ARGUMENTS, MODULES, console_lines};
-use rustix::{
-    mount::{MountFlags, mount},
-    system::{RebootCommand, finit_module, reboot, uname},
-};
+use e2e::vm::{ARGUMENTS, boot, console_lines};
+use rustix::system::uname;
 
 const MOUNTS: [(&str, &str); 8] = [
     ("proc", "/proc"),
@@ -26,29 +23,14 @@ const MOUNTS: [(&str, &str); 8] = [
 ];
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => eprintln!("{}", console_lines::PASS),
-        Err(error) => eprintln!("{}{error:#}", console_lines::FAIL),
-    }
-    if let Err(error) = reboot(RebootCommand::PowerOff) {
-        eprintln!("the machine cannot be powered off: {error}");
-    }
-    // Process 1 must not end: the kernel would say so with a page of registers. Here it does only outside a machine.
-    ExitCode::FAILURE
+    boot::end(run())
 }
 
 fn run() -> Result<()> {
     ensure!(std::process::id() == 1, "this program starts a test machine, and is not for any other");
-    for (kind, target) in MOUNTS {
-        mount(kind, target, kind, MountFlags::empty(), None).with_context(|| format!("mount {kind} on {target}"))?;
-    }
+    boot::mount_all(&MOUNTS)?;
     eprintln!("{}{}", console_lines::UP, uname().release().to_string_lossy());
-    let mut modules = fs::read_dir(MODULES)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    modules.sort();
-    for module in modules {
-        let file = fs::File::open(&module)?;
-        finit_module(&file, c"", 0).with_context(|| format!("load {}", module.display()))?;
-    }
+    boot::load_modules()?;
     let arguments = fs::read(ARGUMENTS).with_context(|| format!("read {ARGUMENTS}"))?;
     let arguments = arguments.split(|byte| *byte == 0).filter(|argument| !argument.is_empty());
     let mut guest = Command::new("/bin/guest");

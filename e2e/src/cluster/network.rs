@@ -80,6 +80,18 @@ impl Network {
         self.route(number)
     }
 
+    /// Makes a device for a machine that is to be a node; returns its name.
+    ///
+    /// # Errors
+    /// There is one already, or this system has no TAP devices.
+    pub(super) fn join_machine(&self, number: u8) -> Result<String> {
+        let name = format!("node{number}");
+        ip(self.place(), &format!("tuntap add {name} mode tap"))?;
+        ip(self.place(), &format!("link set {name} master nodes up"))?;
+        self.route(number)?;
+        Ok(name)
+    }
+
     /// All others reach a node's pods through the control plane.
     fn route(&self, number: u8) -> Result<()> {
         ip(self.place(), &format!("route add {} via {}", pods(number), self.node(number)))

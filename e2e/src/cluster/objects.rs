@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, TypeMeta};
+use kube::api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams, TypeMeta};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Scope, pinned_kind};
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::Cluster;
 use crate::interrupt;
 
-/// A pod is scheduled, its images are there, its volumes are mounted, and its programs start, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(120);
+/// A pod is scheduled, its images are there, its volumes are mounted, and its programs start, in an emulated machine too.
+const LIMIT: Duration = Duration::from_secs(300);
 
 impl Cluster {
     /// Waits for an answer of the API server.
@@ -79,6 +79,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// What a container has written, as its kubelet tells.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn logs(&self, namespace: &str, pod: &str, container: &str) -> Result<String> {
+        let of = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
+        self.call(self.pods(namespace).logs(pod, &of)).with_context(|| format!("logs of {pod}"))
+    }
+
     /// Adds an ephemeral container to a running pod.
     ///
     /// # Errors
@@ -110,7 +119,7 @@ impl Cluster {
     /// # Errors
     /// See [`Self::wait_for_pod`].
     pub fn ready_pod(&self, namespace: &str, name: &str) -> Result<Pod> {
-        self.wait_for_pod(namespace, name, "ready", is_ready)
+        self.wait_for_pod(namespace, name, "ready", is_ready_pod)
     }
 
     /// Waits until so many pods with these labels are ready and no other is there, not even one that ends.
@@ -121,7 +130,7 @@ impl Cluster {
         let (pods, of_labels) = (self.pods(namespace), ListParams::default().labels(labels));
         interrupt::wait_for(&format!("{count} ready pods with {labels}"), LIMIT, || {
             let pods = self.call(pods.list(&of_labels))?.items;
-            Ok((pods.len() == count && pods.iter().all(is_ready)).then_some(pods))
+            Ok((pods.len() == count && pods.iter().all(is_ready_pod)).then_some(pods))
         })
     }
 
@@ -142,7 +151,7 @@ impl Cluster {
 
 /// Whether all containers of a pod are ready, and it is not being deleted.
 #[must_use]
-pub fn is_ready(pod: &Pod) -> bool {
+pub fn is_ready_pod(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     pod.metadata.deletion_timestamp.is_none()
         && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")

@@ -98,6 +98,12 @@ impl Events {
         self.wait_for(text, || (self.messages().matches(text).count() >= times).then_some(()))
     }
 
+    /// Whether its log has a text by now.
+    #[must_use]
+    pub fn says(&self, text: &str) -> bool {
+        self.messages().contains(text)
+    }
+
     /// Waits for an event with these attributes, and returns the first.
     ///
     /// # Errors

@@ -2,16 +2,16 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::{self, Command},
+    path::Path,
+    process,
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use inotrail::event::Backend;
 
 use super::{
-    ARGUMENTS, Cell, Facts, MODULES, Outcome, Programs, Test, Verdict,
+    ARGUMENTS, Cell, Facts, MODULES, Outcome, Programs, Test, Verdict, boot,
     qemu::{self, Ended},
 };
 use crate::{
@@ -107,19 +107,7 @@ impl Machine {
         let arguments: String =
             test.guest.iter().copied().chain(backends).flat_map(|argument| [argument, "\0"]).collect();
         archive.file(ARGUMENTS, arguments.as_bytes())?;
-        archive.file(&format!("{MODULES}/overlay.ko"), &module(&self.kernel, "kernel/fs/overlayfs/overlay.ko")?)?;
+        boot::add_modules(&mut archive, &self.kernel, &["overlay"])?;
         archive.finish()
     }
-}
-
-/// A module's content, whose name the kernel package may have given `.xz`.
-fn module(kernel: &Kernel, name: &str) -> Result<Vec<u8>> {
-    let plain = kernel.modules.join(name);
-    if plain.is_file() {
-        return fs::read(&plain).with_context(|| format!("read {}", plain.display()));
-    }
-    let compressed: PathBuf = kernel.modules.join(format!("{name}.xz"));
-    let output = Command::new("xz").args(["--decompress", "--stdout"]).arg(&compressed).output().context("run xz")?;
-    ensure!(output.status.success(), "unpack {}: {}", compressed.display(), String::from_utf8_lossy(&output.stderr));
-    Ok(output.stdout)
 }

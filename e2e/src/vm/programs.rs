@@ -63,17 +63,21 @@ impl Programs {
     /// Where they cannot be read or written.
     pub(super) fn stripped(&self, arch: &str, folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-        let strip = tool(arch, "strip");
-        let copy = |program: &Path, name: &str| -> Result<PathBuf> {
-            let copy = folder.join(name);
-            let output = Command::new(&strip).arg("--strip-debug").arg("-o").args([copy.as_path(), program]).output();
-            let output = output.with_context(|| format!("run {strip}"))?;
-            let why = String::from_utf8_lossy(&output.stderr);
-            ensure!(output.status.success(), "{strip} {}: {}", program.display(), why.trim());
-            Ok(copy)
-        };
-        Ok(Self { init: copy(&self.init, "init")?, guest: copy(&self.guest, "guest")? })
+        let (init, guest) = (folder.join("init"), folder.join("guest"));
+        strip(arch, &self.init, &init)?;
+        strip(arch, &self.guest, &guest)?;
+        Ok(Self { init, guest })
     }
+}
+
+/// Copies a program without what only a debugger reads.
+pub(crate) fn strip(arch: &str, program: &Path, copy: &Path) -> Result<()> {
+    let strip = tool(arch, "strip");
+    let output = Command::new(&strip).arg("--strip-debug").arg("-o").args([copy, program]).output();
+    let output = output.with_context(|| format!("run {strip}"))?;
+    let why = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{strip} {}: {}", program.display(), why.trim());
+    Ok(())
 }
 
 /// A tool of GNU's compiler for an architecture, as Debian names those for other systems.

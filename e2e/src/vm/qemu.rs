@@ -12,8 +12,8 @@ use crate::kernels::Kernel;
 /// From the start of QEMU to the first line of our first program: 3 to 5 seconds on a quiet machine.
 const BOOT: Duration = Duration::from_secs(300);
 
-/// A machine's memory, in MiB.
-const MEMORY: &str = "1024";
+/// A test machine's memory, in MiB.
+pub(crate) const MEMORY: &str = "1024";
 
 /// How the emulator runs the machine's CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +90,13 @@ pub(super) fn run(
 fn machine(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path) -> Command {
     let threads = if test.threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
     let words = preempt.map(|model| format!("preempt={model}"));
-    command(kernel, initramfs, &["-accel", threads, "-smp", "2"], words.as_deref())
+    command(kernel, initramfs, &["-accel", threads, "-smp", "2", "-m", MEMORY], words.as_deref())
 }
 
-/// A machine with its console on stdout. It ends with us, however we end.
-pub(crate) fn command(kernel: &Kernel, initramfs: &Path, cpus: &[&str], words: Option<&str>) -> Command {
+/// A machine with its console on stdout; `hardware` is its CPUs, memory and devices. It ends with us, however we end.
+pub(crate) fn command(kernel: &Kernel, initramfs: &Path, hardware: &[&str], words: Option<&str>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", &format!("qemu-system-{}", kernel.arch), "-m", MEMORY]).args(cpus);
+    command.args(["--pdeathsig", "KILL", &format!("qemu-system-{}", kernel.arch)]).args(hardware);
     let console = if kernel.arch == "x86_64" {
         // Five-level page tables and counters cost emulation time and are not what is tested. QEMU 7.2 now and then
         // gives cmpxchg16b wrong flags, of which one boot in eight died.

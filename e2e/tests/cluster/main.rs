@@ -10,6 +10,7 @@ use std::time::Duration;
 use e2e::cluster::{Cluster, containers};
 use e2e::exporter::Trace;
 use e2e::interrupt;
+use inotrail::event::Backend;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -20,7 +21,7 @@ use workloads::{NAMESPACE, TICK, container, pod};
 const OUT_WITHIN: Duration = Duration::from_secs(2);
 /// Whom the two exporters ask.
 const BY: [&str; 2] = ["containerd and API", "API alone"];
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// One cluster at a time: each is to have the machine for itself.
 fn alone() -> MutexGuard<'static, ()> {
@@ -42,6 +43,11 @@ impl Bench {
         cluster.create_namespace(NAMESPACE).unwrap();
         let by = [true, false].map(|socket| trace(&cluster, socket));
         Self { by, truth: Truth::default(), cluster }
+    }
+
+    fn note(&mut self) {
+        let node = &self.cluster.nodes[0];
+        self.truth.note(&self.cluster, &node.name, Some(&node.containerd));
     }
 
     /// Waits until both have told of every container that is known, from now on.
@@ -71,7 +77,7 @@ impl Bench {
     /// Ends both exporters and compares. `late`: a kubelet may be so busy
     /// that it reports containers too late for the one that asks the API alone.
     fn judge(&mut self, late: bool) {
-        self.truth.note(&self.cluster);
+        self.note();
         for ((trace, by), late) in self.by.iter_mut().zip(BY).zip([false, late]) {
             // What waits for its name when an exporter ends goes out without.
             let told = || Ok(trace.look(|events| self.truth.all_in(events)).then_some(()));
@@ -100,11 +106,9 @@ fn trace(cluster: &Cluster, socket: bool) -> Trace {
     trace
 }
 
-#[test]
-fn every_event_of_every_kind_of_pod_has_its_names() {
-    let _alone = alone();
-    let mut bench = Bench::start();
-    let cluster = &bench.cluster;
+/// Returns when all are ready.
+fn start_every_kind(cluster: &Cluster) {
+    let script = format!("echo started; {TICK}");
     let by_digest = cluster.nodes[0].containerd.image_by_digest().unwrap();
     cluster.create(workloads::deployment("web", 2)).unwrap();
     cluster.create(workloads::stateful_set("db", 1)).unwrap();
@@ -112,7 +116,7 @@ fn every_event_of_every_kind_of_pod_has_its_names() {
         .create(pod(
             "digest",
             &json!({"spec": {"containers": [
-                {"name": "app", "image": by_digest, "imagePullPolicy": "Never", "command": ["/bin/sh", "-c", TICK]},
+                {"name": "app", "image": by_digest, "imagePullPolicy": "Never", "command": ["/bin/sh", "-c", script]},
             ]}}),
         ))
         .unwrap();
@@ -126,13 +130,15 @@ fn every_event_of_every_kind_of_pod_has_its_names() {
     let debug = cluster.wait_for_pod(NAMESPACE, "digest", "debugged", |pod| containers(pod).len() == 2);
     let (_, id) = containers(&debug.unwrap()).pop().unwrap();
     assert!(!cluster.nodes[0].containerd.pids(&id).unwrap().is_empty(), "processes of {id}");
-    let logs = cluster.call(
-        cluster
-            .pods(NAMESPACE)
-            .logs("digest", &kube::api::LogParams { container: Some("app".to_owned()), ..Default::default() }),
-    );
-    assert_eq!(logs.unwrap(), "");
-    bench.truth.note(&bench.cluster);
+    assert_eq!(cluster.logs(NAMESPACE, "digest", "app").unwrap(), "started\n");
+}
+
+#[test]
+fn every_event_of_every_kind_of_pod_has_its_names() {
+    let _alone = alone();
+    let mut bench = Bench::start();
+    start_every_kind(&bench.cluster);
+    bench.note();
     bench.told_of_all();
 
     // A pod of the same name is another pod.
@@ -140,7 +146,7 @@ fn every_event_of_every_kind_of_pod_has_its_names() {
     let first = cluster.ready_pod(NAMESPACE, "db-0").unwrap().metadata.uid.unwrap();
     cluster.delete_pod(NAMESPACE, "db-0").unwrap();
     let other = |pod: &k8s_openapi::api::core::v1::Pod| {
-        pod.metadata.uid.as_ref() != Some(&first) && e2e::cluster::is_ready(pod)
+        pod.metadata.uid.as_ref() != Some(&first) && e2e::cluster::is_ready_pod(pod)
     };
     let second = cluster.wait_for_pod(NAMESPACE, "db-0", "made again", other).unwrap().metadata.uid.unwrap();
     for trace in &bench.by {
@@ -159,7 +165,7 @@ fn names_come_back_after_restarts() {
     let mut bench = Bench::start();
     bench.cluster.create(workloads::deployment("web", 2)).unwrap();
     bench.cluster.ready_pods(NAMESPACE, "app=web", 2).unwrap();
-    bench.truth.note(&bench.cluster);
+    bench.note();
     bench.told_of_all();
 
     bench.cluster.nodes[0].containerd.restart().unwrap();
@@ -185,11 +191,33 @@ fn thirty_pods_are_made_again_at_once() {
     bench.cluster.create(workloads::workload("Deployment", "tiny", 30, &spec)).unwrap();
     let ready = |bench: &mut Bench| {
         bench.cluster.ready_pods(NAMESPACE, "app=tiny", 30).unwrap();
-        bench.truth.note(&bench.cluster);
+        bench.note();
         bench.told_of_all();
     };
     ready(&mut bench);
     bench.cluster.delete_pods(NAMESPACE, "app=tiny").unwrap();
     ready(&mut bench);
     bench.judge(true);
+}
+
+#[test]
+fn another_kernel_tells_the_same() {
+    let _alone = alone();
+    let mut cluster = Cluster::start(0, None).unwrap();
+    cluster.add_machine(&[Backend::Kprobe]).unwrap();
+    cluster.create_namespace(NAMESPACE).unwrap();
+    let spec = json!({
+        "initContainers": [container("init", ": > /tmp/init")], "containers": [container("app", TICK)],
+    });
+    cluster.create(workloads::workload("Deployment", "web", 1, &spec)).unwrap();
+    cluster.ready_pods(NAMESPACE, "app=web", 1).unwrap();
+    cluster.create(workloads::stateful_set("db", 1)).unwrap();
+    cluster.ready_pods(NAMESPACE, "app=db", 1).unwrap();
+    let (machine, mut truth) = (&cluster.machines[0], Truth::default());
+    truth.note(&cluster, &machine.name, None);
+    for (backend, events) in &machine.exporters {
+        let told = || Ok(events.look(|events| truth.running_in(events)).then_some(()));
+        interrupt::wait_for("events of every container", LIMIT, told).unwrap();
+        events.look(|events| truth.judge(backend.as_str(), events, false));
+    }
 }

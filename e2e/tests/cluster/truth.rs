@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use e2e::cluster::{Cluster, containers};
-use e2e::containerd::Pods;
+use e2e::containerd::{Containerd, Pods};
 use e2e::exporter::Attributes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
@@ -27,19 +27,21 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    /// Takes in the pods that are there now.
-    pub(crate) fn note(&mut self, cluster: &Cluster) {
-        let node = &cluster.nodes[0];
+    /// Takes in the pods that are there now, all of this node, and who holds their namespaces, where its containerd can
+    /// be asked.
+    pub(crate) fn note(&mut self, cluster: &Cluster, node: &str, containerd: Option<&Containerd>) {
         self.running.clear();
         for pod in cluster.call(cluster.pods(NAMESPACE).list(&ListParams::default())).unwrap().items {
             for (name, id) in containers(&pod) {
                 if name != "init" {
                     self.running.insert(id.clone());
                 }
-                self.containers.insert(id, expected(&pod, &name, &node.name));
+                self.containers.insert(id, expected(&pod, &name, node));
             }
         }
-        self.pauses.extend(Pods::new(&node.containerd).unwrap().sandboxes().unwrap());
+        if let Some(containerd) = containerd {
+            self.pauses.extend(Pods::new(containerd).unwrap().sandboxes().unwrap());
+        }
     }
 
     /// Whether every container that runs has an event among these.
@@ -83,6 +85,8 @@ impl Truth {
                 if told.is_some_and(|told| told != pod) {
                     wrong.push((format!("not {pod}"), event));
                 }
+            } else if self.pauses.is_empty() && is(event, "k8s.container.name") == Some("POD") {
+                pauses[1] += 1;
             } else {
                 wrong.push(("no such container".to_owned(), event));
             }

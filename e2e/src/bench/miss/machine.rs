@@ -15,7 +15,7 @@ use crate::initramfs::Initramfs;
 use crate::kernels::Kernel;
 use crate::vm::{
     ARGUMENTS, MODULES, console_lines,
-    qemu::{self, Running},
+    qemu::{self, MEMORY, Running},
 };
 
 /// For a machine that shares its CPU with much else; a free one needs a minute.
@@ -46,8 +46,8 @@ pub(super) fn run(
         archive.file(name, &fs::read(source).with_context(|| format!("read {}", source.display()))?)?;
     }
     archive.finish()?;
-    let cpu = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1"];
-    let machine = qemu::command(kernel, &path, &cpu, None).spawn();
+    let hardware = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-m", MEMORY];
+    let machine = qemu::command(kernel, &path, &hardware, None).spawn();
     let machine = machine.context("start QEMU (apt-get install qemu-system-x86)")?;
     listen(Running(machine), each)
 }

@@ -1,0 +1,72 @@
+//! What the first program of a node's machine does.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::containerd::NAMESPACE;
+
+/// Where the first program finds its steps, as JSON.
+pub const STEPS: &str = "/steps.json";
+
+/// One of them. Each is over before the next one, but for servers, which go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Program and arguments. It is run again until it succeeds, unless it is a server.
+    pub command: Vec<String>,
+    /// Of a server: name and device of its output.
+    pub output: Option<(String, String)>,
+}
+
+/// What they are made of.
+pub(super) struct Plan<'a> {
+    pub(super) address: Ipv4Addr,
+    pub(super) gateway: Ipv4Addr,
+    /// Its configuration.
+    pub(super) containerd: &'a Path,
+    pub(super) socket: &'a Path,
+    pub(super) image: &'a Path,
+    /// Its arguments.
+    pub(super) kubelet: Vec<String>,
+    /// Names and commands.
+    pub(super) exporters: Vec<(String, Vec<String>)>,
+}
+
+impl Plan<'_> {
+    pub(super) fn steps(self) -> Vec<Step> {
+        let Self { address, gateway, containerd, socket, image, kubelet, exporters } = self;
+        let mut steps: Vec<_> = [
+            "ip link set lo up".to_owned(),
+            format!("ip addr add {address}/24 dev eth0"),
+            "ip link set eth0 up".to_owned(),
+            format!("ip route add default via {gateway}"),
+            "sysctl -w net.ipv4.ip_forward=1".to_owned(),
+        ]
+        .map(|command| step(&format!("busybox {command}")))
+        .to_vec();
+        let ctr = format!("ctr --address {} --namespace {NAMESPACE}", socket.display());
+        let mut port = 0;
+        let mut server = |name: &str, command: Vec<String>| {
+            port += 1;
+            Step { command, output: Some((name.to_owned(), format!("/dev/vport0p{port}"))) }
+        };
+        let containerd = ["containerd".to_owned(), "--config".to_owned(), containerd.display().to_string()];
+        steps.push(server("containerd", containerd.to_vec()));
+        steps.push(step(&format!("{ctr} version")));
+        steps.push(step(&format!("{ctr} images import --local {}", image.display())));
+        // Before there are pods.
+        steps.extend(exporters.into_iter().map(|(name, command)| server(&name, command)));
+        steps.push(server("kubelet", ["kubelet".to_owned()].into_iter().chain(kubelet).collect()));
+        steps
+    }
+}
+
+/// Names of the servers, in the order of their ports.
+pub(super) fn outputs(steps: &[Step]) -> impl Iterator<Item = &str> {
+    steps.iter().filter_map(|step| Some(step.output.as_ref()?.0.as_str()))
+}
+
+fn step(words: &str) -> Step {
+    Step { command: words.split(' ').map(str::to_owned).collect(), output: None }
+}
