@@ -26,37 +26,34 @@ pub mod report;
 mod runtime;
 pub mod source;
 mod table;
+mod view;
 mod volume;
 mod watch;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
-use crate::ids::IdMap;
 use crate::metrics::Metrics;
 use announcement::Announcer;
 use cgroup::Hierarchy;
 pub use file::File;
 use hook::Hooks;
-use inotrail_ebpf::Header;
 use kube::{Kube, KubeConfig};
 pub use mounts::MountReader;
 use mounts::{Content, MountQueue, Mounts};
 pub use owners::FileOwner;
-use owners::Owners;
 pub use pod::{Owner, OwnerKind, Pod, PodDetails};
 use runtime::Link;
 use source::{Api, RuntimeConfig, Source};
 use table::Table;
+pub use view::{Containers, Mounted, Snapshot};
 pub use volume::{Object, PodVolumes, Volume, VolumeSource};
 use watch::{Change, Incoming, Scan, Watch};
 
@@ -176,82 +173,6 @@ pub fn spawn(
         }
     });
     Ok((containers, events))
-}
-
-/// The table of containers, for readers. A clone reads the same table.
-#[derive(Clone, Debug, Default)]
-pub struct Containers(Arc<ArcSwap<View>>);
-
-/// The table as it was at one moment. Hold it for a batch of records, not for longer: it keeps old containers alive.
-#[derive(Debug)]
-pub struct Snapshot(Guard<Arc<View>>);
-
-/// A container of [`Containers::mounted`].
-#[derive(Debug)]
-pub struct Mounted {
-    /// Its cgroup's id.
-    pub cgroup: u64,
-    /// Who it is; its pod's volumes are in the pod's details.
-    pub container: Container,
-    /// What the kubelet calls the pod; empty: it is none.
-    pub pod: String,
-    /// Its mount table, as `/proc/PID/mountinfo` has it.
-    pub mountinfo: String,
-}
-
-#[derive(Debug, Default)]
-struct View {
-    containers: IdMap<u64, Arc<Container>>,
-    owners: Arc<Owners>,
-}
-
-impl Containers {
-    /// A table that never changes.
-    #[must_use]
-    pub fn fixed(containers: HashMap<u64, Arc<Container>>) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(View {
-            containers: containers.into_iter().collect(),
-            owners: Arc::default(),
-        })))
-    }
-
-    /// A table that never changes, of containers that have something mounted; `host` is the host's mount table.
-    #[must_use]
-    pub fn mounted(containers: impl IntoIterator<Item = Mounted>, host: &[u8]) -> Self {
-        let host = Arc::new(mounts::of_host(host));
-        let containers = containers.into_iter().map(|mounted| {
-            let mounts = mounts::of_container(mounted.mountinfo.as_bytes(), &host, &mounted.pod, &mounted.container);
-            (mounted.cgroup, Arc::new(mounted.container.with_mounts(Arc::new(mounts))))
-        });
-        let containers: IdMap<_, _> = containers.collect();
-        let owners = Arc::new(Owners::new(containers.values(), host));
-        Self(Arc::new(ArcSwap::from_pointee(View { containers, owners })))
-    }
-
-    /// The current table; costs a few atomic operations and takes no lock.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot(self.0.load())
-    }
-
-    fn replace(&self, view: View) {
-        self.0.store(Arc::new(view));
-    }
-}
-
-impl Snapshot {
-    /// Who lives in a cgroup; `None`: not known yet, so hold what happened there.
-    #[must_use]
-    pub fn get(&self, cgroup_id: u64) -> Option<&Arc<Container>> {
-        self.0.containers.get(&cgroup_id)
-    }
-
-    /// What is known of a file by where it is; `path` as `actor` sees it. The second: what the container has mounted is
-    /// unknown or has changed, so tell ([`CgroupEvents::unknown_mounts`]).
-    #[must_use]
-    pub fn file<'a>(&'a self, header: &Header, path: &'a [u8], actor: &'a Container) -> (File<'a>, bool) {
-        File::of(header, path, actor, &self.0.owners)
-    }
 }
 
 /// What the sensor's thread has to tell of cgroups. Never blocks, and loses nothing: what finds no room in the queue is

@@ -127,7 +127,7 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         stages.take_counted(sensor, &snapshot, &mut self.held, true);
-        self.held.release_all(|event| stages.outlet.deliver(event, &snapshot));
+        self.held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
         stages.tell_losses(&snapshot, true);
         drop(snapshot);
         self.stages.outlet.output

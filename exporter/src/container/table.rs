@@ -1,14 +1,16 @@
 //! Which cgroup is whose: the writer's side of the table of containers. No I/O, no clock.
 
+mod shown;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cgroup::SCAN_MAX;
-use super::mounts::{HostMounts, MountsRead};
+use super::mounts::HostMounts;
 use super::owners::Owners;
 use super::path::{self, Candidate};
-use super::{Container, Containers, Image, Origin, Pod, View};
+use super::{Container, Containers, Image, Origin, Pod};
 
 /// Cgroups known at once.
 const CGROUPS_MAX: usize = SCAN_MAX;
@@ -284,57 +286,6 @@ impl Table {
 
     pub(super) fn contains(&self, id: u64) -> bool {
         self.cgroups.contains_key(&id)
-    }
-
-    /// Shows readers what changed since the last time.
-    pub(super) fn publish(&mut self) {
-        if !std::mem::take(&mut self.changed) {
-            return;
-        }
-        if std::mem::take(&mut self.owners_changed) {
-            let alive = self.inhabitants.values().filter(|inhabitant| inhabitant.cgroups > 0);
-            let owners = Owners::new(alive.map(|inhabitant| &inhabitant.container), Arc::clone(&self.host));
-            self.owners = Arc::new(owners);
-        }
-        let known = |(id, cgroup): (&u64, &Cgroup)| {
-            let inhabitant = self.inhabitants.get(cgroup.inhabitant.as_ref()?)?;
-            let shown = inhabitant.mounts != Reading::Awaited;
-            shown.then(|| (*id, Arc::clone(&inhabitant.container)))
-        };
-        let containers = self.cgroups.iter().filter_map(known).collect();
-        self.containers.replace(View { containers, owners: Arc::clone(&self.owners) });
-    }
-
-    /// Cgroups of containers whose mounts are to be read; each is to be answered by [`Self::mounted`].
-    pub(super) fn take_unread(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.unread)
-    }
-
-    /// What the host and some containers have mounted.
-    pub(super) fn mounts(&mut self, read: MountsRead) {
-        self.host = read.host;
-        for (id, mounts) in read.containers {
-            let key = self.cgroups.get(&id).and_then(|cgroup| cgroup.inhabitant.as_ref());
-            let Some(inhabitant) = key.and_then(|key| self.inhabitants.get_mut(key)) else { continue };
-            inhabitant.mounts = Reading::Done;
-            self.changed = true;
-            if let Some(mounts) = mounts.filter(|mounts| inhabitant.container.mounts.as_ref() != Some(mounts)) {
-                inhabitant.container = Arc::new(inhabitant.container.with_mounts(mounts));
-            }
-        }
-        self.owners_changed = true;
-    }
-
-    /// Nobody will know what the container of this cgroup had mounted.
-    pub(super) fn not_mounted(&mut self, id: u64) {
-        self.mounts(MountsRead { host: Arc::clone(&self.host), containers: vec![(id, None)] });
-    }
-
-    /// Who lives in a live cgroup, if it is a container.
-    pub(super) fn container(&self, id: u64) -> Option<&Arc<Container>> {
-        let inhabitant =
-            self.inhabitants.get(self.cgroups.get(&id).filter(|cgroup| !cgroup.dead)?.inhabitant.as_ref()?)?;
-        inhabitant.is_container().then_some(&inhabitant.container)
     }
 
     /// Cgroups forgotten before their time since the last call.

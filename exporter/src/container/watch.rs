@@ -1,5 +1,7 @@
 //! The writer of the table of containers: hears of cgroups, asks the runtime, shows the result.
 
+mod mounts;
+
 use std::collections::HashSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +17,7 @@ use super::announcement::{Announced, Said};
 use super::cgroup::{Hierarchy, SCAN_MAX};
 use super::channel::ANSWER_WITHIN;
 use super::known::Known;
-use super::mounts::{MountQueue, MountsRead, Wanted};
+use super::mounts::MountQueue;
 use super::path::{self, Candidate};
 use super::pods::{PodNews, Pods};
 use super::questions::{Answer, Question, Questions};
@@ -146,7 +148,7 @@ impl Watch {
                 }
                 (scan, wanted) = finished(&mut self.scanning) => self.scanned(scan, &wanted),
                 answer = next_answer(&mut self.questions) => self.answered(answer),
-                read = next_mounts(&mut self.mounts) => self.table.mounts(read),
+                read = mounts::next_mounts(&mut self.mounts) => self.table.mounts(read),
                 up = next_state(&mut link) => self.connected(up),
                 () = sleep_until(ask_again) => {
                     ask_again = Alarm::now() + ASK_AGAIN;
@@ -331,33 +333,6 @@ impl Watch {
         }
     }
 
-    fn released(&mut self, id: u64) {
-        self.table.released(id, Instant::now());
-        if self.mounts.as_mut().is_some_and(|mounts| mounts.gone(id)) {
-            self.table.not_mounted(id);
-        }
-    }
-
-    fn want_mounts(&mut self, id: u64) {
-        if !self.mounts.as_mut().is_some_and(|mounts| mounts.want(id, Instant::now())) {
-            self.table.not_mounted(id);
-        }
-    }
-
-    /// Has the mounts of containers read that are new, or have changed.
-    fn read_mounts(&mut self) {
-        for id in self.table.take_unread() {
-            self.want_mounts(id);
-        }
-        let Self { mounts: Some(mounts), table, hierarchy, .. } = self else { return };
-        mounts.start(Instant::now(), |cgroup| {
-            let (path, container) = (table.path(cgroup)?, table.container(cgroup)?);
-            let pod = path::pod_uid(path).unwrap_or_default();
-            let directory = hierarchy.directory(path::as_path(path));
-            Some(Wanted { cgroup, directory, pod, container: Arc::clone(container) })
-        });
-    }
-
     /// Ends what took too long, and shows the result. Returns when to look again.
     fn settle(&mut self) -> Duration {
         let now = Instant::now();
@@ -377,13 +352,6 @@ impl Watch {
             (_, Some(_)) => TICKS[1],
             _ => TICKS[2],
         }
-    }
-}
-
-async fn next_mounts(mounts: &mut Option<MountQueue>) -> MountsRead {
-    match mounts {
-        Some(mounts) => mounts.next().await,
-        None => std::future::pending().await,
     }
 }
 

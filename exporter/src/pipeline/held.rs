@@ -92,10 +92,10 @@ impl Held {
         }
     }
 
-    /// Gives out everything, unresolved: the exporter ends.
-    pub(super) fn release_all(&mut self, mut each: impl FnMut(Event<'_>)) {
+    /// Gives out everything with what is known by now: the exporter ends.
+    pub(super) fn release_all(&mut self, containers: &Snapshot, mut each: impl FnMut(Event<'_>)) {
         for copy in self.queue.drain(..) {
-            each(copy.event(Container::unknown()));
+            each(copy.event(containers.by_now(copy.header.cgroup_id)));
         }
     }
 }

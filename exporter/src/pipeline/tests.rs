@@ -133,7 +133,7 @@ fn counts_what_it_cannot_hold() {
     }
     let dropped = stages.outlet.metrics.dropped(Dropped::HeldFull).get();
     let snapshot = stages.containers.snapshot();
-    held.release_all(|event| stages.outlet.deliver(event, &snapshot));
+    held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
     assert_eq!((dropped, stages.outlet.metrics.emitted.get()), (10, 16_384));
 }
 
@@ -161,7 +161,7 @@ fn counted_accesses_are_one_event_of_many() {
     let early = LedgerKey { cgroup_id: 9, ..key };
     stages.counted(&Entry { key: early, count: 3, overflow: false }, 5, &snapshot, &mut held);
     assert!(held.waits_for(9) && stages.outlet.metrics.emitted.get() == 12);
-    held.release_all(|event| stages.outlet.deliver(event, &snapshot));
+    held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
     assert_eq!(stages.outlet.metrics.emitted.get(), 15);
     let overflow = LedgerKey { cgroup_id: 1, ..LedgerKey::default() };
     stages.counted(&Entry { key: overflow, count: 4, overflow: true }, 5, &snapshot, &mut held);

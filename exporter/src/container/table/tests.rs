@@ -52,6 +52,10 @@ fn a_container_waits_for_its_name() {
     assert!(table.made(7, format!("/k/{A}").as_bytes(), now));
     assert!(!table.made(7, format!("/k/{A}").as_bytes(), now), "asked twice");
     assert_eq!(shown(&mut table, &containers, 7), "-");
+    // Who cannot wait has its id.
+    let snapshot = containers.snapshot();
+    assert_eq!(snapshot.by_now(7).origin, Origin::unresolved(A));
+    assert!(Arc::ptr_eq(snapshot.by_now(8), Container::unknown()));
     assert_eq!(table.pending().collect::<Vec<_>>(), [(7, now)]);
     table.assign(7, key(A), Some(named(A, "web")));
     assert_eq!(shown(&mut table, &containers, 7), format!("{A}=web"));

@@ -1,6 +1,8 @@
 use inotrail_ebpf::kind;
 use zerocopy::FromZeros;
 
+use std::collections::HashMap;
+
 use super::super::scan::Found;
 use super::*;
 

@@ -1,0 +1,92 @@
+//! The table of containers as its readers see it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use inotrail_ebpf::Header;
+
+use super::owners::Owners;
+use super::{Container, File, mounts};
+use crate::ids::IdMap;
+
+/// The table of containers, for readers. A clone reads the same table.
+#[derive(Clone, Debug, Default)]
+pub struct Containers(Arc<ArcSwap<View>>);
+
+/// The table as it was at one moment. Hold it for a batch of records, not for longer: it keeps old containers alive.
+#[derive(Debug)]
+pub struct Snapshot(Guard<Arc<View>>);
+
+/// A container of [`Containers::mounted`].
+#[derive(Debug)]
+pub struct Mounted {
+    /// Its cgroup's id.
+    pub cgroup: u64,
+    /// Who it is; its pod's volumes are in the pod's details.
+    pub container: Container,
+    /// What the kubelet calls the pod; empty: it is none.
+    pub pod: String,
+    /// Its mount table, as `/proc/PID/mountinfo` has it.
+    pub mountinfo: String,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct View {
+    pub(super) containers: IdMap<u64, Arc<Container>>,
+    /// Of whom more may be known soon.
+    pub(super) awaited: IdMap<u64, Arc<Container>>,
+    pub(super) owners: Arc<Owners>,
+}
+
+impl Containers {
+    /// A table that never changes.
+    #[must_use]
+    pub fn fixed(containers: HashMap<u64, Arc<Container>>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(View { containers: containers.into_iter().collect(), ..View::default() })))
+    }
+
+    /// A table that never changes, of containers that have something mounted; `host` is the host's mount table.
+    #[must_use]
+    pub fn mounted(containers: impl IntoIterator<Item = Mounted>, host: &[u8]) -> Self {
+        let host = Arc::new(mounts::of_host(host));
+        let containers = containers.into_iter().map(|mounted| {
+            let mounts = mounts::of_container(mounted.mountinfo.as_bytes(), &host, &mounted.pod, &mounted.container);
+            (mounted.cgroup, Arc::new(mounted.container.with_mounts(Arc::new(mounts))))
+        });
+        let containers: IdMap<_, _> = containers.collect();
+        let owners = Arc::new(Owners::new(containers.values(), host));
+        Self(Arc::new(ArcSwap::from_pointee(View { containers, owners, ..View::default() })))
+    }
+
+    /// The current table; costs a few atomic operations and takes no lock.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.load())
+    }
+
+    pub(super) fn replace(&self, view: View) {
+        self.0.store(Arc::new(view));
+    }
+}
+
+impl Snapshot {
+    /// Who lives in a cgroup; `None`: not known yet, so hold what happened there.
+    #[must_use]
+    pub fn get(&self, cgroup_id: u64) -> Option<&Arc<Container>> {
+        self.0.containers.get(&cgroup_id)
+    }
+
+    /// Who lives in a cgroup, as far as is known by now, for those who cannot wait.
+    #[must_use]
+    pub fn by_now(&self, cgroup_id: u64) -> &Arc<Container> {
+        self.get(cgroup_id).or_else(|| self.0.awaited.get(&cgroup_id)).unwrap_or_else(|| Container::unknown())
+    }
+
+    /// What is known of a file by where it is; `path` as `actor` sees it. The second: what the container has mounted is
+    /// unknown or has changed, so tell ([`CgroupEvents::unknown_mounts`]).
+    #[must_use]
+    pub fn file<'a>(&'a self, header: &Header, path: &'a [u8], actor: &'a Container) -> (File<'a>, bool) {
+        File::of(header, path, actor, &self.0.owners)
+    }
+}
