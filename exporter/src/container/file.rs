@@ -62,8 +62,8 @@ impl<'a> File<'a> {
             }
             Content::Foreign => {
                 let file = others();
-                let host = owners.host.has(device).then_some(FileOwner::Host);
-                Self { owner: file.owner.or(host), ..file }
+                let host = owners.host.has(device) && knows_its_volumes(actor);
+                Self { owner: file.owner.or(host.then_some(FileOwner::Host)), ..file }
             }
         };
         (file, false)
@@ -79,6 +79,12 @@ impl<'a> File<'a> {
         let Some(Owned { owner, volume, object }) = owned else { return Self::default() };
         Self { volume, object, owner: Some(owner) }
     }
+}
+
+/// Until a pod's specification is known, a claim's directory on the node's disk looks like the node's own.
+fn knows_its_volumes(actor: &Container) -> bool {
+    let named = matches!(actor.origin, Origin::Container { resolved: true, .. });
+    actor.pod.as_ref().is_none_or(|pod| named && pod.details.is_some())
 }
 
 impl FileOwner<'_> {

@@ -154,10 +154,12 @@ impl Table {
             // One source does not know what another one has told.
             let known = &inhabitant.container;
             let (pod, image) = (new.pod.or_else(|| known.pod.clone()), new.image.or_else(|| known.image.clone()));
+            if inhabitant.mounts == Reading::Done && (&new.origin, &pod) != (&known.origin, &known.pod) {
+                // Who it is says which of its mounts are volumes.
+                self.unread.push(id);
+            }
             inhabitant.container = Arc::new(known.update(new.origin, pod, image));
             self.owners_changed |= inhabitant.container.mounts.is_some();
-            // Should it come back, what it has mounted is to be read again.
-            inhabitant.mounts = Reading::No;
         }
         if let Some(key) = before {
             self.leave(key);
@@ -180,6 +182,8 @@ impl Table {
         {
             cgroup.dead = true;
             self.dead.push_back((now, id));
+            // Its devices' numbers are free for others.
+            (self.changed, self.owners_changed) = (true, true);
         }
     }
 
@@ -323,7 +327,6 @@ impl Table {
         if inhabitant.cgroups > 0 {
             return;
         }
-        self.owners_changed |= inhabitant.container.mounts.is_some();
         // Should it come back, what it has mounted is to be read again.
         inhabitant.mounts = Reading::No;
         self.idle.push_back(key);

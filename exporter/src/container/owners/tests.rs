@@ -9,7 +9,8 @@ const OTHER: &str = "1b9c3d1e-5f4a-4b6c-8d7e-9f0a1b2c3d4e";
 
 fn named(id: &str, pod: &str) -> Container {
     let origin = Origin::Container { id: id.into(), name: "app".into(), runtime: "", resolved: true };
-    let pod = Pod { namespace: "shop".into(), name: pod.into(), uid: pod.into(), details: None };
+    let details = Some(Arc::default());
+    let pod = Pod { namespace: "shop".into(), name: pod.into(), uid: pod.into(), details };
     Container::default().update(origin, Some(pod), None)
 }
 
@@ -122,6 +123,15 @@ fn files_of_others() {
     check((0, 21), "/self/status", "theirs", "- - host !");
     // A claim that both have is nobody's alone.
     check((8, 16), "/shared/x", "theirs", "disk - volume");
+}
+
+#[test]
+fn nobody_is_the_owner_of_what_is_not_known_yet() {
+    let node = node();
+    let early = Pod { details: None, ..node.theirs.pod.clone().unwrap() };
+    let early = node.theirs.update(node.theirs.origin.clone(), Some(early), None);
+    assert_eq!(shown((0, 24), "/host/run/lock", &early, &node.owners), "- - -");
+    assert_eq!(shown((0, 24), "/host/run/lock", &node.theirs, &node.owners), "- - host");
 }
 
 #[test]

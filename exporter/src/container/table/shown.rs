@@ -1,11 +1,12 @@
 //! What readers of the table see, and what containers have mounted, which they wait for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::mounts::MountsRead;
 use super::super::owners::Owners;
 use super::super::view::View;
-use super::{Container, Inhabitant, Reading, Table, nameless, without_runtime};
+use super::{Container, Inhabitant, Key, Reading, Table, nameless, without_runtime};
 
 impl Table {
     /// Shows readers what changed since the last time.
@@ -14,9 +15,7 @@ impl Table {
             return;
         }
         if std::mem::take(&mut self.owners_changed) {
-            let alive = self.inhabitants.values().filter(|inhabitant| inhabitant.cgroups > 0);
-            let owners = Owners::new(alive.map(|inhabitant| &inhabitant.container), Arc::clone(&self.host));
-            self.owners = Arc::new(owners);
+            self.owners = Arc::new(Owners::new(self.alive(), Arc::clone(&self.host)));
         }
         let mut view = View { owners: Arc::clone(&self.owners), ..View::default() };
         for (id, cgroup) in &self.cgroups {
@@ -30,6 +29,13 @@ impl Table {
             }
         }
         self.containers.replace(view);
+    }
+
+    /// Containers with a cgroup that is not dead.
+    fn alive(&self) -> impl Iterator<Item = &Arc<Container>> {
+        let alive = self.cgroups.values().filter(|cgroup| !cgroup.dead).filter_map(|cgroup| cgroup.inhabitant.as_ref());
+        let alive: HashSet<&Key> = alive.collect();
+        alive.into_iter().filter_map(|key| Some(&self.inhabitants.get(key)?.container))
     }
 
     /// Cgroups of containers whose mounts are to be read; each is to be answered by [`Self::mounted`].

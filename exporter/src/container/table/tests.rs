@@ -1,3 +1,4 @@
+use super::super::mounts::MountsRead;
 use super::*;
 
 const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -187,4 +188,67 @@ fn streams_of_the_gone_are_bounded() {
     table.purge(now + DEAD_FOR);
     assert!(table.cgroups.is_empty() && table.ids.is_empty() && table.dead.is_empty());
     assert_eq!(table.inhabitants.len(), IDLE_MAX);
+}
+
+/// Who `table` says has the device, by the container's name; `-`: nobody.
+fn owner(table: &mut Table, containers: &Containers, device: u32) -> String {
+    table.publish();
+    let header = inotrail_ebpf::Header { device, inode: 7, ..zerocopy::FromZeros::new_zeroed() };
+    let host = Container::new(Origin::Host);
+    let snapshot = containers.snapshot();
+    let owner = snapshot.file(&header, b"/x", &host).0.owner;
+    match owner {
+        Some(crate::container::FileOwner::Container(Container { origin: Origin::Container { name, .. }, .. })) => {
+            name.clone()
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+fn mounted(id: u64, device: u32) -> MountsRead {
+    let content = crate::container::mounts::Content::Image(Box::default());
+    let mount = crate::container::mounts::Mount { device, point: Box::default(), root: Box::default(), content };
+    let mounts = Arc::new(crate::container::mounts::Mounts::new([mount]));
+    MountsRead { host: Arc::default(), containers: vec![(id, Some(mounts))] }
+}
+
+#[test]
+fn containers_wait_for_their_mounts() {
+    let containers = Containers::default();
+    let (mut table, now) = (Table::new(containers.clone(), true), Instant::now());
+    table.made(7, format!("/k/{A}").as_bytes(), now);
+    table.assign(7, key(A), Some(named(A, "web")));
+    assert_eq!(table.take_unread(), [7]);
+    assert_eq!(shown(&mut table, &containers, 7), "-");
+    assert_eq!(containers.snapshot().by_now(7).origin, named(A, "web").origin);
+    table.mounts(mounted(7, 80));
+    assert_eq!(shown(&mut table, &containers, 7), format!("{A}=web"));
+    // Another name is a reason to look again, and not to wait.
+    table.assign(7, key(A), Some(named(A, "other")));
+    assert_eq!(table.take_unread(), [7]);
+    assert_eq!(shown(&mut table, &containers, 7), format!("{A}=other"));
+    table.assign(7, key(A), Some(named(A, "other")));
+    assert!(table.take_unread().is_empty());
+    // One whose mounts nobody knows is shown without.
+    table.made(8, format!("/k/{B}").as_bytes(), now);
+    table.assign(8, key(B), Some(named(B, "db")));
+    table.not_mounted(8);
+    assert_eq!(shown(&mut table, &containers, 8), format!("{B}=db"));
+}
+
+#[test]
+fn a_device_is_the_living_ones() {
+    let containers = Containers::default();
+    let (mut table, now) = (Table::new(containers.clone(), true), Instant::now());
+    for (id, name, container) in [(7, "old", A), (8, "new", B)] {
+        table.made(id, format!("/k/{container}").as_bytes(), now);
+        table.assign(id, key(container), Some(named(container, name)));
+    }
+    table.mounts(mounted(7, 80));
+    assert_eq!(owner(&mut table, &containers, 80), "old");
+    table.released(7, now);
+    assert_eq!(owner(&mut table, &containers, 80), "-");
+    // The number is given out again.
+    table.mounts(mounted(8, 80));
+    assert_eq!(owner(&mut table, &containers, 80), "new");
 }
