@@ -146,6 +146,8 @@ fn pods_have_workloads_and_names() {
     })
     .unwrap();
     cluster.0.run().unwrap();
+    // It asks again after a pause that grows: pods that are made before are told late.
+    trace.wait_for_log("the Kubernetes API tells of pods again", 1).unwrap();
 
     // A pod is deleted, and made again with the same name.
     cluster.delete("web-7d4b9c-x");
