@@ -95,13 +95,13 @@ impl Events {
     /// # Errors
     /// That does not come to be; with the log.
     pub fn wait_for_log(&self, text: &str, times: usize) -> Result<()> {
-        self.wait_for(text, || (self.messages().matches(text).count() >= times).then_some(()))
+        self.wait_for(text, || (self.log().matches(text).count() >= times).then_some(()))
     }
 
     /// Whether its log has a text by now.
     #[must_use]
     pub fn says(&self, text: &str) -> bool {
-        self.messages().contains(text)
+        self.log().contains(text)
     }
 
     /// Waits for an event with these attributes, and returns the first.
@@ -157,10 +157,14 @@ impl Events {
         waited.with_context(|| self.messages())
     }
 
+    /// All of it: where much is written at once, a line of its own may stand inside of an event's.
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&from(&self.file, 0)).into_owned()
+    }
+
     /// Its lines that are no events.
     fn messages(&self) -> String {
-        let all = String::from_utf8_lossy(&from(&self.file, 0)).into_owned();
-        all.lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n")
+        self.log().lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Modules of a kernel, with what they need.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,7 +16,11 @@ impl Kernel {
     /// # Errors
     /// The kernel has no such module.
     pub fn modules(&self, names: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
-        let built_in = fs::read_to_string(self.modules.join("modules.builtin")).context("read modules.builtin")?;
+        let built_in = match fs::read_to_string(self.modules.join("modules.builtin")) {
+            // Debian's newer packages of modules alone have no such list.
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            read => read.context("read modules.builtin")?,
+        };
         let built_in: Vec<_> = built_in.lines().map(|line| name(Path::new(line))).collect();
         let mut files = Vec::new();
         find(&self.modules.join("kernel"), &mut files)?;
