@@ -57,10 +57,16 @@ pub(super) fn count(program: u32, field: impl FnOnce(&mut Counters) -> &mut u64)
     }
 }
 
+/// A program's scratch on this CPU.
+#[inline(always)]
+pub(super) fn scratch_of(program: u32) -> Option<*mut Scratch> {
+    SCRATCH.get_ptr_mut(program)
+}
+
 /// This program's scratch with a header that says who the current task is; everything else is zeroed.
 #[inline(always)]
 pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Option<*mut Scratch> {
-    let scratch = SCRATCH.get_ptr_mut(program)?;
+    let scratch = scratch_of(program)?;
     // SAFETY: `scratch` is this program's slot of the per-CPU map; the recursion guard keeps it ours until we return.
     unsafe {
         let leader: u64 = read(task, at!(task_group_leader));
