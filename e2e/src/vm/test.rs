@@ -30,7 +30,7 @@ pub struct Test {
 pub const TESTS: &[Test] = &[
     Test::new("check", &["facts"], 120),
     Test::new("accesses", &["prove", "accesses"], 300),
-    Test::new("opens", &["prove", "opens", "--threads", "8", "--each", "100000"], 900),
+    Test::new("opens", &["prove", "opens", "--threads", "8", "--each", "100000"], 600),
     Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]).once(),
     Test::new("restarts", &["prove", "restarts", "--each", "12500"], 500).single_threaded().once(),
     Test::new("mutations", &["prove", "mutations"], 600).backends(&[Backend::Fexit, Backend::Kprobe]).once(),
@@ -41,6 +41,7 @@ pub const TESTS: &[Test] = &[
     Test::new("renames", &["prove", "renames", "--opens", "20000"], 300).once(),
     Test::new("clock", &["prove", "clock"], 300).once(),
     Test::new("hotplug", &["prove", "hotplug"], 300).once(),
+    Test::new("ledger", &["prove", "ledger", "--threads", "8", "--each", "100000"], 600),
 ];
 
 /// How much longer than on a quiet machine a test may take: time is only to end a machine that hangs.
