@@ -15,8 +15,10 @@ use crate::podman::Podman;
 use crate::{exporter, interrupt};
 
 mod account;
+mod machine;
 
 pub use account::Account;
+pub use machine::{Accounts, account_in};
 
 /// How long a container lives.
 const LIFE: &str = "0.05";
@@ -38,6 +40,9 @@ pub struct Args {
     /// Who names them
     #[arg(long, value_enum, default_value_t = By::Nri)]
     pub by: By,
+    /// With --by vm: pods of one container, beside so many bare cgroups as there are containers
+    #[arg(long, default_value_t = 100)]
+    pub pods: usize,
 }
 
 /// Who names the containers.
@@ -53,6 +58,8 @@ pub enum By {
     Hook,
     /// Nobody: containers are known by their ids
     None,
+    /// containerd and the Kubernetes API, on a node in a machine whose kernel takes kprobes
+    Vm,
 }
 
 impl Args {
@@ -63,13 +70,20 @@ impl Args {
     #[expect(clippy::print_stdout, reason = "the answer of this subcommand")]
     pub fn run(self) -> Result<()> {
         let started = Instant::now();
+        if self.by == By::Vm {
+            let Accounts { bare, pods } = machine::account(self.containers, self.pods)?;
+            println!("on a node in a machine, by kprobe");
+            println!("bare cgroups: {bare}\npods: {pods}; {} s", started.elapsed().as_secs());
+            bare.check(self.by)?;
+            return pods.check(self.by);
+        }
         let account = self.account()?;
         println!("{} containers of {LIFE} s, {} at once, named by {:?}", self.containers, self.at_once, self.by);
         println!("{account}; {} s", started.elapsed().as_secs());
         account.check(self.by)
     }
 
-    /// Starts them and compares what was told with what was done.
+    /// Starts them on this system and compares what was told with what was done.
     ///
     /// # Errors
     /// A container cannot be started.
@@ -91,12 +105,12 @@ impl Args {
                 vec!["--runtime".to_owned(), "containerd".to_owned(), "--runtime-socket".to_owned(), text(&socket)]
             }
             By::Cri => vec!["--runtime".to_owned(), "cri".to_owned(), "--runtime-socket".to_owned(), text(&socket)],
-            By::None | By::Hook => vec!["--runtime".to_owned(), "none".to_owned()],
+            By::None | By::Hook | By::Vm => vec!["--runtime".to_owned(), "none".to_owned()],
         };
         let ready = match self.by {
             By::Nri => "told of containers before they start",
             By::Containerd | By::Cri => "connected to",
-            By::None | By::Hook => "watching by",
+            By::None | By::Hook | By::Vm => "watching by",
         };
         let trace = trace(&arguments, &containerd.cgroup().to_string_lossy(), ready)?;
         let start = |name: &str| {
@@ -169,5 +183,8 @@ fn account(mut trace: Trace, ids: &HashMap<String, String>, name: &str) -> Resul
     let last = |event: &Attributes| event["file.path"] == format!("/tmp/churn-{}", ids.len() - 1);
     trace.find("the last container", last)?;
     trace.daemon.stop();
-    Ok(Account::of(&trace.events(), ids, name, &trace.daemon.log()))
+    let log = trace.daemon.log();
+    let dropped = log.lines().rev().find_map(|line| line.strip_prefix("inotrail: ")?.split_once("; "));
+    let dropped = dropped.map_or("it did not say", |(_, dropped)| dropped).to_owned();
+    Ok(Account::of(&trace.events(), ids, name, dropped))
 }

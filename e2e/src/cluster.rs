@@ -8,7 +8,6 @@ use inotrail::event::Backend;
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
 
-use crate::exporter::Events;
 use crate::folder::Folder;
 use crate::interrupt;
 use crate::kubernetes::{ApiServer, Controllers};
@@ -19,7 +18,7 @@ mod node;
 mod objects;
 mod settings;
 
-pub use machine::{Machine, PODS, STEPS, Step};
+pub use machine::{Machine, PODS, STEPS, Step, Watcher};
 use network::Network;
 pub use node::Node;
 pub use objects::{containers, is_ready_pod};
@@ -52,7 +51,7 @@ impl Args {
     pub fn run(self) -> Result<()> {
         let mut cluster = Cluster::start(self.nodes, self.dir.as_deref())?;
         if self.vm_node {
-            cluster.add_machine(&[Backend::Kprobe])?;
+            cluster.add_machine(&[Watcher { backend: Backend::Kprobe, asks_runtime: true }])?;
         }
         println!("export KUBECONFIG={}", cluster.api.kubeconfig.display());
         for node in &cluster.nodes {
@@ -120,29 +119,24 @@ impl Cluster {
         Ok(this)
     }
 
-    /// Adds a node in a machine, where exporters with these backends watch its pods; returns when all are ready. It has
-    /// no kube-proxy.
+    /// Adds a node in a machine, where these exporters watch its pods; returns when all are ready. It has no kube-proxy.
     ///
     /// # Errors
     /// QEMU is missing, or the node is not ready in time.
-    pub fn add_machine(&mut self, backends: &[Backend]) -> Result<()> {
+    pub fn add_machine(&mut self, watchers: &[Watcher]) -> Result<()> {
         // Numbers of the others are below.
         let number = 11 + self.machines.len() as u8;
         eprintln!("a node in a machine");
         let started = Instant::now();
-        let mut machine = Machine::start(number, &self.api, &self.network, self.folder.as_ref(), backends)?;
+        let mut machine = Machine::start(number, &self.api, &self.network, self.folder.as_ref(), watchers)?;
         let exporters = &machine.exporters;
-        let ready = || is_ready_node(&self.api, &machine.name) && exporters.iter().all(|(_, events)| is_ready(events));
+        let watch = || exporters.iter().all(|(watcher, events)| watcher.is_ready(events));
+        let ready = || is_ready_node(&self.api, &machine.name) && watch();
         machine.qemu.wait_ready(BOOTED, ready)?;
         eprintln!("{} is ready after {} s", machine.name, started.elapsed().as_secs());
         self.machines.push(machine);
         Ok(())
     }
-}
-
-/// Whether an exporter watches and has met its containerd.
-fn is_ready(exporter: &Events) -> bool {
-    exporter.says("watching by") && exporter.says("connected to containerd")
 }
 
 fn is_ready_node(api: &ApiServer, name: &str) -> bool {

@@ -9,7 +9,7 @@ use e2e::churn::{Args, By};
 fn churn(by: By, containers: usize) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let account = Args { containers, at_once: 10, by }.account().unwrap();
+    let account = Args { containers, at_once: 10, by, pods: 0 }.account().unwrap();
     eprintln!("{by:?}: {account}");
     account.check(by).unwrap();
     assert_eq!(account.containers, containers);

@@ -28,15 +28,13 @@ pub struct Account {
 }
 
 impl Account {
-    /// `ids` by name; `name` is the attribute that has it; `log` ends with what was dropped.
-    pub(super) fn of(events: &[Attributes], ids: &HashMap<String, String>, name: &str, log: &str) -> Self {
+    /// `ids` by name; `name` is the attribute that has it; `dropped` is what the exporter says of that.
+    pub(super) fn of(events: &[Attributes], ids: &HashMap<String, String>, name: &str, dropped: String) -> Self {
         let mut by_path = HashMap::<&str, Vec<&Attributes>>::new();
         for event in events.iter().filter(|event| event.get("inotrail.file.operation").is_some_and(|it| it == "create"))
         {
             by_path.entry(event["file.path"].as_str().unwrap_or_default()).or_default().push(event);
         }
-        let dropped = log.lines().rev().find_map(|line| line.strip_prefix("inotrail: ")?.split_once("; "));
-        let dropped = dropped.map_or("it did not say", |(_, dropped)| dropped).to_owned();
         let mut account = Self { containers: ids.len(), dropped, ..Self::default() };
         for (own, id) in ids {
             let path = format!("/tmp/{own}");
@@ -98,7 +96,7 @@ mod tests {
             event
         };
         let check = |events: &[Attributes], [id, name, nameless, wrong, missing]: [usize; 5], by, right: bool| {
-            let account = Account::of(events, &ids, "container.name", "x\ninotrail: 7 events; 0 dropped\n");
+            let account = Account::of(events, &ids, "container.name", "0 dropped".to_owned());
             let Account { right_id, right_name, .. } = account;
             assert_eq!(
                 [right_id, right_name, account.nameless, account.wrong, account.missing],
@@ -118,8 +116,7 @@ mod tests {
 
     #[test]
     fn drops_count() {
-        let account = Account::of(&[], &HashMap::new(), "", "inotrail: 7 events; 3 dropped: ring_full 3\n");
-        assert_eq!(account.dropped, "3 dropped: ring_full 3");
+        let account = Account::of(&[], &HashMap::new(), "", "3 dropped: ring_full 3".to_owned());
         assert!(account.check(By::None).is_err());
     }
 }

@@ -28,12 +28,21 @@ const MEMORY: &str = "3072";
 /// The cgroup that its kubelet makes for pods.
 pub const PODS: &str = "/kubepods";
 
+/// An exporter in a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watcher {
+    /// How it hooks the kernel.
+    pub backend: Backend,
+    /// Whether it asks containerd, or the API alone.
+    pub asks_runtime: bool,
+}
+
 /// A running machine; dropping this ends it.
 pub struct Machine {
     /// The node's name in the cluster.
     pub name: String,
-    /// What the exporters in it tell, each with another backend.
-    pub exporters: Vec<(Backend, Events)>,
+    /// What the exporters in it tell.
+    pub exporters: Vec<(Watcher, Events)>,
     /// Its log is the machine's console.
     pub(super) qemu: Daemon,
     folder: PathBuf,
@@ -46,7 +55,7 @@ impl Machine {
         api: &ApiServer,
         network: &Network,
         folder: &Path,
-        backends: &[Backend],
+        watchers: &[Watcher],
     ) -> Result<Self> {
         let name = format!("vm-{number}");
         let folder = folder.join(&name);
@@ -64,7 +73,7 @@ impl Machine {
             socket: &socket,
             image: &folder.join(archive::IMAGE),
             kubelet: settings.kubelet(api)?,
-            exporters: backends.iter().map(|backend| exporter(*backend, &name, &socket, &api.kubeconfig)).collect(),
+            exporters: watchers.iter().map(|it| it.command(&name, &socket, &api.kubeconfig)).collect(),
         };
         let kernel = Line::named(KERNEL, ARCH)?.fetch(false)?;
         let steps = plan.steps();
@@ -75,8 +84,8 @@ impl Machine {
         let hardware: Vec<_> = hardware.iter().map(String::as_str).collect();
         let command = qemu::command(&kernel, &initramfs, &hardware, Some("mitigations=off"));
         let qemu = Daemon::start("console", &mut network.place().instead(&command), &folder, None)?;
-        let log = |backend: &Backend| Events::of(folder.join(format!("{}.log", backend.as_str())));
-        let exporters = backends.iter().map(|backend| (*backend, log(backend))).collect();
+        let log = |watcher: &Watcher| Events::of(folder.join(format!("{}.log", watcher.name())));
+        let exporters = watchers.iter().map(|watcher| (*watcher, log(watcher))).collect();
         Ok(Self { name, exporters, qemu, folder })
     }
 
@@ -87,14 +96,29 @@ impl Machine {
     }
 }
 
-/// Name of its log, and its command.
-fn exporter(backend: Backend, node: &str, socket: &Path, kubeconfig: &Path) -> (String, Vec<String>) {
-    let (socket, kubeconfig) = (socket.to_string_lossy(), kubeconfig.to_string_lossy());
-    let own = ["--backend", backend.as_str(), "--cgroup-root", PODS, "--node-name", node];
-    // Where everything is emulated, names take longer too.
-    let asks = ["--runtime-socket", &socket, "--kubeconfig", &kubeconfig, "--resolve-timeout", "10s"];
-    let command = ["inotrail"].iter().chain(&exporter::ARGUMENTS).chain(&own).chain(&asks);
-    (backend.as_str().to_owned(), command.map(|&word| word.to_owned()).collect())
+impl Watcher {
+    /// Of its log.
+    #[must_use]
+    pub fn name(self) -> String {
+        let by = if self.asks_runtime { "containerd" } else { "API" };
+        format!("{}-{by}", self.backend.as_str())
+    }
+
+    /// Name of its log, and its command.
+    fn command(self, node: &str, socket: &Path, kubeconfig: &Path) -> (String, Vec<String>) {
+        let (socket, kubeconfig) = (socket.to_string_lossy(), kubeconfig.to_string_lossy());
+        let own = ["--backend", self.backend.as_str(), "--cgroup-root", PODS, "--node-name", node];
+        let runtime = if self.asks_runtime { ["--runtime-socket", &socket] } else { ["--runtime", "none"] };
+        // Where everything is emulated, names take longer too.
+        let asks = ["--kubeconfig", &kubeconfig, "--resolve-timeout", "10s"];
+        let command = ["inotrail"].iter().chain(&exporter::ARGUMENTS).chain(&own).chain(&runtime).chain(&asks);
+        (self.name(), command.map(|&word| word.to_owned()).collect())
+    }
+
+    /// Whether it watches, and has met whom it asks.
+    pub(super) fn is_ready(self, events: &Events) -> bool {
+        events.says("watching by") && (!self.asks_runtime || events.says("connected to containerd"))
+    }
 }
 
 /// One port per program that has an output, in their order. The device that has the ports comes first: Linux names them

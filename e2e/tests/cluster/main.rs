@@ -7,7 +7,8 @@ mod workloads;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use e2e::cluster::{Cluster, containers};
+use e2e::churn::{Accounts, By, account_in};
+use e2e::cluster::{Cluster, Watcher, containers};
 use e2e::exporter::Trace;
 use e2e::interrupt;
 use inotrail::event::Backend;
@@ -22,6 +23,9 @@ const OUT_WITHIN: Duration = Duration::from_secs(2);
 /// Whom the two exporters ask.
 const BY: [&str; 2] = ["containerd and API", "API alone"];
 const LIMIT: Duration = Duration::from_secs(300);
+/// Bare cgroups and pods that come and go on a node in a machine; `e2e churn --by vm` makes more.
+const BARE: usize = 50;
+const PODS: usize = 3;
 
 /// One cluster at a time: each is to have the machine for itself.
 fn alone() -> MutexGuard<'static, ()> {
@@ -204,7 +208,8 @@ fn thirty_pods_are_made_again_at_once() {
 fn another_kernel_tells_the_same() {
     let _alone = alone();
     let mut cluster = Cluster::start(0, None).unwrap();
-    cluster.add_machine(&[Backend::Kprobe]).unwrap();
+    let by = [true, false].map(|asks_runtime| Watcher { backend: Backend::Kprobe, asks_runtime });
+    cluster.add_machine(&by).unwrap();
     cluster.create_namespace(NAMESPACE).unwrap();
     let spec = json!({
         "initContainers": [container("init", ": > /tmp/init")], "containers": [container("app", TICK)],
@@ -215,9 +220,13 @@ fn another_kernel_tells_the_same() {
     cluster.ready_pods(NAMESPACE, "app=db", 1).unwrap();
     let (machine, mut truth) = (&cluster.machines[0], Truth::default());
     truth.note(&cluster, &machine.name, None);
-    for (backend, events) in &machine.exporters {
+    for (watcher, events) in &machine.exporters {
         let told = || Ok(events.look(|events| truth.running_in(events)).then_some(()));
         interrupt::wait_for("events of every container", LIMIT, told).unwrap();
-        events.look(|events| truth.judge(backend.as_str(), events, false));
+        events.look(|events| truth.judge(&watcher.name(), events, false));
     }
+    let Accounts { bare, pods } = account_in(&cluster, BARE, PODS).unwrap();
+    eprintln!("bare cgroups: {bare}\npods: {pods}");
+    bare.check(By::Vm).unwrap();
+    pods.check(By::Vm).unwrap();
 }
