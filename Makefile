@@ -3,7 +3,7 @@
 # Where rustup and Go's own installer put programs; a shell that was open before does not know.
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint deny tools test matrix fuzz bench demo demo-stack cluster
+.PHONY: help setup build lint deny tools test matrix fuzz churn bench demo demo-stack cluster
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,11 +34,17 @@ matrix: setup ## prove the sensor on every kernel, in machines, and write the RE
 	cargo build --workspace
 	cargo run -q -p e2e -- matrix
 
-bench: setup ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process
+churn: tools ## start a thousand containers of 50 ms, told of by NRI, by the hook, and by kprobe on a node in a machine
+	cargo run -q -p e2e -- churn
+	cargo run -q -p e2e -- churn --by hook
+	cargo run -q -p e2e -- churn --by vm
+
+bench: tools ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process; time that starts take
 	cargo run -q -p e2e -- bench encode
 	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
 	cargo run -q -p e2e -- bench miss
+	cargo run -q -p e2e -- bench start
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release

@@ -40,6 +40,9 @@ pub struct Args {
     /// Who names them
     #[arg(long, value_enum, default_value_t = By::Nri)]
     pub by: By,
+    /// With --by containerd or cri: by containerd 1.6
+    #[arg(long)]
+    pub old: bool,
     /// With --by vm: pods of one container, beside so many bare cgroups as there are containers
     #[arg(long, default_value_t = 100)]
     pub pods: usize,
@@ -92,7 +95,7 @@ impl Args {
     }
 
     fn containerd(&self) -> Result<Account> {
-        let containerd = Containerd::with_cri(None)?;
+        let containerd = if self.old { Containerd::old_with_cri()? } else { Containerd::with_cri(None)? };
         let pods = Pods::new(&containerd)?;
         let sandboxes: Vec<Sandbox<'_>> = (0..PODS)
             .map(|pod| pods.pod("churn", &format!("pod-{pod}"), &format!("uid-{pod}")))

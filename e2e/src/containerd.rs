@@ -39,7 +39,8 @@ pub struct Containerd {
     pub socket: PathBuf,
     daemon: Daemon,
     place: Place,
-    ctr: PathBuf,
+    /// Where its programs are.
+    programs: PathBuf,
     /// Of the image [`image::NAME`].
     digest: String,
     /// Folders of [`SHIMS`] that were there before.
@@ -54,7 +55,8 @@ impl Containerd {
     /// # Errors
     /// A program cannot be built, containerd does not start, or refuses the image.
     pub fn start(folder: Option<&Path>) -> Result<Self> {
-        Self::configured(folder, WITHOUT_CRI, Place::Here, Cgroup::for_containers("inotrail-demo")?)
+        let cgroup = Cgroup::for_containers("inotrail-demo")?;
+        Self::configured(folder, &tools::containerd()?, WITHOUT_CRI, Place::Here, cgroup)
     }
 
     /// The same with the interfaces that a Kubernetes node has: [`Pods`], and [`Self::nri_socket`].
@@ -62,7 +64,17 @@ impl Containerd {
     /// # Errors
     /// See [`Self::start`].
     pub fn with_cri(folder: Option<&Path>) -> Result<Self> {
-        Self::configured(folder, CRI, Place::Here, Cgroup::for_containers("inotrail-demo")?)
+        let cgroup = Cgroup::for_containers("inotrail-demo")?;
+        Self::configured(folder, &tools::containerd()?, CRI, Place::Here, cgroup)
+    }
+
+    /// One of 1.6, with CRI. It has no NRI.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn old_with_cri() -> Result<Self> {
+        let cgroup = Cgroup::for_containers("inotrail-old")?;
+        Self::configured(None, &tools::old_containerd()?, OLD_CRI, Place::Here, cgroup)
     }
 
     /// The same for a kubelet, whose root is `cgroup`, among the namespaces of a node. `network` is what CNI is told.
@@ -71,7 +83,7 @@ impl Containerd {
     /// See [`Self::start`].
     pub fn for_node(folder: &Path, place: Place, cgroup: Cgroup, network: &Value) -> Result<Self> {
         configure_network(folder, network)?;
-        Self::configured(Some(folder), CRI, place, cgroup)
+        Self::configured(Some(folder), &tools::containerd()?, CRI, place, cgroup)
     }
 
     /// Where plugins connect, with CRI.
@@ -80,23 +92,25 @@ impl Containerd {
         self.path().join("nri.sock")
     }
 
-    fn configured(folder: Option<&Path>, plugins: &str, place: Place, cgroup: Cgroup) -> Result<Self> {
+    fn configured(folder: Option<&Path>, programs: &Path, plugins: &str, place: Place, cgroup: Cgroup) -> Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "containers need root: run this as root");
         interrupt::defer();
-        let ctr = tools::containerd()?.join("ctr");
         let folder = Folder::new(folder)?;
         let path: &Path = folder.as_ref();
         let socket = path.join("containerd.sock");
         let config = path.join(CONFIGURATION);
         fs::write(&config, configuration(path, plugins)).with_context(|| format!("write {}", config.display()))?;
         let shims = SHIMS.iter().filter(|folder| Path::new(folder).exists()).count();
-        let daemon = launch(path, place)?;
-        let mut this = Self { socket, daemon, place, ctr, digest: String::new(), shims, cgroup, folder };
+        let daemon = launch(path, programs, place)?;
+        let programs = programs.to_owned();
+        let mut this = Self { socket, daemon, place, programs, digest: String::new(), shims, cgroup, folder };
         this.wait_ready()?;
 
         let archive = this.path().join("image.tar");
         this.digest = image::write(&archive)?;
-        this.ctr(&["images", "import", "--local", &archive.to_string_lossy()])?;
+        // 1.6 knows no other way, and no flag for this one.
+        let local: &[_] = if plugins == OLD_CRI { &[] } else { &["--local"] };
+        this.ctr(&[&["images", "import"], local, &[&archive.to_string_lossy()]].concat())?;
         fs::remove_file(archive)?;
         Ok(this)
     }
@@ -107,7 +121,7 @@ impl Containerd {
     /// It does not start.
     pub fn restart(&mut self) -> Result<()> {
         self.daemon.stop();
-        self.daemon = launch(self.path(), self.place)?;
+        self.daemon = launch(self.path(), &self.programs, self.place)?;
         self.wait_ready()
     }
 
@@ -173,7 +187,7 @@ impl Containerd {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.ctr);
+        let mut command = Command::new(self.programs.join("ctr"));
         command.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE]).args(arguments);
         command
     }
@@ -223,12 +237,12 @@ fn configure_network(folder: &Path, network: &Value) -> Result<()> {
     Ok(fs::write(conf.join("pods.conflist"), serde_json::to_vec_pretty(network)?)?)
 }
 
-fn launch(folder: &Path, place: Place) -> Result<Daemon> {
-    let (containerd, runc) = (tools::containerd()?, tools::runc()?);
-    let mut command = place.command(containerd.join("containerd"));
+fn launch(folder: &Path, programs: &Path, place: Place) -> Result<Daemon> {
+    let runc = tools::runc()?;
+    let mut command = place.command(programs.join("containerd"));
     // The shim, and runc by the shim, are looked up there.
     let search = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{}:{}:{search}", containerd.display(), runc.display()));
+    command.env("PATH", format!("{}:{}:{search}", programs.display(), runc.display()));
     Daemon::start("containerd", command.arg("--config").arg(folder.join(CONFIGURATION)), folder, None)
 }
 
@@ -238,6 +252,7 @@ fn list(output: &Output) -> Vec<String> {
 
 /// No Kubernetes interface.
 const WITHOUT_CRI: &str = r#"
+version = 3
 disabled_plugins = [
   "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri",
   "io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp",
@@ -246,6 +261,7 @@ disabled_plugins = [
 
 /// CNI plugins are needed by pods with a network of their own only. OOM scores stay as they are, which takes no privilege.
 const CRI: &str = r#"
+version = 3
 disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "{pause}"
@@ -265,13 +281,28 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
   plugin_config_path = "{folder}/nri"
 "#;
 
+/// The same for containerd 1.6.
+const OLD_CRI: &str = r#"
+version = 2
+disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{cni}"
+    conf_dir = "{folder}/cni/conf"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      Root = "{folder}/runc"
+"#;
+
 /// Nothing outside of `folder`, and no plugins that would listen at a fixed place.
 fn configuration(folder: &Path, plugins: &str) -> String {
     let folder = folder.display().to_string();
     let plugins = plugins.replace("{folder}", &folder).replace("{pause}", image::PAUSE).replace("{cni}", CNI);
     format!(
-        r#"version = 3
-root = "{folder}/root"
+        r#"root = "{folder}/root"
 state = "{folder}/state"
 {plugins}
 [grpc]

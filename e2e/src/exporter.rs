@@ -50,9 +50,23 @@ pub struct Exporter {
 /// # Errors
 /// It is not built, or not ready in time.
 pub fn run(containerd: &Containerd, stack: &Stack, folder: &Path, arguments: &[&str]) -> Result<Exporter> {
+    run_build(&binary()?, containerd, stack, folder, arguments)
+}
+
+/// The same with another build of it.
+///
+/// # Errors
+/// See [`run`].
+pub fn run_build(
+    build: &Path,
+    containerd: &Containerd,
+    stack: &Stack,
+    folder: &Path,
+    arguments: &[&str],
+) -> Result<Exporter> {
     // Free at least now.
     let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    let mut command = Command::new(binary()?);
+    let mut command = Command::new(build);
     command.args(["run", "--endpoint", &stack.otlp_endpoint, "--listen", &listen]);
     command.arg("--runtime-socket").arg(&containerd.socket).args(arguments);
     if let Some(cgroup) = stack.cgroup() {

@@ -1,16 +1,16 @@
 //! Debian's kernels: which ones, and how they get here without touching this system's own package database.
 
-mod apt;
+pub(crate) mod apt;
 mod modules;
 
 use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
-    process::{self, Command},
+    process,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 /// A kernel line that tests name, such as 6.12, and where Debian keeps it.
@@ -92,16 +92,13 @@ impl Line {
     /// Fetches and unpacks the newest packages into `folder/<version>`, whole or not at all.
     fn download(&self, folder: &Path) -> Result<()> {
         let scratch = Scratch::new(folder)?;
-        let archive = apt::Archive::open(&scratch.0.join("apt"), &self.suite, debian_arch(&self.arch)?)?;
+        let archive = apt::Archive::open(&scratch.0.join("apt"), &self.suite, &self.arch)?;
         let unpacked = scratch.0.join("root");
         let mut files = Vec::new();
         for pattern in &self.packages {
             let package = archive.newest(pattern)?;
             eprintln!("kernel {} ({}): fetching {package}", self.line, self.arch);
-            let file = archive.download(&package, &scratch.0)?;
-            let status = Command::new("dpkg-deb").arg("--extract").arg(&file).arg(&unpacked).status();
-            ensure!(status.context("run dpkg-deb")?.success(), "dpkg-deb cannot unpack {}", file.display());
-            files.push(file);
+            files.push(archive.unpack(&package, &scratch.0, &unpacked)?);
         }
         let version = files.first().and_then(|file| file.file_name()?.to_str()?.split('_').nth(1));
         let target = folder.join(version.with_context(|| format!("kernels.toml names no package for {}", self.line))?);
@@ -155,14 +152,6 @@ impl Drop for Scratch {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             eprintln!("{} stays behind: {error}", self.0.display());
         }
-    }
-}
-
-fn debian_arch(arch: &str) -> Result<&'static str> {
-    match arch {
-        "x86_64" => Ok("amd64"),
-        "aarch64" => Ok("arm64"),
-        _ => bail!("no Debian name for the architecture {arch}"),
     }
 }
 

@@ -18,9 +18,11 @@ use crate::{interrupt, tools};
 
 mod certificates;
 mod controllers;
+mod lag;
 
 pub use certificates::{Authority, Identity};
 pub use controllers::Controllers;
+pub use lag::Lag;
 
 const READY: Duration = Duration::from_secs(120);
 /// Of services; the first one is the API server's own.
@@ -86,7 +88,9 @@ impl ApiServer {
         fs::write(path.join("account.pub"), account.public_key_pem())?;
         let authority = Authority::new(&path.join("users"))?;
         let address = serves.address.to_string();
-        authority.issue("server", "kube-apiserver", None, &[&address, OWN_SERVICE, "kubernetes.default.svc"])?;
+        // The second one is a proxy's.
+        let names = [&address, "127.0.0.1", OWN_SERVICE, "kubernetes.default.svc"];
+        authority.issue("server", "kube-apiserver", None, &names)?;
         let url = format!("https://{address}:{}", serves.port);
         let kubeconfig = authority.kubeconfig(&url, "admin", "admin", Some("system:masters"))?;
         let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -11,8 +11,8 @@ use crate::folder::{Folder, unmount_below};
 use crate::{image, interrupt, tools};
 
 /// Limits that a machine without `CAP_SYS_RESOURCE` can grant, and no network, which would need a bridge.
-const RUN: [&str; 6] =
-    ["--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096", "--rm", "--log-driver=none", "--quiet"];
+const NEW: [&str; 5] =
+    ["--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096", "--log-driver=none", "--quiet"];
 
 /// podman's storage; dropping this removes its containers and everything else.
 #[derive(Debug)]
@@ -75,10 +75,25 @@ impl Podman {
     /// Runs a container to its end; its output is the container's. `arguments` go before the image.
     #[must_use]
     pub fn run(&self, name: &str, arguments: &[&str], command: &[&str]) -> Command {
-        let mut run = self.command();
-        run.arg("run").args(RUN).args(["--name", name, "--cgroup-parent"]).arg(self.cgroup());
-        run.args(arguments).arg(image::NAME).args(command);
-        run
+        self.new_container("run", name, &[&["--rm"], arguments].concat(), command)
+    }
+
+    /// Makes a container that can be started.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn create(&self, name: &str, command: &[&str]) -> Result<()> {
+        let output = self.new_container("create", name, &[], command).output().context("run podman")?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "container {name}: {}\n{error}", output.status);
+        Ok(())
+    }
+
+    fn new_container(&self, how: &str, name: &str, arguments: &[&str], command: &[&str]) -> Command {
+        let mut new = self.command();
+        new.arg(how).args(NEW).args(["--name", name, "--cgroup-parent"]).arg(self.cgroup());
+        new.args(arguments).arg(image::NAME).args(command);
+        new
     }
 
     /// Runs a container to its end and returns its id.

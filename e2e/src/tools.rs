@@ -1,8 +1,9 @@
-//! Programs that tests and the demo run for real, built from their Go modules once and kept in the cache.
+//! Programs that tests and the demo run for real, most of them built from their Go modules, once and kept in the cache.
 //!
 //! A *tool module* (`e2e/tools/<name>/go.mod`) pins a program and everything it is made of; `go.sum` holds the hashes.
 
 mod collector;
+mod debian;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
 
 pub use collector::{collector, lock_collector};
+pub use debian::old_containerd;
 
 use crate::digest::sha256;
 use crate::interrupt;
@@ -33,6 +35,7 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Program {
     Containerd,
+    OldContainerd,
     Runc,
     Collector,
     Loki,
@@ -151,6 +154,7 @@ impl Args {
         for program in if self.programs.is_empty() { all } else { &self.programs } {
             let folder = match program {
                 Program::Containerd => containerd(),
+                Program::OldContainerd => old_containerd(),
                 Program::Runc => runc(),
                 Program::Collector => collector(),
                 Program::Loki => loki(),
@@ -174,7 +178,8 @@ impl Tool {
             .with_context(|| format!("read go.mod in {}", source.display()))?;
         let version = version(&modules, self.module)?;
         let inputs = [self.tags, &modules, &fs::read_to_string(source.join("go.sum"))?].concat();
-        cached(self.name, version, &inputs, self.takes, |scratch| {
+        let how = format!("from its Go modules, about {} the first time", self.takes);
+        cached(self.name, version, &inputs, &how, |scratch| {
             let packages = self.packages.iter().map(|package| format!("{}/{package}", self.module));
             let mut go = go(self.cgo);
             let stamp = self.stamp.map(|variable| format!(" -X {variable}={version}")).unwrap_or_default();
@@ -191,7 +196,7 @@ fn cached(
     name: &str,
     version: &str,
     inputs: &str,
-    takes: &str,
+    how: &str,
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let cache = cache()?;
@@ -205,13 +210,13 @@ fn cached(
     if !folder.exists() {
         // So that Ctrl-C, which ends the build, does not leave the scratch folder.
         interrupt::defer();
-        eprintln!("building {name} {version} from its Go modules (about {takes} the first time) ...");
+        eprintln!("making {name} {version}, {how} ...");
         let started = Instant::now();
         let scratch = tempfile::Builder::new().prefix(".build-").tempdir_in(&cache)?;
         fs::create_dir(bin(scratch.path()))?;
-        build(scratch.path()).with_context(|| format!("build {name} {version}"))?;
+        build(scratch.path()).with_context(|| format!("make {name} {version}"))?;
         fs::rename(scratch.keep(), &folder)?;
-        eprintln!("built {name} {version} in {} s", started.elapsed().as_secs());
+        eprintln!("made {name} {version} in {} s", started.elapsed().as_secs());
     }
     Ok(folder.join("bin"))
 }

@@ -6,31 +6,37 @@ use std::sync::{Mutex, PoisonError};
 use e2e::churn::{Args, By};
 
 /// Starts fewer containers than `e2e churn` does, one kind at a time.
-fn churn(by: By, containers: usize) {
+fn churn(by: By, old: bool, containers: usize) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let account = Args { containers, at_once: 10, by, pods: 0 }.account().unwrap();
-    eprintln!("{by:?}: {account}");
+    let account = Args { containers, at_once: 10, by, old, pods: 0 }.account().unwrap();
+    eprintln!("{by:?}, old: {old}: {account}");
     account.check(by).unwrap();
     assert_eq!(account.containers, containers);
 }
 
 #[test]
 fn by_nri() {
-    churn(By::Nri, 60);
+    churn(By::Nri, false, 60);
 }
 
 #[test]
 fn by_containerd() {
-    churn(By::Containerd, 30);
+    churn(By::Containerd, false, 30);
 }
 
 #[test]
 fn by_cri() {
-    churn(By::Cri, 30);
+    churn(By::Cri, false, 30);
+}
+
+#[test]
+fn by_an_old_containerd() {
+    churn(By::Containerd, true, 30);
+    churn(By::Cri, true, 30);
 }
 
 #[test]
 fn by_nobody() {
-    churn(By::None, 30);
+    churn(By::None, false, 30);
 }

@@ -149,7 +149,7 @@ pub fn spawn(
     let rescan = Arc::new(Notify::new());
     let hierarchy = Arc::new(hierarchy);
     let (announcer, said) = Announcer::new(Arc::clone(&hierarchy));
-    let table = Table::new(containers.clone(), mounts.is_some());
+    let table = Table::new(containers.clone(), mounts.is_some()).expecting_pods(kube.is_some());
     let mounts = mounts.map(|reader| MountQueue::new(reader, resolve_within));
     let expects_announcements = hook.is_some() || kube.is_some() || nri.is_some();
     let watch = Watch::new(hierarchy, table, mounts, metrics, (resolve_within, expects_announcements));

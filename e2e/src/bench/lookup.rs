@@ -19,12 +19,10 @@ const DISK: u32 = 8 << 20 | 1;
 const ROOTS: u32 = 1000;
 const SECRETS: u32 = 10_000;
 
-/// Tables and records to look up in them.
+/// The tables.
 pub struct Lookup {
     containers: Containers,
     processes: ProcessTable,
-    /// Each with the path of its file.
-    records: Vec<(Header, String)>,
 }
 
 impl Default for Lookup {
@@ -45,8 +43,7 @@ impl Default for Lookup {
             mountinfo: mountinfo(index),
         });
         let containers = Containers::mounted(mounted, host.as_bytes());
-        let records = (0..PROCESSES).map(record).collect();
-        Self { containers, processes: processes(true), records }
+        Self { containers, processes: processes(true) }
     }
 }
 
@@ -57,10 +54,11 @@ impl Lookup {
         while next < events {
             let snapshot = self.containers.snapshot();
             let end = events.min(next + DRAIN);
-            for (header, path) in (next..end).map(|index| &self.records[index % self.records.len()]) {
-                black_box(self.processes.of(header));
+            for number in next..end {
+                let (header, path) = record((number % PROCESSES as usize) as u32);
+                black_box(self.processes.of(&header));
                 if let Some(container) = snapshot.get(header.cgroup_id) {
-                    let (file, stale) = snapshot.file(header, path.as_bytes(), container);
+                    let (file, stale) = snapshot.file(&header, path, container);
                     found += usize::from(black_box(file).object.is_some() && !stale);
                 }
             }
@@ -82,13 +80,14 @@ impl Lookup {
     }
 }
 
-/// One in two reads its image, one in four a Secret, and one in four a `ConfigMap`.
-fn record(number: u32) -> (Header, String) {
+/// Made when it is looked up, as the sensor has just decoded its own: each of another process and container than the one
+/// before. One in two reads its image, one in four a Secret, and one in four a `ConfigMap`.
+fn record(number: u32) -> (Header, &'static [u8]) {
     let index = number % CONTAINERS as u32;
-    let (device, path) = match number / CONTAINERS as u32 % 4 {
-        0 | 1 => (ROOTS + index, format!("/usr/lib/python3/dist-packages/module_{number:05}/__init__.py")),
-        2 => (SECRETS + index, "/etc/tls/..2026_11_22_10_00_00.123456789/tls.key".to_owned()),
-        _ => (DISK, "/etc/conf/..2026_11_22_10_00_00.123456789/settings.yaml".to_owned()),
+    let (device, path): (u32, &[u8]) = match number / CONTAINERS as u32 % 4 {
+        0 | 1 => (ROOTS + index, b"/usr/lib/python3/dist-packages/module/__init__.py"),
+        2 => (SECRETS + index, b"/etc/tls/..2026_11_22_10_00_00.123456789/tls.key"),
+        _ => (DISK, b"/etc/conf/..2026_11_22_10_00_00.123456789/settings.yaml"),
     };
     let tgid = 9 + number % (PROCESSES - 9);
     let header = Header {

@@ -1,92 +1,94 @@
-//! How much longer a container takes to start when the exporter is told of it first (NRI).
+//! How much longer a container takes to start when the exporter is told of it first: by NRI, and by the OCI hook.
 
-use std::time::{Duration, Instant};
+mod hook;
+mod nri;
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
-use crate::containerd::{Containerd, Pods, Sandbox};
-use crate::exporter::Trace;
-
-/// Containers that are started between two changes.
-const BLOCK: usize = 10;
 /// The normal distribution's quantile for an interval of 95 %.
 const QUANTILE: f64 = 1.96;
-const LIMIT: Duration = Duration::from_secs(60);
+/// Containers that are started before any is measured: the first ones find cold caches.
+const WARM: usize = 10;
 
 /// `e2e bench start`
 #[derive(Debug, Parser)]
 pub struct Args {
-    /// Containers of each kind
+    /// Containers with, and as many without
     #[arg(long, default_value_t = 100)]
     containers: usize,
+    /// Who tells; both where none is named
+    #[arg(long, value_enum)]
+    by: Vec<By>,
+}
+
+/// Who tells the exporter of containers before they start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// containerd
+    Nri,
+    /// podman
+    Hook,
+}
+
+/// Milliseconds that the starts of two containers took, one right after the other.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    without: f64,
+    with: f64,
 }
 
 impl Args {
-    /// Prints how long creating and starting a container takes while the exporter runs, with and without NRI, in turn.
+    /// Prints how long a container takes to start while the exporter runs, when it is told of that and when it is not.
     ///
     /// # Errors
-    /// containerd or the exporter do not run.
+    /// containerd, podman or the exporter do not run.
     #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
-        let containerd = Containerd::with_cri(None)?;
-        let pods = Pods::new(&containerd)?;
-        let pod = pods.pod("bench", "start-0", "bench-start")?;
-        let mut times = [Vec::new(), Vec::new()];
-        // The first ones find cold caches.
-        block(&containerd, &pods, &pod, false)?;
-        for number in 0..self.containers.div_ceil(BLOCK) {
-            // Whoever comes second finds the machine as the first one left it: each does so as often.
-            for nri in if number % 2 == 0 { [false, true] } else { [true, false] } {
-                times[usize::from(nri)].extend(block(&containerd, &pods, &pod, nri)?);
-            }
+        for by in if self.by.is_empty() { By::value_variants() } else { &self.by } {
+            let (what, pairs) = match by {
+                By::Nri => ("creating and starting a container by containerd, NRI", nri::pairs(self.containers)?),
+                By::Hook => ("starting a container by podman, OCI hook", hook::pairs(self.containers)?),
+            };
+            let (difference, low, high) = difference(&pairs).context("no containers were started")?;
+            println!("{what}: milliseconds, {} each, in turn", pairs.len());
+            println!("  without      median {:.1}", median(pairs.iter().map(|pair| pair.without)));
+            println!("  with         median {:.1}", median(pairs.iter().map(|pair| pair.with)));
+            println!("  difference   {difference:.1}, with 95 % between {low:.1} and {high:.1}");
         }
-        let [without, with] = times;
-        let (difference, low, high) = difference(&without, &with).context("no containers were started")?;
-        println!("creating and starting a container, milliseconds, {} each", with.len());
-        println!("  without NRI  median {:.1}", median(&without));
-        println!("  with NRI     median {:.1}", median(&with));
-        println!("  difference   {difference:.1}, with 95 % between {low:.1} and {high:.1}");
         Ok(())
     }
 }
 
-/// Milliseconds of each container.
-fn block(containerd: &Containerd, pods: &Pods<'_>, pod: &Sandbox<'_>, nri: bool) -> Result<Vec<f64>> {
-    let (socket, cgroup) = (containerd.nri_socket(), containerd.cgroup().to_string_lossy());
-    let socket = socket.to_string_lossy();
-    let mut arguments = vec!["--runtime", "none", "--cgroup-root", &cgroup];
-    if nri {
-        arguments.extend(["--nri-socket", &socket]);
-    }
-    let trace = Trace::start(&arguments)?;
-    trace.wait_for_log(if nri { "told of containers before they start" } else { "watching by" }, 1)?;
-    let one = |_| {
-        let started = Instant::now();
-        let id = pod.container("bench", &["/bin/true"])?;
-        pods.start(&id)?;
-        let took = started.elapsed();
-        pods.wait(&id, LIMIT)?;
-        pods.remove(&id)?;
-        Ok(took.as_secs_f64() * 1000.0)
+/// Starts so many pairs; `start` says how long one took. Whoever comes second finds the machine as the first one left it:
+/// each does so as often.
+fn in_turn(count: usize, mut start: impl FnMut(bool) -> Result<f64>) -> Result<Vec<Pair>> {
+    let pair = |number: usize| {
+        let first_with = number % 2 == 1;
+        let (first, second) = (start(first_with)?, start(!first_with)?);
+        let (without, with) = if first_with { (second, first) } else { (first, second) };
+        Ok(Pair { without, with })
     };
-    (0..BLOCK).map(one).collect()
+    (0..count).map(pair).collect()
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<_> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-/// By how much the second ones are larger, and the bounds of its interval (Hodges and Lehmann 1963: the median of all
-/// differences, bounds by the normal approximation of the Mann-Whitney statistic).
-fn difference(first: &[f64], second: &[f64]) -> Option<(f64, f64, f64)> {
-    let mut all: Vec<_> = first.iter().flat_map(|first| second.iter().map(move |second| second - first)).collect();
+/// By how much it takes longer with, and the bounds of its interval (Hodges and Lehmann 1963: the median of the averages
+/// of every two differences, bounds by the normal approximation of Wilcoxon's signed-rank statistic).
+fn difference(pairs: &[Pair]) -> Option<(f64, f64, f64)> {
+    let each: Vec<_> = pairs.iter().map(|pair| pair.with - pair.without).collect();
+    let from = |first: usize| each[first..].iter().map(move |second| (first, second));
+    let mut all: Vec<_> =
+        (0..each.len()).flat_map(from).map(|(first, second)| f64::midpoint(each[first], *second)).collect();
     all.sort_by(f64::total_cmp);
-    let (m, n) = (first.len() as f64, second.len() as f64);
-    let spread = QUANTILE * (m * n * (m + n + 1.0) / 12.0).sqrt();
-    let low = (m * n / 2.0 - spread).max(0.0) as usize;
+    let n = pairs.len() as f64;
+    let spread = QUANTILE * (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0).sqrt();
+    let low = (n * (n + 1.0) / 4.0 - spread).max(0.0) as usize;
     Some((*all.get(all.len() / 2)?, *all.get(low)?, *all.get(all.len().checked_sub(low + 1)?)?))
 }
 
@@ -96,14 +98,29 @@ mod tests {
 
     #[test]
     fn differences() {
-        let up_to = |end: i32, plus: f64| (0..end).map(|value| f64::from(value) + plus).collect::<Vec<_>>();
-        let check = |first: &[f64], second: &[f64], expected| assert_eq!(difference(first, second), expected);
-        check(&[], &[], None);
-        check(&[1.0], &[3.0], Some((2.0, 2.0, 2.0)));
+        let pairs = |differences: &[f64]| {
+            differences.iter().map(|it| Pair { without: 100.0, with: 100.0 + it }).collect::<Vec<_>>()
+        };
+        let check = |differences: &[f64], expected| assert_eq!(difference(&pairs(differences)), expected);
+        check(&[], None);
+        check(&[2.0], Some((2.0, 2.0, 2.0)));
         // All the same: no doubt.
-        check(&[1.0; 20], &[1.5; 20], Some((0.5, 0.5, 0.5)));
-        let (found, low, high) = difference(&up_to(100, 0.0), &up_to(100, 10.0)).unwrap();
-        assert!((found - 10.0).abs() < 1.0 && low < 3.0 && low > 0.0 && high > 17.0 && high < 20.0, "{low} {high}");
-        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON && median(&[]) == 0.0);
+        check(&[1.5; 20], Some((1.5, 1.5, 1.5)));
+        let spread: Vec<_> = (0..100).map(|number| f64::from(number) / 10.0 - 3.0).collect();
+        let (found, low, high) = difference(&pairs(&spread)).unwrap();
+        assert!((found - 1.95).abs() < 0.1 && low > 1.2 && low < 1.6 && high > 2.3 && high < 2.7, "{low} {high}");
+        assert!((median([3.0, 1.0, 2.0].into_iter()) - 2.0).abs() < f64::EPSILON && median([].into_iter()) == 0.0);
+    }
+
+    #[test]
+    fn each_comes_first_as_often() {
+        let mut order = Vec::new();
+        let start = |with: bool| {
+            order.push(with);
+            Ok(if with { 5.0 } else { 4.0 })
+        };
+        let pairs = in_turn(4, start).unwrap();
+        assert_eq!(order, [false, true, true, false, false, true, true, false]);
+        assert!(pairs.iter().all(|pair| pair.with > pair.without) && pairs.len() == 4);
     }
 }

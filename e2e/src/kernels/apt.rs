@@ -15,13 +15,15 @@ const KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
 
 /// One suite of the archive for one architecture.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     options: Vec<String>,
 }
 
 impl Archive {
     /// Fetches the suite's signed index into `root`.
-    pub(super) fn open(root: &Path, suite: &str, arch: &str) -> Result<Self> {
+    /// `arch` is the kernel's name of it.
+    pub(crate) fn open(root: &Path, suite: &str, arch: &str) -> Result<Self> {
+        let arch = debian_arch(arch)?;
         for folder in ["state/lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(root.join(folder)).with_context(|| format!("create {}", root.display()))?;
         }
@@ -59,17 +61,16 @@ impl Archive {
         name.map(str::to_owned).with_context(|| format!("no package {pattern} in the archive"))
     }
 
-    /// Downloads a package into a folder.
-    pub(super) fn download(&self, package: &str, folder: &Path) -> Result<PathBuf> {
+    /// Downloads a package into a folder, and unpacks it into another. Returns its file.
+    pub(crate) fn unpack(&self, package: &str, folder: &Path, target: &Path) -> Result<PathBuf> {
         self.run("apt-get", &["download", "-qq", package], Some(folder))?;
         let prefix = format!("{package}_");
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)) {
-                return Ok(path);
-            }
-        }
-        bail!("apt-get did not download {package}")
+        let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+        let mut files = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        let file = files.find(is_it).with_context(|| format!("apt-get did not download {package}"))?;
+        let status = Command::new("dpkg-deb").arg("--extract").arg(&file).arg(target).status();
+        ensure!(status.context("run dpkg-deb")?.success(), "dpkg-deb cannot unpack {}", file.display());
+        Ok(file)
     }
 
     fn run(&self, program: &str, arguments: &[&str], folder: Option<&Path>) -> Result<Output> {
@@ -86,6 +87,14 @@ impl Archive {
             String::from_utf8_lossy(&output.stderr).trim()
         );
         Ok(output)
+    }
+}
+
+fn debian_arch(arch: &str) -> Result<&'static str> {
+    match arch {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        _ => bail!("no Debian name for the architecture {arch}"),
     }
 }
 

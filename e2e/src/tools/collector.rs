@@ -36,7 +36,7 @@ pub fn collector() -> Result<PathBuf> {
     let version = manifest.lines().find_map(|line| line.trim().strip_prefix("version: "));
     let version = version.context("manifest.yaml has no version")?.to_owned();
     let inputs = [manifest, read(LOCK[0])?, read(LOCK[1])?].concat();
-    cached("collector", &version, &inputs, "2 minutes", |scratch| {
+    cached("collector", &version, &inputs, "from its Go modules, about 2 minutes the first time", |scratch| {
         let generated = scratch.join("src");
         run(builder(&generated)?.args(["--skip-compilation", "--skip-get-modules"]))?;
         for file in LOCK {

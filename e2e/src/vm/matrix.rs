@@ -1,6 +1,6 @@
 //! `e2e matrix`: every test in every machine, and the README's table of what came of it.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
@@ -11,16 +11,13 @@ use super::{
     table::{passed, table},
 };
 
-/// Runs every test in every machine and writes the README's table. A run that was interrupted goes on where it was:
-/// what passed with the same programs on the same kernel is kept.
+/// Runs every test in every machine and writes the README's table. What passed on the same kernel, and with the sensor as it
+/// is now, is kept in e2e/matrix.jsonl and does not run again: commit that file, and another system goes on with it.
 #[derive(Debug, Parser)]
 pub struct Args {
     /// Run all afresh
     #[arg(long)]
     fresh: bool,
-    /// Go on with the guests of the run before, though the code has changed since: the README's table says which they are
-    #[arg(long, conflicts_with = "fresh")]
-    resume: bool,
     /// Test; all where none is named, and the README's table says which
     #[arg(long)]
     test: Vec<String>,
@@ -40,29 +37,20 @@ impl Args {
     pub fn run(&self) -> Result<()> {
         let cells = Cell::all()?;
         let results = Results::open(self.fresh)?;
-        let (given, built) = if self.resume { results.guests()? } else { (BTreeMap::new(), built()?) };
-        let mut plan = Plan::new(&cells, &Test::all_named(&self.test)?, given, self.update)?.without_repeats();
+        let tests = Test::all_named(&self.test)?;
+        let mut plan = Plan::new(&cells, &tests, BTreeMap::new(), self.update)?.without_repeats();
         plan.jobs = self.jobs;
-        results.keep_guests(&plan.programs(), &built)?;
         let rows = plan.run(Some(&results))?;
         eprint!("\n{}", table(&rows));
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let date = jiff::Zoned::now().date().to_string();
-        let run = format!("{date}, guests of {built}");
+        let revisions = results.revisions(&tests).into_iter().collect::<Vec<_>>().join(", ");
+        let run = format!("{date}, sensor of revision {revisions}");
         let text = readme::replaced(&text, &readme::section(&rows, &cells, &run))?;
         fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
         eprintln!("wrote the table into {}", file.display());
         ensure!(passed(&rows), "not all tests passed");
         Ok(())
     }
-}
-
-/// The revision that guests are built from now.
-fn built() -> Result<String> {
-    let mut git = Command::new("git");
-    git.args(["describe", "--always", "--dirty"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = git.output().context("run git")?;
-    ensure!(output.status.success(), "git describe: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(format!("revision {}", String::from_utf8(output.stdout)?.trim()))
 }

@@ -72,11 +72,6 @@ impl Plan {
         Ok(Self { pairs, backends: BACKENDS.to_vec(), jobs: jobs(), keep: false, _folder: folder })
     }
 
-    /// The guests, by architecture.
-    pub(super) fn programs(&self) -> BTreeMap<&str, &Programs> {
-        self.pairs.iter().map(|(machine, _)| (&*machine.cell.line.arch, &machine.programs)).collect()
-    }
-
     /// Without the runs on other preemption models of tests that are for one.
     #[must_use]
     pub(super) fn without_repeats(mut self) -> Self {

@@ -1,84 +1,87 @@
-//! Outcomes of earlier runs, so that an interrupted matrix goes on where it was.
+//! Outcomes of earlier runs, in a file of the project: a matrix takes hours, and goes on where it was, on another system
+//! too.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Machine, Outcome, Programs, Test, Verdict, table::Row};
-use crate::{digest::sha256, kernels};
+use super::{Cell, Facts, Machine, Outcome, Test, Verdict, table::Row};
 
-/// Folder of the guests of the last run, by architecture, and the file that says what they were built from.
-const GUESTS: &str = "guests";
-const BUILT: &str = "built-from";
+/// One outcome per line, beside `kernels.toml`.
+const FILE: &str = "matrix.jsonl";
+/// What an outcome depends on, besides the kernel and the test. The rest of the exporter is in the guests, and is not
+/// what they test.
+const SENSOR: [&str; 13] = [
+    "ebpf",
+    "exporter/build",
+    "exporter/build.rs",
+    "exporter/src/sensor",
+    "exporter/src/sensor.rs",
+    "e2e/src/accesses",
+    "e2e/src/accesses.rs",
+    "e2e/src/bin/guest.rs",
+    "e2e/src/bin/init.rs",
+    "e2e/src/load",
+    "e2e/src/load.rs",
+    "e2e/src/privileges",
+    "e2e/src/privileges.rs",
+];
 
-/// A folder per build of the programs, a file per machine and test.
+/// What is known, and where it is kept.
 #[derive(Debug)]
 pub struct Results {
-    folder: PathBuf,
+    file: PathBuf,
+    /// What guests are built from now.
+    revision: String,
+    /// By machine and test.
+    kept: Mutex<BTreeMap<(String, String), Kept>>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// How a test ended in a machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kept {
+    machine: String,
+    test: String,
+    /// The guest's arguments.
+    guest: Vec<String>,
+    release: String,
+    revision: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     facts: Option<Facts>,
     verdicts: Vec<Verdict>,
 }
 
 impl Results {
-    /// Opens the folder; what is in it goes where all is to run afresh.
+    /// Reads what was seen with the sensor as it is now; nothing where all is to run afresh.
     ///
     /// # Errors
-    /// Where the folder cannot be removed.
+    /// The file cannot be read, or this is no git checkout.
     pub(super) fn open(fresh: bool) -> Result<Self> {
-        let folder = kernels::cache()?.join("matrix");
-        if fresh && folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-        }
-        Ok(Self { folder })
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+        let mut kept = read(&file)?;
+        let revisions: BTreeSet<_> = kept.iter().map(|kept| kept.revision.clone()).collect();
+        let same: BTreeSet<_> = revisions.into_iter().filter(|revision| !fresh && is_same(revision)).collect();
+        kept.retain(|kept| same.contains(&kept.revision));
+        let kept = kept.into_iter().map(|kept| ((kept.machine.clone(), kept.test.clone()), kept)).collect();
+        Ok(Self { file, revision: revision()?, kept: Mutex::new(kept) })
     }
 
-    /// The guests of the run before by architecture, and what they were built from.
-    ///
-    /// # Errors
-    /// Where there are none.
-    pub(super) fn guests(&self) -> Result<(BTreeMap<String, Programs>, String)> {
-        let folder = self.folder.join(GUESTS);
-        let missing = || format!("no guests of a run before in {}: leave --resume out", folder.display());
-        let built = fs::read_to_string(folder.join(BUILT)).with_context(missing)?;
-        let mut guests = BTreeMap::new();
-        for entry in fs::read_dir(&folder).with_context(missing)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                let [init, guest] = ["init", "guest"].map(|name| entry.path().join(name));
-                guests.insert(entry.file_name().to_string_lossy().into_owned(), Programs { init, guest });
-            }
-        }
-        Ok((guests, built))
-    }
-
-    /// Keeps the guests for a run that goes on with them.
-    ///
-    /// # Errors
-    /// Where they cannot be copied.
-    pub(super) fn keep_guests(&self, guests: &BTreeMap<&str, &Programs>, built: &str) -> Result<()> {
-        let folder = self.folder.join(GUESTS);
-        for (arch, Programs { init, guest }) in guests {
-            let folder = folder.join(arch);
-            fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-            for (program, name) in [(init, "init"), (guest, "guest")] {
-                let copy = folder.join(name);
-                fs::copy(program, &copy).with_context(|| format!("write {}", copy.display()))?;
-            }
-        }
-        fs::write(folder.join(BUILT), built).with_context(|| format!("write to {}", folder.display()))
-    }
-
-    /// What a test came to, of the same programs on the same kernel. Failures run again.
+    /// What a test came to. Failures run again, and so does all on a newer kernel.
     pub(super) fn get(&self, machine: &Machine, test: &'static Test) -> Option<Vec<Row>> {
-        let content = fs::read(self.path(machine, test).ok()?).ok()?;
-        let Kept { facts, verdicts } = serde_json::from_slice(&content).ok()?;
+        let kept = self.kept().get(&key(&machine.cell, test)).cloned()?;
+        if kept.release != machine.kernel.release || kept.guest != test.guest {
+            return None;
+        }
+        let facts = kept.facts;
         let row = |verdict| Row { cell: machine.cell.clone(), test, verdict, facts: facts.clone() };
-        Some(verdicts.into_iter().map(row).collect())
+        Some(kept.verdicts.into_iter().map(row).collect())
     }
 
     /// Keeps what it came to, unless it failed.
@@ -86,28 +89,114 @@ impl Results {
         if rows.iter().any(|row| matches!(row.verdict.outcome, Outcome::Fail(_))) {
             return Ok(());
         }
-        let path = self.path(machine, test)?;
-        let kept = Kept {
+        let key = key(&machine.cell, test);
+        let new = Kept {
+            machine: key.0.clone(),
+            test: key.1.clone(),
+            guest: test.guest.iter().map(|&word| word.to_owned()).collect(),
+            release: machine.kernel.release.clone(),
+            revision: self.revision.clone(),
             facts: rows.first().and_then(|row| row.facts.clone()),
             verdicts: rows.iter().map(|row| row.verdict.clone()).collect(),
         };
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-        }
-        // Whole or not at all: the run may be interrupted here.
-        let part = path.with_extension("part");
-        fs::write(&part, serde_json::to_vec(&kept)?).with_context(|| format!("write {}", part.display()))?;
-        fs::rename(&part, &path).with_context(|| format!("write {}", path.display()))
+        let mut kept = self.kept();
+        kept.insert(key, new);
+        write(&self.file, kept.values())
     }
 
-    /// Named by all that the outcome depends on.
-    fn path(&self, machine: &Machine, test: &Test) -> Result<PathBuf> {
-        let Programs { init, guest } = &machine.programs;
-        let mut all = format!("{test:?} {:?}", machine.cell).into_bytes();
-        for program in [init, guest] {
-            all.extend(fs::read(program).with_context(|| format!("read {}", program.display()))?);
+    /// What the guests were built from whose outcomes these tests' are.
+    pub(super) fn revisions(&self, tests: &[&'static Test]) -> BTreeSet<String> {
+        let kept = self.kept();
+        let of = kept.values().filter(|kept| tests.iter().any(|test| test.name == kept.test));
+        of.map(|kept| kept.revision.clone()).collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<(String, String), Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(cell: &Cell, test: &Test) -> (String, String) {
+    (cell.to_string(), test.name.to_owned())
+}
+
+fn read(file: &Path) -> Result<Vec<Kept>> {
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let lines =
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("{}: {line}", file.display())));
+    lines.collect()
+}
+
+/// Whole or not at all: the run may be interrupted here.
+fn write<'a>(file: &Path, kept: impl Iterator<Item = &'a Kept>) -> Result<()> {
+    let lines = kept.map(|kept| Ok(serde_json::to_string(kept)? + "\n")).collect::<Result<String>>()?;
+    let part = file.with_extension("part");
+    fs::write(&part, lines).with_context(|| format!("write {}", part.display()))?;
+    fs::rename(&part, file).with_context(|| format!("write {}", file.display()))
+}
+
+/// Whether the sensor is what it was at a revision.
+fn is_same(revision: &str) -> bool {
+    git(&[&["diff", "--quiet", revision, "--"], &SENSOR[..]].concat()).is_ok()
+}
+
+/// The revision that guests are built from now.
+fn revision() -> Result<String> {
+    let head = git(&["rev-parse", "--short=12", "HEAD"])?;
+    // Such a one is never the same again.
+    Ok(if is_same(&head) { head } else { head + "-changed" })
+}
+
+fn git(arguments: &[&str]) -> Result<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let output = Command::new("git").args(arguments).current_dir(root).output().context("run git")?;
+    ensure!(output.status.success(), "git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::TESTS;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        assert!(read(&file).unwrap().is_empty());
+        let verdicts = vec![Verdict { backend: "kprobe".to_owned(), outcome: Outcome::Pass("all 3".to_owned()) }];
+        let kept = Kept {
+            machine: "6.12 x86_64 none".to_owned(),
+            test: TESTS[0].name.to_owned(),
+            guest: vec!["facts".to_owned()],
+            release: "6.12.1".to_owned(),
+            revision: "0123".to_owned(),
+            facts: None,
+            verdicts,
+        };
+        write(&file, [&kept, &kept].into_iter()).unwrap();
+        let known = read(&file).unwrap();
+        assert_eq!(format!("{known:?}"), format!("{:?}", [&kept, &kept]));
+        fs::write(&file, "{}\n").unwrap();
+        assert!(read(&file).is_err());
+    }
+
+    #[test]
+    fn another_sensor_is_not_the_same() {
+        assert!(!is_same("no-such-revision"));
+        let all = SENSOR.map(|path| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path).exists());
+        assert_eq!(all, [true; SENSOR.len()]);
+    }
+
+    /// Whatever is in the file is of machines and tests that there are.
+    #[test]
+    fn the_projects_file_can_be_read() {
+        let cells: BTreeSet<_> = Cell::all().unwrap().iter().map(ToString::to_string).collect();
+        for kept in read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap() {
+            assert!(cells.contains(&kept.machine) && Test::named(&kept.test).is_ok(), "{kept:?}");
         }
-        let name = format!("{}-{}-{}.json", machine.kernel.release, machine.cell.model(), test.name);
-        Ok(self.folder.join(sha256(&all)).join(name))
     }
 }

@@ -57,13 +57,23 @@ impl Truth {
         pauses.all(|id| told.contains(id.as_str())) && self.running_in(events)
     }
 
+    /// Whether every container that runs has an event among these that says all that it must.
+    pub(crate) fn all_told_right(&self, events: &[Attributes]) -> bool {
+        let is_right = |id: &String| {
+            events
+                .iter()
+                .any(|event| is(event, "container.id") == Some(id) && differs(event, &self.containers[id]).is_none())
+        };
+        self.running.iter().all(is_right)
+    }
+
     /// From here on exporters watch that have seen nothing of what was before.
     pub(crate) fn watched_anew(&mut self) {
         self.old_pauses = self.pauses.keys().cloned().collect();
     }
 
     /// Compares all events with what they must say. Of a container that only holds a pod's namespaces nobody has to
-    /// tell more than that the pod is not another one. `late`: the same goes for containers whose names came too late.
+    /// tell more than that the pod is not another one. `late`: the same goes for events that came before the names.
     pub(crate) fn judge(&self, by: &str, events: &[Attributes], late: bool) {
         let accesses = events.iter().filter(|event| is(event, "otel.event.name") == Some("inotrail.file.access"));
         let (mut right, mut pauses, mut nameless, mut wrong) = (0, [0, 0], Vec::new(), Vec::new());
@@ -73,7 +83,8 @@ impl Truth {
                 match differs(event, expected) {
                     None => right += 1,
                     Some(_)
-                        if event.contains_key("inotrail.resource.unresolved") && !names_another(event, expected) =>
+                        if (late || event.contains_key("inotrail.resource.unresolved"))
+                            && !names_another(event, expected) =>
                     {
                         nameless.push(event);
                     }

@@ -15,7 +15,11 @@ use super::volume::Volume;
 
 /// Mounts by where they are, each with what it is of.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Mounts<T>(Box<[Mount<T>]>);
+pub(super) struct Mounts<T> {
+    /// The device of each mount, in order. An event looks through these: they are a few cache lines, the mounts are many.
+    devices: Box<[u32]>,
+    mounts: Box<[Mount<T>]>,
+}
 
 /// Mounts of the host, as its first process sees them.
 pub(super) type HostMounts = Mounts<()>;
@@ -55,7 +59,7 @@ impl<T> Mounts<T> {
         mounts.reverse();
         // The longest point first: it is the one that a path is in.
         mounts.sort_by(|a, b| a.device.cmp(&b.device).then(b.point.len().cmp(&a.point.len())));
-        Self(mounts.into())
+        Self { devices: mounts.iter().map(|mount| mount.device).collect(), mounts: mounts.into() }
     }
 
     /// The mount that shows a file of this device at `path`, and where below the mount's point: empty, or `/` first.
@@ -65,13 +69,14 @@ impl<T> Mounts<T> {
 
     /// All mounts of a device.
     pub(super) fn on(&self, device: u32) -> impl Iterator<Item = &Mount<T>> {
-        let start = self.0.partition_point(|mount| mount.device < device);
-        self.0[start..].iter().take_while(move |mount| mount.device == device)
+        let start = self.devices.partition_point(|known| *known < device);
+        let count = self.devices[start..].iter().take_while(|known| **known == device).count();
+        self.mounts[start..start + count].iter()
     }
 
     /// All mounts.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Mount<T>> {
-        self.0.iter()
+        self.mounts.iter()
     }
 
     /// Whether any mount is of this device.

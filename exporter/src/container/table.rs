@@ -1,5 +1,6 @@
 //! Which cgroup is whose: the writer's side of the table of containers. No I/O, no clock.
 
+mod pods;
 mod shown;
 
 use std::collections::{HashMap, VecDeque};
@@ -35,6 +36,10 @@ pub(super) struct Table {
     reads_mounts: bool,
     /// Cgroups of whose containers that is to be read.
     unread: Vec<u64>,
+    /// The API server tells of pods.
+    expects_pods: bool,
+    /// Containers that wait for that, and since when their cgroups are there.
+    waiting: Vec<(Instant, Key)>,
     host: Arc<HostMounts>,
     owners: Arc<Owners>,
     owners_changed: bool,
@@ -55,6 +60,8 @@ struct Inhabitant {
     container: Arc<Container>,
     cgroups: usize,
     mounts: Reading,
+    /// What the API server tells of its pod; readers of the table wait for that.
+    pod_awaited: bool,
 }
 
 /// Whether it is known what a container has mounted.
@@ -100,6 +107,8 @@ impl Table {
             evicted: 0,
             reads_mounts,
             unread: Vec::new(),
+            expects_pods: false,
+            waiting: Vec::new(),
             host: Arc::default(),
             owners: Arc::default(),
             owners_changed: false,
@@ -144,7 +153,7 @@ impl Table {
         let Some(cgroup) = self.cgroups.get_mut(&id) else { return };
         self.changed = true;
         let before = cgroup.inhabitant.replace(key.clone());
-        let inhabitant = self.inhabitants.entry(key).or_insert_with_key(Inhabitant::nameless);
+        let inhabitant = self.inhabitants.entry(key.clone()).or_insert_with_key(Inhabitant::nameless);
         inhabitant.cgroups += 1;
         if self.reads_mounts && inhabitant.mounts == Reading::No && inhabitant.is_container() {
             inhabitant.mounts = Reading::Awaited;
@@ -158,7 +167,12 @@ impl Table {
                 // Who it is says which of its mounts are volumes.
                 self.unread.push(id);
             }
+            let is_new = !is_resolved(known);
             inhabitant.container = Arc::new(known.update(new.origin, pod, image));
+            if is_new && self.expects_pods && inhabitant.lacks_its_pod() {
+                inhabitant.pod_awaited = true;
+                self.waiting.push((cgroup.made, key));
+            }
             self.owners_changed |= inhabitant.container.mounts.is_some();
         }
         if let Some(key) = before {
@@ -227,33 +241,6 @@ impl Table {
     /// Cgroups for which no answer has come yet, and since when they are there.
     pub(super) fn pending(&self) -> impl Iterator<Item = (u64, Instant)> {
         self.cgroups.iter().filter(|(_, cgroup)| cgroup.inhabitant.is_none()).map(|(id, cgroup)| (*id, cgroup.made))
-    }
-
-    /// Something new is known of the pod that runtimes call `uid`: its containers are described by it from now on.
-    pub(super) fn describe(&mut self, uid: &str, pod: &Pod) {
-        for (key, inhabitant) in &mut self.inhabitants {
-            let known = &inhabitant.container;
-            let is_its = |known: &Pod| (known.uid == uid || known.uid == pod.uid) && known != pod;
-            if known.pod.as_ref().is_some_and(is_its) {
-                let update = known.update(known.origin.clone(), Some(pod.clone()), known.image.clone());
-                inhabitant.container = Arc::new(update);
-                (self.changed, self.owners_changed) = (true, true);
-                // Its volumes have names now.
-                let same = |(_, cgroup): &(&u64, &Cgroup)| !cgroup.dead && cgroup.inhabitant.as_ref() == Some(key);
-                self.unread.extend(self.cgroups.iter().find(same).map(|(id, _)| *id));
-            }
-        }
-    }
-
-    /// A container without a name is one of a pod's.
-    pub(super) fn is_part_of(&mut self, id: u64, pod: Pod) {
-        let key = self.cgroups.get(&id).and_then(|cgroup| cgroup.inhabitant.as_ref());
-        let Some(inhabitant) = key.and_then(|key| self.inhabitants.get_mut(key)) else { return };
-        let known = &inhabitant.container;
-        if matches!(known.origin, Origin::Container { resolved: false, .. }) && known.pod.is_none() {
-            inhabitant.container = Arc::new(known.update(known.origin.clone(), Some(pod), known.image.clone()));
-            self.changed = true;
-        }
     }
 
     /// The cgroup's path; empty where only the id is known.
@@ -356,7 +343,12 @@ fn without_runtime(path: &[u8]) -> Key {
 impl Inhabitant {
     /// Of whom nothing is known but the key.
     fn nameless(key: &Key) -> Self {
-        Self { container: nameless(key), cgroups: 0, mounts: Reading::No }
+        Self { container: nameless(key), cgroups: 0, mounts: Reading::No, pod_awaited: false }
+    }
+
+    /// Its runtime says that it is a pod's, and the API server has not told of that one.
+    fn lacks_its_pod(&self) -> bool {
+        self.container.pod.as_ref().is_some_and(|pod| pod.details.is_none())
     }
 
     fn is_container(&self) -> bool {

@@ -95,9 +95,19 @@ impl Volume {
     }
 }
 
-/// Keys of objects are letters, digits, `-`, `_` and `.`.
+/// What keys of objects are made of: letters, digits, `-`, `_` and `.`.
+const NAME: [bool; 256] = {
+    let mut name = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        name[byte] = matches!(byte as u8, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+        byte += 1;
+    }
+    name
+};
+
 fn is_name(key: &[u8]) -> bool {
-    key.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+    key.iter().all(|byte| NAME[usize::from(*byte)])
 }
 
 fn trim(part: &[u8]) -> &[u8] {
@@ -108,7 +118,7 @@ fn trim(part: &[u8]) -> &[u8] {
 /// A path without its first component where that is one of the kubelet's own.
 fn without_version(path: &[u8]) -> &[u8] {
     match path {
-        [b'.', b'.', ..] => path.iter().position(|byte| *byte == b'/').map_or(b"", |slash| &path[slash + 1..]),
+        [b'.', b'.', ..] => memchr::memchr(b'/', path).map_or(b"", |slash| &path[slash + 1..]),
         _ => path,
     }
 }

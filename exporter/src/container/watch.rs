@@ -339,17 +339,19 @@ impl Watch {
         self.table.purge(now);
         self.known.purge(now);
         self.pods.purge(now);
-        let is_late = |(_, made): &(u64, Instant)| now.duration_since(*made) >= self.resolve_within;
-        let late: Vec<_> = self.table.pending().filter(is_late).collect();
+        let within = self.resolve_within;
+        let is_late = |made: Instant| now.duration_since(made) >= within;
+        let late: Vec<_> = self.table.pending().filter(|(_, made)| is_late(*made)).collect();
         for (id, _) in late {
             self.give_up(id);
         }
+        let waits = self.table.end_waits(is_late);
         self.read_mounts();
         self.table.publish();
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());
-        match (&self.mounts, self.table.pending().next()) {
-            (Some(mounts), _) if mounts.is_busy() => TICKS[0],
-            (_, Some(_)) => TICKS[1],
+        match &self.mounts {
+            Some(mounts) if mounts.is_busy() => TICKS[0],
+            _ if waits || self.table.pending().next().is_some() => TICKS[1],
             _ => TICKS[2],
         }
     }

@@ -21,8 +21,9 @@ impl Table {
         for (id, cgroup) in &self.cgroups {
             let inhabitant = cgroup.inhabitant.as_ref().and_then(|key| self.inhabitants.get(key));
             match inhabitant {
-                Some(Inhabitant { container, mounts, .. }) => {
-                    let of = if *mounts == Reading::Awaited { &mut view.awaited } else { &mut view.containers };
+                Some(Inhabitant { container, mounts, pod_awaited, .. }) => {
+                    let awaited = *mounts == Reading::Awaited || *pod_awaited;
+                    let of = if awaited { &mut view.awaited } else { &mut view.containers };
                     of.insert(*id, Arc::clone(container));
                 }
                 None => drop(view.awaited.insert(*id, nameless(&without_runtime(&cgroup.path)))),

@@ -252,3 +252,35 @@ fn a_device_is_the_living_ones() {
     table.mounts(mounted(8, 80));
     assert_eq!(owner(&mut table, &containers, 80), "new");
 }
+
+#[test]
+fn a_container_waits_for_what_the_api_tells_of_its_pod() {
+    let containers = Containers::default();
+    let (mut table, now) = (Table::new(containers.clone(), false).expecting_pods(true), Instant::now());
+    let pod =
+        |uid: &str, details: bool| Pod { uid: uid.to_owned(), details: details.then(Arc::default), ..Pod::default() };
+    let in_pod = |id: &str, pod| Metadata { pod: Some(pod), ..named(id, "web") };
+    for (cgroup, id) in [(7, A), (8, B)] {
+        assert!(table.made(cgroup, format!("/k/{id}").as_bytes(), now));
+        table.assign(cgroup, key(id), Some(in_pod(id, pod(id, false))));
+        assert_eq!(shown(&mut table, &containers, cgroup), "-", "{id}");
+        assert!(
+            matches!(&containers.snapshot().by_now(cgroup).origin, Origin::Container { name, .. } if name == "web")
+        );
+    }
+    table.describe(A, &pod(A, true));
+    assert_eq!(shown(&mut table, &containers, 7), format!("{A}=web"));
+    assert!(table.end_waits(|_| false), "one still waits");
+    // Its time is over. It does not wait again, whatever is told of it.
+    assert!(!table.end_waits(|made| made == now));
+    assert_eq!(shown(&mut table, &containers, 8), format!("{B}=web"));
+    table.assign(8, key(B), Some(in_pod(B, pod(B, false))));
+    assert_eq!(shown(&mut table, &containers, 8), format!("{B}=web"));
+    // One that is no pod's does not wait, nor one whose pod is known.
+    assert!(table.made(9, format!("/k/{A}").replace("012", "999").as_bytes(), now));
+    table.assign(9, key("c"), Some(named("c", "alone")));
+    assert_eq!(shown(&mut table, &containers, 9), "c=alone");
+    assert!(table.made(10, format!("/k/{A}").replace("012", "998").as_bytes(), now));
+    table.assign(10, key("d"), Some(in_pod("d", pod("d", true))));
+    assert_eq!(shown(&mut table, &containers, 10), "d=web");
+}
