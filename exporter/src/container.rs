@@ -235,7 +235,7 @@ pub struct Container {
     /// The image that the container runs.
     pub image: Option<Image>,
     /// What it has mounted; `None`: not known.
-    mounts: Option<Arc<Mounts<Content>>>,
+    mounts: Option<Mounts<Content>>,
     /// Shared by all versions of one container's metadata.
     lasting: Arc<Lasting>,
 }
@@ -314,7 +314,7 @@ impl Container {
     }
 
     /// The same container with other mounts.
-    fn with_mounts(&self, mounts: Arc<Mounts<Content>>) -> Self {
+    fn with_mounts(&self, mounts: Mounts<Content>) -> Self {
         Self { mounts: Some(mounts), ..self.update(self.origin.clone(), self.pod.clone(), self.image.clone()) }
     }
 

@@ -24,12 +24,13 @@ const TICK_NS: u64 = 10_000_000;
 
 /// A process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Process {
+    /// `CLOCK_BOOTTIME` at which the thread group started, nanoseconds; a multiple of 10 ms where it was read from `/proc`.
+    pub start_boottime_ns: u64,
     /// Absolute path of the executable as the process's mount namespace shows it, raw bytes; shared with forked children;
     /// empty where unknown.
     pub executable: Arc<[u8]>,
-    /// `CLOCK_BOOTTIME` at which the thread group started, nanoseconds; a multiple of 10 ms where it was read from `/proc`.
-    pub start_boottime_ns: u64,
     /// Those that forked it, nearest first, as they were then; shared with its siblings.
     pub ancestors: Arc<[Ancestor]>,
     /// Redacted arguments, each ended by NUL, the last one not where more followed; shared with forked children. Empty

@@ -1,6 +1,6 @@
 //! The accessed file's own identity: which volume and object it is of, and whose it is.
 
-use super::mounts::Content;
+use super::mounts::{Content, Mounts};
 use super::owners::{FileOwner, Owned, Owners};
 use super::volume::{Object, Volume};
 use super::{Container, Origin};
@@ -26,9 +26,10 @@ impl<'a> File<'a> {
         if header.inode == 0 {
             return (Self::default(), false);
         }
-        let (mut file, stale) = match (&actor.origin, &actor.mounts) {
-            (Origin::Container { .. }, None) => (Self::owned(owners.of_device(header.device, path)), !path.is_empty()),
-            (Origin::Container { .. }, Some(_)) => Self::in_container(header.device, path, actor, owners),
+        // Only containers have mounts of their own.
+        let (mut file, stale) = match (&actor.mounts, &actor.origin) {
+            (Some(mounts), _) => Self::in_container(header.device, path, (actor, mounts), owners),
+            (None, Origin::Container { .. }) => (Self::owned(owners.of_device(header.device, path)), !path.is_empty()),
             _ => (Self::on_host(header.device, path, owners), false),
         };
         if file.owner.is_some_and(|owner| owner.is(actor)) {
@@ -37,8 +38,12 @@ impl<'a> File<'a> {
         (file, stale)
     }
 
-    fn in_container(device: u32, path: &'a [u8], actor: &'a Container, owners: &'a Owners) -> (Self, bool) {
-        let Some(mounts) = &actor.mounts else { return (Self::default(), false) };
+    fn in_container(
+        device: u32,
+        path: &'a [u8],
+        (actor, mounts): (&'a Container, &'a Mounts<Content>),
+        owners: &'a Owners,
+    ) -> (Self, bool) {
         let Some((mount, rest)) = mounts.find(device, path) else {
             // Somebody else's view of something: a file system of the container's own is not the host's.
             let foreign = owners.of_device(device, path);

@@ -14,18 +14,21 @@ pub(super) use read::Wanted;
 use super::volume::Volume;
 
 /// Mounts by where they are, each with what it is of.
-#[derive(Debug, Default, PartialEq, Eq)]
+///
+/// An event looks its device up among those of 500 containers: they are two cache lines of each, and the mounts are many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mounts<T> {
-    /// The device of each mount, in order. An event looks through these: they are a few cache lines, the mounts are many.
-    devices: Box<[u32]>,
-    mounts: Box<[Mount<T>]>,
+    /// The device of each mount, in order.
+    devices: Arc<[u32]>,
+    mounts: Arc<[Mount<T>]>,
 }
 
 /// Mounts of the host, as its first process sees them.
 pub(super) type HostMounts = Mounts<()>;
 
-/// One mount.
-#[derive(Debug, PartialEq, Eq)]
+/// One mount; in a cache line of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub(super) struct Mount<T> {
     /// As records have it.
     pub(super) device: u32,

@@ -52,7 +52,7 @@ impl Containers {
         let host = Arc::new(mounts::of_host(host));
         let containers = containers.into_iter().map(|mounted| {
             let mounts = mounts::of_container(mounted.mountinfo.as_bytes(), &host, &mounted.pod, &mounted.container);
-            (mounted.cgroup, Arc::new(mounted.container.with_mounts(Arc::new(mounts))))
+            (mounted.cgroup, Arc::new(mounted.container.with_mounts(mounts)))
         });
         let containers: IdMap<_, _> = containers.collect();
         let owners = Arc::new(Owners::new(containers.values(), host));

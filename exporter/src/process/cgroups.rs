@@ -1,6 +1,6 @@
 //! Cgroups, as far as it takes to tell who came into one from outside.
 
-use std::collections::HashMap;
+use crate::ids::IdMap;
 
 /// Cgroups known at once; more than any node has.
 const CGROUPS_MAX: usize = 65_536;
@@ -8,7 +8,7 @@ const CGROUPS_MAX: usize = 65_536;
 /// Which cgroups have had a process, and which is below which.
 #[derive(Debug, Default)]
 pub(super) struct Cgroups {
-    known: HashMap<u64, Cgroup>,
+    known: IdMap<u64, Cgroup>,
 }
 
 #[derive(Debug)]

@@ -38,27 +38,30 @@ pub struct ProcessTable {
 
 /// A pid's process, and the one that had the pid before.
 #[derive(Debug)]
+#[repr(C)]
 struct Slot {
     current: Entry,
     previous: Option<Box<Entry>>,
 }
 
+/// What every event looks at stands together: of thousands of processes most are in no near cache.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 struct Entry {
-    process: Process,
-    /// What its children's ancestors are; made when it forks.
-    children: Option<Arc<[Ancestor]>>,
     /// Where it was seen last; 0 where unknown.
     cgroup: u64,
-    /// Where it, or one that forked it, came into from elsewhere.
-    home: u64,
-    /// When the executable was last known to be this one.
-    as_of_ns: u64,
     /// The start time is exact, and not `/proc`'s.
     exact: bool,
     exited: bool,
     /// Nobody knows who forked it, or forked that one: `/proc` knows better.
     guessed: bool,
+    process: Process,
+    /// What its children's ancestors are; made when it forks.
+    children: Option<Arc<[Ancestor]>>,
+    /// Where it, or one that forked it, came into from elsewhere.
+    home: u64,
+    /// When the executable was last known to be this one.
+    as_of_ns: u64,
 }
 
 impl Entry {

@@ -42,7 +42,7 @@ type Read = (HostMounts, Vec<(u64, Outcome)>);
 pub(in super::super) struct MountsRead {
     pub(in super::super) host: Arc<HostMounts>,
     /// By cgroup; `None`: nobody knows.
-    pub(in super::super) containers: Vec<(u64, Option<Arc<Mounts<Content>>>)>,
+    pub(in super::super) containers: Vec<(u64, Option<Mounts<Content>>)>,
 }
 
 impl MountQueue {

@@ -51,7 +51,7 @@ pub(in super::super) struct Wanted {
 /// What came of it.
 #[derive(Debug)]
 pub(in super::super) enum Outcome {
-    Found(Arc<Mounts<Content>>),
+    Found(Mounts<Content>),
     /// Its runtime has not put it into its root yet.
     NotYet,
     /// As before, and it shares all mounts with the host: some containers always do.
@@ -132,7 +132,7 @@ impl MountReader {
         let wishes: Vec<_> =
             volumes.iter().flat_map(|volumes| volumes.of(name)).map(|wish| resolved(&root, wish)).collect();
         let whose = Whose { pod: wanted.pod.as_bytes(), volumes, wishes: &wishes };
-        Ok(Outcome::Found(Arc::new(identify::container(&text, host, whose))))
+        Ok(Outcome::Found(identify::container(&text, host, whose)))
     }
 }
 

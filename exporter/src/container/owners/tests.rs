@@ -15,7 +15,7 @@ fn named(id: &str, pod: &str) -> Container {
 }
 
 fn with(container: &Container, mounts: impl IntoIterator<Item = Mount<Content>>) -> Arc<Container> {
-    Arc::new(container.with_mounts(Arc::new(crate::container::mounts::Mounts::new(mounts))))
+    Arc::new(container.with_mounts(crate::container::mounts::Mounts::new(mounts)))
 }
 
 fn mount(device: (u32, u32), root: &str, point: &str, content: Content) -> Mount<Content> {
@@ -30,7 +30,7 @@ struct Node {
 }
 
 fn node() -> Node {
-    let web = Arc::new(named("a", UID).with_mounts(Arc::new(sample::container())));
+    let web = Arc::new(named("a", UID).with_mounts(sample::container()));
     let volumes = sample::volumes();
     let volume = |name: &[u8]| Content::Volume(Arc::clone(volumes.get(name).unwrap()), Box::default());
     let theirs = with(

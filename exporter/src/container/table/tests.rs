@@ -208,7 +208,7 @@ fn owner(table: &mut Table, containers: &Containers, device: u32) -> String {
 fn mounted(id: u64, device: u32) -> MountsRead {
     let content = crate::container::mounts::Content::Image(Box::default());
     let mount = crate::container::mounts::Mount { device, point: Box::default(), root: Box::default(), content };
-    let mounts = Arc::new(crate::container::mounts::Mounts::new([mount]));
+    let mounts = crate::container::mounts::Mounts::new([mount]);
     MountsRead { host: Arc::default(), containers: vec![(id, Some(mounts))] }
 }
 
