@@ -62,9 +62,12 @@ impl Pods {
         Metadata { pod: known.or(metadata.pod), ..metadata }
     }
 
-    /// The pod that a cgroup's path names.
-    pub(super) fn of_path(&self, path: &[u8]) -> Option<&Pod> {
-        self.by_uid.get(&path::pod_uid(path)?)
+    /// The pod that a cgroup's path names: as the API server has told of it, else by its uid alone. A static pod's path has
+    /// no uid but the hash of its file.
+    pub(super) fn of_path(&self, path: &[u8]) -> Option<Pod> {
+        let uid = path::pod_uid(path)?;
+        let known = self.by_uid.get(&uid).cloned();
+        known.or_else(|| uid.contains('-').then(|| Pod { uid, ..Pod::default() }))
     }
 }
 
@@ -88,11 +91,15 @@ mod tests {
         pods.insert(&news(UID, None));
         pods.insert(&news("api", Some("0123456789abcdef0123456789abcdef")));
         let check = |path: &str, expected: Option<&str>| {
-            assert_eq!(pods.of_path(path.as_bytes()).map(|pod| &*pod.uid), expected, "{path}");
+            assert_eq!(pods.of_path(path.as_bytes()).map(|pod| pod.uid).as_deref(), expected, "{path}");
         };
         check(&format!("/kubepods/burstable/pod{UID}/x"), Some(UID));
         check("/kubepods/pod0123456789abcdef0123456789abcdef/x", Some("api"));
         check("/kubepods/podunknown/x", None);
+        // Of those that nobody has told of.
+        let other = UID.replace("0b9c", "ffff");
+        check(&format!("/kubepods/pod{other}/x"), Some(&other));
+        check("/kubepods/podfedcba9876543210fedcba9876543210/x", None);
         let labelled = |uid: &str| Pod { uid: uid.to_owned(), ..Pod::default() };
         let complete = |pod| pods.complete(Metadata { origin: Origin::Host, pod, image: None }).pod;
         let found = complete(Some(labelled("0123456789abcdef0123456789abcdef"))).unwrap();

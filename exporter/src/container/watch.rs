@@ -254,7 +254,7 @@ impl Watch {
     /// Nobody has named the container in time; its pod may be known all the same.
     fn give_up(&mut self, cgroup: u64) {
         self.table.give_up(cgroup);
-        let pod = self.table.path(cgroup).and_then(|path| self.pods.of_path(path)).cloned();
+        let pod = self.table.path(cgroup).and_then(|path| self.pods.of_path(path));
         if let Some(pod) = pod {
             self.table.is_part_of(cgroup, pod);
         }
