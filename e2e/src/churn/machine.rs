@@ -1,9 +1,9 @@
 //! Churn on a node whose kernel takes kprobes, in a machine: pods of one container, and cgroups without a runtime.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use inotrail::event::Backend;
 use kube::api::ListParams;
 use serde_json::{Value, json};
@@ -20,14 +20,15 @@ const AT_ONCE: usize = 4;
 /// Time for each of them, and for everything else.
 const EACH: Duration = Duration::from_secs(30);
 /// Makes cgroups that are named like containers below `$0`; in each of them, `$1` in all, a process that enters it before
-/// it starts a program, and then removes the cgroup.
+/// it starts a program, and then removes the cgroup. The kubelet makes one `$` of two.
 const BARE: &str = r#"
+set -e
 number=0
 while [ $number -lt $1 ]; do
     number=$((number + 1))
     cgroup=$0/$(printf %064x $number)
     mkdir $cgroup
-    sh -c 'echo $$ > "$0/cgroup.procs" && exec touch "$1"' $cgroup /tmp/churn-$number
+    sh -c 'echo $$$$ > "$0/cgroup.procs" && exec /bin/busybox touch "$1"' $cgroup /tmp/churn-$number
     rmdir $cgroup
 done
 "#;
@@ -99,8 +100,10 @@ fn run_to_end(cluster: &Cluster, name: &str, pods: usize, mut container: Value) 
     interrupt::wait_for(&format!("end of {pods} pods"), limit, || {
         let pods_now = cluster.call(api.list(&of_job))?.items;
         let phase = |pod: &k8s_openapi::api::core::v1::Pod| pod.status.as_ref().and_then(|it| it.phase.clone());
-        let failed = pods_now.iter().find(|pod| phase(pod).as_deref() == Some("Failed"));
-        anyhow::ensure!(failed.is_none(), "a pod of {name} failed: {}", json!(failed.map(|pod| &pod.status)));
+        if let Some(failed) = pods_now.iter().find(|pod| phase(pod).as_deref() == Some("Failed")) {
+            let failed = failed.metadata.name.clone().unwrap_or_default();
+            bail!("{failed} failed: {}", cluster.logs(NAMESPACE, &failed, "app")?);
+        }
         let ended = pods_now.iter().filter(|pod| phase(pod).as_deref() == Some("Succeeded"));
         let ids: HashMap<_, _> =
             ended.filter_map(|pod| Some((pod.metadata.name.clone()?, containers(pod).pop()?.1))).collect();
@@ -115,10 +118,12 @@ fn run_to_end(cluster: &Cluster, name: &str, pods: usize, mut container: Value) 
 /// Waits until each has been told of, and compares.
 fn compare(events: &Events, ids: &HashMap<String, String>, name: &str) -> Result<Account> {
     let path = |event: &Attributes| event.get("file.path").and_then(Value::as_str).map(str::to_owned);
-    interrupt::wait_for("events of all of them", EACH * 4, || {
-        let told: std::collections::HashSet<_> = events.look(|events| events.iter().filter_map(path).collect());
-        Ok(ids.keys().all(|own| told.contains(&format!("/tmp/{own}"))).then_some(()))
-    })?;
+    let untold = || {
+        let told: HashSet<_> = events.look(|events| events.iter().filter_map(path).collect());
+        ids.keys().filter(|own| !told.contains(&format!("/tmp/{own}"))).cloned().collect::<Vec<_>>()
+    };
+    let all = interrupt::wait_for("events of all of them", EACH * 4, || Ok(untold().is_empty().then_some(())));
+    all.with_context(|| format!("not told: {:?}", untold()))?;
     let lost = events.look(|events| {
         let losses = events.iter().filter(|event| event["otel.event.name"] == "inotrail.exporter.loss");
         losses.map(|loss| loss["body"].to_string()).collect::<Vec<_>>()

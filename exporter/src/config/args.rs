@@ -111,8 +111,8 @@ pub struct SensorArgs {
     /// [usual: /var/run/nri/nri.sock]. Who may use it is root on the node.
     #[arg(long, value_name = "PATH", help_heading = "Containers")]
     pub nri_socket: Option<PathBuf>,
-    /// How long the events of a new container wait for its name.
-    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::RESOLVE_TIMEOUT, help_heading = "Containers")]
+    /// How long the events of a new container wait for its name, at most 10s.
+    #[arg(long, value_name = "DURATION", value_parser = parse::resolve_timeout, default_value = default::RESOLVE_TIMEOUT, help_heading = "Containers")]
     pub resolve_timeout: Duration,
     /// Report only this cgroup and those below it, named as in /proc/PID/cgroup.
     #[arg(long, value_name = "PATH", value_parser = parse::cgroup, default_value = default::CGROUP_ROOT, help_heading = "Containers")]

@@ -1,5 +1,7 @@
 //! Defaults of flags, as they would be typed, and why.
 
+use std::time::Duration;
+
 /// The rule that picks by losslessness is right unless somebody debugs one backend.
 pub const BACKEND: &str = "auto";
 /// About 80,000 records of typical size: one second of a very busy node while the reader is not scheduled.
@@ -12,6 +14,8 @@ pub const RUNTIME: &str = "auto";
 pub const KUBERNETES: &str = "auto";
 /// A runtime answers within milliseconds; a busy one within a second. An event is late by no more than this.
 pub const RESOLVE_TIMEOUT: &str = "2s";
+/// What waits does so in memory.
+pub const RESOLVE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 /// Where the kernel shows its own types.
 pub const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// The whole node.

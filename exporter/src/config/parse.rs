@@ -10,6 +10,8 @@ use globset::{Glob, GlobBuilder};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue, Uri};
 
+use super::default::RESOLVE_TIMEOUT_MAX;
+
 /// Parses `5ms`, `30s`, `1m30s`, `2h`: a number and a unit, and never a bare number.
 ///
 /// # Errors
@@ -20,6 +22,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .and_then(|signed| Duration::try_from(signed).ok())
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "expected a number above 0 with a unit, such as 5ms, 30s or 1h".to_owned())
+}
+
+/// Like [`duration`], and at most [`RESOLVE_TIMEOUT_MAX`].
+///
+/// # Errors
+/// As [`duration`], and where it is longer.
+pub fn resolve_timeout(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|it| {
+        if it <= RESOLVE_TIMEOUT_MAX { Ok(it) } else { Err("expected at most 10s: events wait in memory".to_owned()) }
+    })
 }
 
 /// Like [`duration`], and a bare number is milliseconds, as `OTEL_EXPORTER_OTLP_TIMEOUT` has it.
@@ -168,6 +180,8 @@ mod tests {
         assert_eq!(timeout("10000"), Ok(Duration::from_secs(10)));
         assert_eq!(timeout("3s"), Ok(Duration::from_secs(3)));
         assert!(timeout("0").is_err());
+        assert_eq!(resolve_timeout("10s"), Ok(Duration::from_secs(10)));
+        assert!(resolve_timeout("11s").is_err() && resolve_timeout("0s").is_err());
     }
 
     #[test]

@@ -1,21 +1,24 @@
 //! Events that wait for their container's name.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use inotrail_ebpf::Header;
 
 use crate::container::{Container, File, Snapshot};
 use crate::event::{Access, Backend, Event};
+use crate::ids::IdMap;
 use crate::metrics::{Dropped, Metrics};
 use crate::process::Process;
 
-/// Events held at most, of all containers together.
+/// Events held at most, of all containers together, and of one: it must not take the others' room.
 const EVENTS_MAX: usize = 16_384;
+const CONTAINER_MAX: usize = 4_096;
 /// Bytes held at most.
 const BYTES_MAX: usize = 8 << 20;
-/// The table answers for every cgroup within a few seconds. Should it not, nobody waits for ever.
-const DEADLINE_NS: u64 = 10_000_000_000;
+/// The table answers for every cgroup: `--resolve-timeout` bounds the wait for the name, and then the one for the mounts, and
+/// is at most [`crate::config::default::RESOLVE_TIMEOUT_MAX`]. Should it not, nobody waits for ever.
+const DEADLINE_NS: u64 = 30_000_000_000;
 
 const REMINDER_NS: u64 = 1_000_000_000;
 
@@ -24,7 +27,8 @@ const REMINDER_NS: u64 = 1_000_000_000;
 pub(super) struct Held {
     queue: VecDeque<HeldEvent>,
     bytes: usize,
-    waiting: HashSet<u64>,
+    /// How many, by cgroup.
+    waiting: IdMap<u64, usize>,
     reminded_ns: u64,
 }
 
@@ -47,18 +51,20 @@ struct HeldEvent {
 impl Held {
     /// Whether an event of this cgroup waits already.
     pub(super) fn waits_for(&self, cgroup_id: u64) -> bool {
-        self.waiting.contains(&cgroup_id)
+        self.waiting.contains_key(&cgroup_id)
     }
 
     /// Keeps a copy, or counts the event as dropped where too much waits.
     pub(super) fn push(&mut self, event: Event<'_>, metrics: &Metrics) {
         let copy = HeldEvent::of(&event);
-        if self.queue.len() >= EVENTS_MAX || self.bytes + copy.bytes() > BYTES_MAX {
+        let own = self.waiting.entry(copy.header.cgroup_id).or_default();
+        let full = *own >= CONTAINER_MAX || self.queue.len() >= EVENTS_MAX;
+        if full || self.bytes + copy.bytes() > BYTES_MAX {
             metrics.dropped(Dropped::HeldFull).inc_by(event.count);
             return;
         }
+        *own += 1;
         self.bytes += copy.bytes();
-        self.waiting.insert(copy.header.cgroup_id);
         self.queue.push_back(copy);
     }
 
@@ -66,7 +72,7 @@ impl Held {
     pub(super) fn release(&mut self, now_ns: u64, containers: &Snapshot, mut each: impl FnMut(Event<'_>)) {
         let ready = |id| containers.get(id).is_some();
         let first_is_late = self.queue.front().is_some_and(|copy| copy.is_late(now_ns));
-        if !first_is_late && !self.waiting.iter().any(|id| ready(*id)) {
+        if !first_is_late && !self.waiting.keys().any(|id| ready(*id)) {
             return;
         }
         self.waiting.clear();
@@ -74,9 +80,9 @@ impl Held {
             let id = copy.header.cgroup_id;
             match containers.get(id) {
                 Some(container) => each(copy.event(container)),
-                None if copy.is_late(now_ns) => each(copy.event(Container::unknown())),
+                None if copy.is_late(now_ns) => each(copy.event(containers.by_now(id))),
                 None => {
-                    self.waiting.insert(id);
+                    *self.waiting.entry(id).or_default() += 1;
                     self.queue.push_back(copy);
                 }
             }
@@ -88,7 +94,7 @@ impl Held {
     pub(super) fn remind(&mut self, now_ns: u64, mut ask: impl FnMut(u64)) {
         if now_ns.saturating_sub(self.reminded_ns) >= REMINDER_NS {
             self.reminded_ns = now_ns;
-            self.waiting.iter().for_each(|id| ask(*id));
+            self.waiting.keys().for_each(|id| ask(*id));
         }
     }
 

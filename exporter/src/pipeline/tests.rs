@@ -118,7 +118,7 @@ fn waits_for_no_container_for_ever() {
     let mut held = Held::default();
     feed(&mut stages, &mut held, 9, "/x");
     let unknown = Containers::fixed(HashMap::new()).snapshot();
-    held.release(stages.observed_ns + 11_000_000_000, &unknown, |event| stages.outlet.deliver(event, &unknown));
+    held.release(stages.observed_ns + 31_000_000_000, &unknown, |event| stages.outlet.deliver(event, &unknown));
     let seen = seen(&stages);
     assert_eq!((seen.len(), seen[0].0, seen[0].2), (1, "/x", ""));
     assert_eq!(stages.outlet.metrics.unresolved.get(), 1);
@@ -128,13 +128,16 @@ fn waits_for_no_container_for_ever() {
 fn counts_what_it_cannot_hold() {
     let mut stages = stages(true, &[]);
     let mut held = Held::default();
-    for _ in 0..16_384 + 10 {
-        feed(&mut stages, &mut held, 9, "/x");
-    }
-    let dropped = stages.outlet.metrics.dropped(Dropped::HeldFull).get();
+    let mut hold = |cgroup: u64, events: usize| {
+        (0..events).for_each(|_| feed(&mut stages, &mut held, cgroup, "/x"));
+        stages.outlet.metrics.dropped(Dropped::HeldFull).get()
+    };
+    assert_eq!(hold(9, 4_096 + 10), 10, "one container has its own share");
+    assert_eq!([10, 11, 12].map(|cgroup| hold(cgroup, 4_096)), [10; 3]);
+    let dropped = hold(13, 5);
     let snapshot = stages.containers.snapshot();
     held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
-    assert_eq!((dropped, stages.outlet.metrics.emitted.get()), (10, 16_384));
+    assert_eq!((dropped, stages.outlet.metrics.emitted.get()), (15, 16_384));
 }
 
 #[test]
