@@ -83,10 +83,7 @@ impl Podman {
     /// # Errors
     /// It fails.
     pub fn create(&self, name: &str, command: &[&str]) -> Result<()> {
-        let output = self.new_container("create", name, &[], command).output().context("run podman")?;
-        let error = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "container {name}: {}\n{error}", output.status);
-        Ok(())
+        succeed(&mut self.new_container("create", name, &[], command)).map(drop)
     }
 
     fn new_container(&self, how: &str, name: &str, arguments: &[&str], command: &[&str]) -> Command {
@@ -103,9 +100,7 @@ impl Podman {
     pub fn run_to_end(&self, name: &str, command: &[&str]) -> Result<String> {
         let file = self.path().join(format!("{name}.id"));
         let id = format!("--cidfile={}", file.display());
-        let output = self.run(name, &[&id], command).output().context("run podman")?;
-        let error = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "container {name}: {}\n{error}", output.status);
+        succeed(&mut self.run(name, &[&id], command))?;
         Ok(fs::read_to_string(file)?)
     }
 
@@ -126,10 +121,7 @@ impl Podman {
     /// # Errors
     /// It fails.
     pub fn podman(&self, arguments: &[&str]) -> Result<Output> {
-        let output = self.command().args(arguments).output().context("run podman: `make setup` installs it")?;
-        let error = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "podman {}: {}\n{error}", arguments.join(" "), output.status);
-        Ok(output)
+        succeed(self.command().args(arguments))
     }
 
     fn command(&self) -> Command {
@@ -139,6 +131,13 @@ impl Podman {
         command.env("CONTAINERS_CONF", self.path().join("containers.conf"));
         command
     }
+}
+
+fn succeed(command: &mut Command) -> Result<Output> {
+    let output = command.output().context("run podman: `make setup` installs it")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {}\n{error}", output.status);
+    Ok(output)
 }
 
 impl Drop for Podman {

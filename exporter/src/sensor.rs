@@ -161,7 +161,12 @@ impl Sensor {
             Err(error) => tracing::warn!(%error, "what the last run left attached does not work: attaching anew"),
         }
         let mut attempts = Vec::new();
-        for candidate in backend::order(&found.kernel) {
+        let mut order = backend::order(&found.kernel);
+        // What an earlier run has chosen on this kernel stays: to try another one first would detach it for that, even where
+        // the other one does not attach then.
+        let before = found.previous.as_ref().and_then(previous::Previous::backend);
+        order.sort_by_key(|candidate| before.is_some_and(|before| before != *candidate));
+        for candidate in order {
             if options.backend.is_some_and(|only| only != candidate) {
                 continue;
             }
