@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::Container;
-use super::mounts::{Content, HostMounts, Mount, below};
+use super::mounts::{Content, HostMounts, Mount, Mounts, below};
 use super::volume::{Object, Volume};
 use crate::ids::IdMap;
 
@@ -78,7 +78,7 @@ impl Owners {
     pub(super) fn new<'a>(containers: impl Iterator<Item = &'a Arc<Container>>, host: Arc<HostMounts>) -> Self {
         let mut this = Self { devices: IdMap::default(), folders: Vec::new(), host };
         for container in containers {
-            for mount in container.mounts.iter().flat_map(|mounts| mounts.iter()) {
+            for mount in container.mounts.iter().flat_map(Mounts::iter) {
                 this.add(container, mount);
             }
         }

@@ -36,10 +36,9 @@ pub(super) struct Table {
     reads_mounts: bool,
     /// Cgroups of whose containers that is to be read.
     unread: Vec<u64>,
-    /// The API server tells of pods.
-    expects_pods: bool,
-    /// Containers that wait for that, and since when their cgroups are there.
-    waiting: Vec<(Instant, Key)>,
+    /// Containers that wait for what the API server tells of their pods, and since when their cgroups are there. `None`: it
+    /// is not asked.
+    waiting: Option<Vec<(Instant, Key)>>,
     host: Arc<HostMounts>,
     owners: Arc<Owners>,
     owners_changed: bool,
@@ -107,8 +106,7 @@ impl Table {
             evicted: 0,
             reads_mounts,
             unread: Vec::new(),
-            expects_pods: false,
-            waiting: Vec::new(),
+            waiting: None,
             host: Arc::default(),
             owners: Arc::default(),
             owners_changed: false,
@@ -169,9 +167,9 @@ impl Table {
             }
             let is_new = !is_resolved(known);
             inhabitant.container = Arc::new(known.update(new.origin, pod, image));
-            if is_new && self.expects_pods && inhabitant.lacks_its_pod() {
+            if let Some(waiting) = self.waiting.as_mut().filter(|_| is_new && inhabitant.lacks_its_pod()) {
                 inhabitant.pod_awaited = true;
-                self.waiting.push((cgroup.made, key));
+                waiting.push((cgroup.made, key));
             }
             self.owners_changed |= inhabitant.container.mounts.is_some();
         }

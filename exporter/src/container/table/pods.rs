@@ -8,12 +8,12 @@ use super::{Cgroup, Origin, Pod, Table};
 impl Table {
     /// `expects_pods`: containers of pods are shown when it is known what the API server tells of these.
     pub(in super::super) fn expecting_pods(self, expects_pods: bool) -> Self {
-        Self { expects_pods, ..self }
+        Self { waiting: expects_pods.then(Vec::new), ..self }
     }
 
     /// Containers of cgroups that were made too long ago wait for their pods no longer. Returns whether any still does.
     pub(in super::super) fn end_waits(&mut self, is_late: impl Fn(Instant) -> bool) -> bool {
-        let Self { waiting, inhabitants, changed, .. } = self;
+        let Self { waiting: Some(waiting), inhabitants, changed, .. } = self else { return false };
         waiting.retain(|(made, key)| {
             let Some(inhabitant) = inhabitants.get_mut(key).filter(|known| known.pod_awaited) else { return false };
             if is_late(*made) {

@@ -86,7 +86,7 @@ impl ProcessTable {
 
 fn with(entry: Entry, found: Found, time_ns: u64) -> Entry {
     let Found { executable, arguments, start_boottime_ns, vpid, .. } = found;
-    let process = super::Process { executable, start_boottime_ns, arguments, vpid, ..entry.process };
+    let process = super::Process { start_boottime_ns, executable, arguments, vpid, ..entry.process };
     Entry { process, as_of_ns: time_ns, ..entry }
 }
 
