@@ -44,7 +44,8 @@ bench: tools ## measure: instructions per event and per unwanted access, ours an
 	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
 	cargo run -q -p e2e -- bench miss
-	cargo run -q -p e2e -- bench start
+	cargo build --release --workspace
+	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench start
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release
