@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::containerd::{Containerd, Pods, Sandbox};
 use crate::exporter::{Attributes, Trace};
 use crate::podman::Podman;
+use crate::tools::OldContainerd;
 use crate::{exporter, interrupt};
 
 mod account;
@@ -40,9 +41,9 @@ pub struct Args {
     /// Who names them
     #[arg(long, value_enum, default_value_t = By::Nri)]
     pub by: By,
-    /// With --by containerd or cri: by containerd 1.6
-    #[arg(long)]
-    pub old: bool,
+    /// With --by containerd, cri or nri: by an older containerd
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub old: Option<OldContainerd>,
     /// With --by vm: pods of one container, beside so many bare cgroups as there are containers
     #[arg(long, default_value_t = 100)]
     pub pods: usize,
@@ -95,7 +96,10 @@ impl Args {
     }
 
     fn containerd(&self) -> Result<Account> {
-        let containerd = if self.old { Containerd::old_with_cri()? } else { Containerd::with_cri(None)? };
+        let containerd = match self.old {
+            Some(which) => Containerd::old_with_cri(which)?,
+            None => Containerd::with_cri(None)?,
+        };
         let pods = Pods::new(&containerd)?;
         let sandboxes: Vec<Sandbox<'_>> = (0..PODS)
             .map(|pod| pods.pod("churn", &format!("pod-{pod}"), &format!("uid-{pod}")))

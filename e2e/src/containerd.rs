@@ -12,7 +12,8 @@ use crate::cgroup::Cgroup;
 use crate::daemon::Daemon;
 use crate::folder::{Folder, unmount_below};
 use crate::namespaces::Place;
-use crate::{image, interrupt, tools};
+use crate::tools::{self, OldContainerd};
+use crate::{image, interrupt};
 
 mod container;
 mod pod;
@@ -68,13 +69,13 @@ impl Containerd {
         Self::configured(folder, &tools::containerd()?, CRI, Place::Here, cgroup)
     }
 
-    /// One of 1.6, with CRI. It has no NRI.
+    /// An older one, with the same interfaces, of which 1.6 has no NRI.
     ///
     /// # Errors
     /// See [`Self::start`].
-    pub fn old_with_cri() -> Result<Self> {
+    pub fn old_with_cri(which: OldContainerd) -> Result<Self> {
         let cgroup = Cgroup::for_containers("inotrail-old")?;
-        Self::configured(None, &tools::old_containerd()?, OLD_CRI, Place::Here, cgroup)
+        Self::configured(None, &tools::old_containerd(which)?, OLD_CRI, Place::Here, cgroup)
     }
 
     /// The same for a kubelet, whose root is `cgroup`, among the namespaces of a node. `network` is what CNI is told.
@@ -274,6 +275,10 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
       Root = "{folder}/runc"
+"#;
+
+/// NRI with no plugins but those that connect. 1.6 does not know it.
+const NRI: &str = r#"
 [plugins."io.containerd.nri.v1.nri"]
   disable = false
   socket_path = "{folder}/nri.sock"
@@ -281,7 +286,7 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
   plugin_config_path = "{folder}/nri"
 "#;
 
-/// The same for containerd 1.6.
+/// [`CRI`] for containerd 1.6 and 1.7.
 const OLD_CRI: &str = r#"
 version = 2
 disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]
@@ -300,7 +305,7 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
 /// Nothing outside of `folder`, and no plugins that would listen at a fixed place.
 fn configuration(folder: &Path, plugins: &str) -> String {
     let folder = folder.display().to_string();
-    let plugins = plugins.replace("{folder}", &folder).replace("{pause}", image::PAUSE).replace("{cni}", CNI);
+    let plugins = [plugins, NRI].concat().replace("{folder}", &folder).replace("{pause}", image::PAUSE).replace("{cni}", CNI);
     format!(
         r#"root = "{folder}/root"
 state = "{folder}/state"

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
 
 pub use collector::{collector, lock_collector};
-pub use debian::old_containerd;
+pub use debian::{OldContainerd, old_containerd};
 
 use crate::digest::sha256;
 use crate::interrupt;
@@ -35,7 +35,10 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Program {
     Containerd,
-    OldContainerd,
+    #[value(name = "containerd-1.6")]
+    Containerd1_6,
+    #[value(name = "containerd-1.7")]
+    Containerd1_7,
     Runc,
     Collector,
     Loki,
@@ -154,7 +157,8 @@ impl Args {
         for program in if self.programs.is_empty() { all } else { &self.programs } {
             let folder = match program {
                 Program::Containerd => containerd(),
-                Program::OldContainerd => old_containerd(),
+                Program::Containerd1_6 => old_containerd(OldContainerd::V1_6),
+                Program::Containerd1_7 => old_containerd(OldContainerd::V1_7),
                 Program::Runc => runc(),
                 Program::Collector => collector(),
                 Program::Loki => loki(),

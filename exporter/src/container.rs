@@ -161,7 +161,7 @@ pub fn spawn(
     }
     if let Some(config) = kube {
         let kube = runtime.block_on(Kube::new(config))?;
-        runtime.spawn(kube.follow(announcer.clone()));
+        runtime.spawn(kube.follow(announcer.clone(), watch.pods_wanted()));
     }
     runtime.spawn(async move {
         let told = announcer.clone();

@@ -12,6 +12,10 @@ use inotrail::config::choice::LogFormat;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    if let Some(socket) = oci_hook::socket_of_call(std::env::args_os()) {
+        oci_hook::call(&socket);
+        return ExitCode::SUCCESS;
+    }
     let mut command = config::command();
     let args = match command.try_get_matches_from_mut(std::env::args_os()) {
         Ok(matches) => Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command)),

@@ -1,8 +1,9 @@
 //! `inotrail oci-hook`: what a container runtime runs before a container's first instruction.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,22 +25,35 @@ pub(super) fn run(args: OciHookArgs) -> Result<ExitCode, Error> {
     match args.command {
         Some(OciHookCommand::Install(args)) => install::install(&args)?,
         Some(OciHookCommand::Uninstall(args)) => install::uninstall(&args)?,
-        None => {
-            // A container must not fail because nobody watches it.
-            if let Err(error) = tell(&args.socket, io::stdin().lock()) {
-                let _closed = writeln!(io::stderr(), "inotrail: no exporter was told of the container: {error}");
-            }
-        }
+        None => call(&args.socket),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a runtime calls. A container must not fail because nobody watches it: this says so, at most.
+pub fn call(socket: &Path) {
+    if let Err(error) = tell(socket, io::stdin().lock()) {
+        let _closed = writeln!(io::stderr(), "inotrail: no exporter was told of the container: {error}");
+    }
+}
+
+/// The socket of a call as `install` has written it. A container waits for the call: the parser of all command lines
+/// takes as long as the rest of it.
+#[must_use]
+pub fn socket_of_call(mut arguments: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+    let rest = (arguments.nth(1)?, arguments.next()?, arguments.next()?, arguments.next());
+    match rest {
+        (subcommand, flag, socket, None) if subcommand == "oci-hook" && flag == "--socket" => Some(socket.into()),
+        _ => None,
+    }
 }
 
 /// Whether a command line is a runtime's call of the hook, which must not fail whatever its arguments are: the file that the
 /// runtime has them from may be of another version than this program.
 #[must_use]
-pub fn is_call(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
+pub fn is_call(mut arguments: impl Iterator<Item = OsString>) -> bool {
     let subcommand = arguments.nth(1);
-    let managed = |argument: &std::ffi::OsString| ["install", "uninstall", "help"].iter().any(|word| argument == word);
+    let managed = |argument: &OsString| ["install", "uninstall", "help"].iter().any(|word| argument == word);
     subcommand.is_some_and(|word| word == "oci-hook") && !arguments.next().is_some_and(|next| managed(&next))
 }
 
@@ -93,6 +107,19 @@ mod tests {
         check("inotrail oci-hook install --bad", false);
         check("inotrail run", false);
         check("inotrail", false);
+    }
+
+    #[test]
+    fn sockets() {
+        let check = |line: &str, expected: Option<&str>| {
+            assert_eq!(socket_of_call(line.split(' ').map(Into::into)), expected.map(PathBuf::from), "{line}");
+        };
+        check("inotrail oci-hook --socket /x", Some("/x"));
+        check("inotrail oci-hook --socket", None);
+        check("inotrail oci-hook --socket /x --log-level debug", None);
+        check("inotrail oci-hook install --socket", None);
+        check("inotrail oci-hook", None);
+        check("inotrail", None);
     }
 
     #[test]

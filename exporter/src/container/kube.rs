@@ -3,21 +3,24 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod as ApiPod;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::runtime::watcher::{self, Event, watcher as watch};
 use kube::{Api, Client, Config};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::announcement::Announcer;
 use pods::{cgroup_uid, cron_job, job_of, news};
+use retry::Retry;
 
 mod pods;
+mod retry;
 mod volumes;
 
 /// Longest time that one question about an owner may take.
@@ -74,43 +77,38 @@ impl Kube {
         Ok(Self { client, node, jobs: HashMap::new() })
     }
 
-    /// Tells of pods until the future is dropped. Where the API server is away, what was told stays.
-    pub(super) async fn follow(mut self, announcer: Announcer) {
+    /// Tells of pods until the future is dropped. Where the API server is away, what was told stays. `wanted`: somebody
+    /// waits for a pod.
+    pub(super) async fn follow(mut self, announcer: Announcer, wanted: Arc<Notify>) {
         let config = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node));
-        let mut events = pin!(watch(Api::<ApiPod>::all(self.client.clone()), config).default_backoff());
+        let mut events = pin!(watch(Api::<ApiPod>::all(self.client.clone()), config));
         let mut listed = HashSet::new();
-        let mut away = false;
+        let mut retry = Retry::new(wanted);
         while let Some(event) = events.next().await {
-            let event = match event {
-                Ok(event) => event,
+            match event {
                 Err(error) => {
-                    if !std::mem::replace(&mut away, true) {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(
-                            error,
-                            "the Kubernetes API does not tell of pods: new ones lack what only it knows"
-                        );
-                    }
+                    retry.failed(&error);
+                    retry.pause().await;
                     continue;
                 }
-            };
-            if std::mem::take(&mut away) {
-                tracing::info!("the Kubernetes API tells of pods again");
-            }
-            match event {
-                Event::Init => listed.clear(),
-                Event::InitApply(pod) => {
+                // Only now is the server asked.
+                Ok(Event::Init) => {
+                    listed.clear();
+                    continue;
+                }
+                Ok(Event::InitApply(pod)) => {
                     listed.extend(cgroup_uid(&pod));
                     self.tell(pod, &announcer).await;
                 }
-                Event::InitDone => announcer.only_pods(std::mem::take(&mut listed)).await,
-                Event::Apply(pod) => self.tell(pod, &announcer).await,
-                Event::Delete(pod) => {
+                Ok(Event::InitDone) => announcer.only_pods(std::mem::take(&mut listed)).await,
+                Ok(Event::Apply(pod)) => self.tell(pod, &announcer).await,
+                Ok(Event::Delete(pod)) => {
                     if let Some(uid) = cgroup_uid(&pod) {
                         announcer.pod_gone(uid).await;
                     }
                 }
             }
+            retry.answered();
         }
     }
 

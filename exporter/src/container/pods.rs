@@ -1,7 +1,10 @@
 //! Pods of this node, as the API server told of them. No I/O, no clock.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
+
+use tokio::sync::Notify;
 
 use super::table::{DEAD_FOR, Metadata};
 use super::{Pod, path};
@@ -26,6 +29,8 @@ pub(super) struct PodNews {
 pub(super) struct Pods {
     by_uid: HashMap<String, Pod>,
     gone: VecDeque<(Instant, String)>,
+    /// Told while containers wait.
+    pub(super) wanted: Arc<Notify>,
 }
 
 impl Pods {
@@ -73,8 +78,6 @@ impl Pods {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::Origin;
     use super::*;
 

@@ -124,6 +124,11 @@ impl Watch {
         }
     }
 
+    /// Told while containers wait for what the API server may know of their pods.
+    pub(super) fn pods_wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.pods.wanted)
+    }
+
     /// Runs until the sensor's side is dropped.
     pub(super) async fn run(mut self, first: Scan, mut link: Option<Link>, mut incoming: Incoming) {
         self.questions = link.as_ref().map(Questions::new);
@@ -345,13 +350,16 @@ impl Watch {
         for (id, _) in late {
             self.give_up(id);
         }
-        let waits = self.table.end_waits(is_late);
+        let waits = self.table.end_waits(is_late) || self.table.pending().next().is_some();
+        if waits {
+            self.pods.wanted.notify_one();
+        }
         self.read_mounts();
         self.table.publish();
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());
         match &self.mounts {
             Some(mounts) if mounts.is_busy() => TICKS[0],
-            _ if waits || self.table.pending().next().is_some() => TICKS[1],
+            _ if waits => TICKS[1],
             _ => TICKS[2],
         }
     }

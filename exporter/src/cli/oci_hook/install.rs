@@ -95,6 +95,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::super::super::config::args::HookPlace;
+    use super::super::socket_of_call;
     use super::*;
 
     #[test]
@@ -114,6 +115,8 @@ mod tests {
             serde_json::from_slice(&fs::read(root.join("etc/hooks.d/50-inotrail.json")).unwrap()).unwrap();
         assert_eq!(definition["hook"]["path"], "/opt/bin/inotrail");
         assert_eq!(definition["hook"]["args"], serde_json::json!(["inotrail", "oci-hook", "--socket", "/run/x.sock"]));
+        let arguments = definition["hook"]["args"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().into());
+        assert_eq!(socket_of_call(arguments).as_ref(), Some(&socket));
         assert_eq!(definition["stages"], serde_json::json!(["createRuntime"]));
         let program = root.join("opt/bin/inotrail");
         assert_eq!(fs::metadata(&program).unwrap().permissions().mode() & 0o777, 0o755);

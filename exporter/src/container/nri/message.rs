@@ -112,9 +112,6 @@ pub(super) struct PodSandbox {
     pub(super) uid: String,
     #[prost(string, tag = "4")]
     pub(super) namespace: String,
-    /// Of the container that holds the pod's namespaces; 0: not told (CRI-O), or there is none.
-    #[prost(uint32, tag = "9")]
-    pub(super) pid: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -125,9 +122,6 @@ pub(super) struct Container {
     pub(super) pod_sandbox_id: String,
     #[prost(string, tag = "3")]
     pub(super) name: String,
-    /// 0: not there yet.
-    #[prost(uint32, tag = "12")]
-    pub(super) pid: u32,
     /// Since containerd 2.4.
     #[prost(message, optional, tag = "22")]
     pub(super) image: Option<Image>,
@@ -143,22 +137,20 @@ pub(super) struct Image {
 }
 
 /// What is subscribed to. Each one costs the runtime a wait, so these are all that is needed: names before the container's
-/// cgroup is made, its cgroup before its first program starts, and its end.
+/// cgroup is made, of which the kernel tells, and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     RunPodSandbox = 1,
     RemovePodSandbox = 3,
     CreateContainer = 4,
-    StartContainer = 6,
     RemoveContainer = 11,
 }
 
 impl Event {
-    const ALL: [(Self, &str); 5] = [
+    const ALL: [(Self, &str); 4] = [
         (Self::RunPodSandbox, "RunPodSandbox"),
         (Self::RemovePodSandbox, "RemovePodSandbox"),
         (Self::CreateContainer, "CreateContainer"),
-        (Self::StartContainer, "StartContainer"),
         (Self::RemoveContainer, "RemoveContainer"),
     ];
 
@@ -213,14 +205,13 @@ mod tests {
     #[test]
     fn numbers_of_fields() {
         let string = str::to_owned;
-        let pod =
-            PodSandbox { id: string("p"), name: string("web-0"), uid: string("u"), namespace: string("shop"), pid: 7 };
+        let pod = PodSandbox { id: string("p"), name: string("web-0"), uid: string("u"), namespace: string("shop") };
         let label = bytes(5, &[text(1, "app"), text(2, "web")].concat());
         let pod_fields = [text(1, "p"), text(2, "web-0"), text(3, "u"), text(4, "shop"), label.clone(), int(9, 7)];
         check(&pod_fields, &pod);
         let image = Image { name: string("a/b:1"), digest: string("sha256:0") };
         let container =
-            Container { id: string("c"), pod_sandbox_id: string("p"), name: string("web"), pid: 9, image: Some(image) };
+            Container { id: string("c"), pod_sandbox_id: string("p"), name: string("web"), image: Some(image) };
         let image = bytes(22, &[text(1, "a/b:1"), text(2, "sha256:0"), text(3, "sha256:1")].concat());
         let fields = [text(1, "c"), text(2, "p"), text(3, "web"), int(4, 3), label, int(12, 9), image];
         check(&fields, &container);
@@ -255,12 +246,13 @@ mod tests {
     #[test]
     fn events() {
         // containerd 1.7 knows no event after the eleventh, and hangs up on who does.
-        assert_eq!(Event::mask(), 0b100_0010_1101);
+        assert_eq!(Event::mask(), 0b100_0000_1101);
         let check = |number, method, expected| {
             assert_eq!((Event::of_number(number), Event::of_method(method)), (expected, expected));
         };
         check(1, "RunPodSandbox", Some(Event::RunPodSandbox));
-        check(6, "StartContainer", Some(Event::StartContainer));
+        check(4, "CreateContainer", Some(Event::CreateContainer));
+        check(6, "StartContainer", None);
         check(11, "RemoveContainer", Some(Event::RemoveContainer));
         check(8, "UpdateContainer", None);
         check(i32::MIN, "", None);

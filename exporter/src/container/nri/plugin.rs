@@ -46,7 +46,7 @@ impl Plugin {
         self.synchronized.then_some(self.runtime)
     }
 
-    /// Takes at most the 5 ms of [`Announcer::here`], and two reads of `/proc`.
+    /// Takes at most the 5 ms of [`Announcer::here`].
     ///
     /// A payload that cannot be read counts as an empty one: with an error for an answer the runtime would fail the container.
     pub(super) async fn answer(&mut self, request: &Request) -> Response {
@@ -91,16 +91,14 @@ impl Plugin {
         Synchronized { more }.encode_to_vec()
     }
 
-    /// Without their cgroups, which the tree tells: the runtime starts no container meanwhile.
+    /// Nobody waits for these: the runtime starts no container meanwhile.
     fn announce_running(&mut self) {
         let Running { pods, containers, mut lost } = std::mem::take(&mut self.running);
-        for mut container in containers {
+        for container in containers {
             let pod = pods.get(&container.pod_sandbox_id);
-            container.pid = 0;
             lost += usize::from(!self.postpone(self.container(container, pod)));
         }
-        for mut pod in pods.into_values() {
-            pod.pid = 0;
+        for pod in pods.into_values() {
             lost += usize::from(!self.postpone(self.sandbox(&pod)));
         }
         if lost > 0 {
@@ -111,9 +109,7 @@ impl Plugin {
     async fn hear(&self, event: Option<Event>, pod: Option<PodSandbox>, container: Option<Container>) {
         let announced = match (event, pod, container) {
             (Some(Event::RunPodSandbox), Some(pod), _) => self.sandbox(&pod),
-            (Some(Event::CreateContainer | Event::StartContainer), pod, Some(container)) => {
-                self.container(container, pod.as_ref())
-            }
+            (Some(Event::CreateContainer), pod, Some(container)) => self.container(container, pod.as_ref()),
             (Some(Event::RemoveContainer), _, Some(container)) => return self.gone(&container.id),
             (Some(Event::RemovePodSandbox), Some(pod), _) => return self.gone(&pod.id),
             _ => return,
@@ -138,26 +134,20 @@ impl Plugin {
     }
 
     fn container(&self, container: Container, pod: Option<&PodSandbox>) -> Option<Announced> {
-        let Container { id, name, pid, image, .. } = container;
+        let Container { id, name, image, .. } = container;
         let name = if name.is_empty() { id.clone() } else { name };
         let image = image.and_then(|image| Some(Image::parse(&image.name)?.with_digest(&image.digest)));
-        self.announced(id, pid, &name, pod, image)
+        self.announced(id, &name, pod, image)
     }
 
     /// The container that holds the pod's namespaces.
     fn sandbox(&self, pod: &PodSandbox) -> Option<Announced> {
-        self.announced(pod.id.clone(), pod.pid, SANDBOX, Some(pod), None)
+        self.announced(pod.id.clone(), SANDBOX, Some(pod), None)
     }
 
-    /// `None`: that is no id of a container, so nothing can be known by it.
-    fn announced(
-        &self,
-        id: String,
-        pid: u32,
-        name: &str,
-        pod: Option<&PodSandbox>,
-        image: Option<Image>,
-    ) -> Option<Announced> {
+    /// `None`: that is no id of a container, so nothing can be known by it. Its cgroup is found by the id: the kernel tells
+    /// of it, or the tree.
+    fn announced(&self, id: String, name: &str, pod: Option<&PodSandbox>, image: Option<Image>) -> Option<Announced> {
         if !path::is_container_id(&id) {
             return None;
         }
@@ -165,10 +155,8 @@ impl Plugin {
             let PodSandbox { namespace, name, uid, .. } = pod.clone();
             Pod { namespace, name, uid, details: None }
         });
-        // Where its process has ended, the cgroup is found by the container's id, or not needed any more.
-        let cgroup = if pid == 0 { None } else { self.announcer.cgroup_of(pid, &id).ok().flatten() };
         let origin = Origin::Container { id: id.clone(), name: name.to_owned(), runtime: self.runtime, resolved: true };
-        Some(Announced { source: Source::Nri, id, metadata: Metadata { origin, pod, image }, cgroup })
+        Some(Announced { source: Source::Nri, id, metadata: Metadata { origin, pod, image }, cgroup: None })
     }
 }
 

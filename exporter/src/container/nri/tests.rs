@@ -1,7 +1,6 @@
 //! A container runtime, faked at the wire.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -160,22 +159,15 @@ fn id(letter: char) -> String {
 
 fn pod(letter: char, name: &str) -> PodSandbox {
     let (name, uid, namespace) = (name.to_owned(), "u".to_owned(), "shop".to_owned());
-    PodSandbox { id: id(letter), name, uid, namespace, pid: 0 }
+    PodSandbox { id: id(letter), name, uid, namespace }
 }
 
 fn container(letter: char, pod: char, name: &str) -> Container {
-    Container { id: id(letter), pod_sandbox_id: id(pod), name: name.to_owned(), pid: 0, image: None }
+    Container { id: id(letter), pod_sandbox_id: id(pod), name: name.to_owned(), image: None }
 }
 
 fn lifecycle(pod: PodSandbox, container: Option<Container>) -> Lifecycle {
     Lifecycle { pod: Some(pod), container }
-}
-
-/// The id of a process that has ended.
-fn dead() -> u32 {
-    let mut child = Command::new("/bin/true").spawn().unwrap();
-    child.wait().unwrap();
-    child.id()
 }
 
 #[tokio::test]
@@ -185,13 +177,11 @@ async fn containers_are_told_of_from_their_creation_to_their_end() {
     let web = || pod('a', "web-0");
     let image = Some(Image { name: "a/b:1".to_owned(), digest: "sha256:0".to_owned() });
     let app = || Container { image: image.clone(), ..container('b', 'a', "app") };
-    let running = || Container { pid: dead(), ..app() };
     let of_image = r#"containerd b app in shop/web-0 (u) of a/b ["a/b@sha256:0"]"#;
     for (method, lifecycle, expected) in [
-        ("RunPodSandbox", lifecycle(PodSandbox { pid: dead(), ..web() }, None), "containerd a POD in shop/web-0 (u)"),
+        ("RunPodSandbox", lifecycle(web(), None), "containerd a POD in shop/web-0 (u)"),
         ("CreateContainer", lifecycle(web(), Some(app())), of_image),
-        ("StartContainer", lifecycle(web(), Some(running())), of_image),
-        ("RemoveContainer", lifecycle(web(), Some(running())), "gone b"),
+        ("RemoveContainer", lifecycle(web(), Some(app())), "gone b"),
         (
             "CreateContainer",
             lifecycle(web(), Some(container('c', 'a', ""))),
@@ -205,7 +195,7 @@ async fn containers_are_told_of_from_their_creation_to_their_end() {
     // As containerd 1.7 tells it.
     for (event, container, expected) in [
         (Event::RunPodSandbox, None, "containerd a POD in shop/web-0 (u)"),
-        (Event::StartContainer, Some(container('d', 'a', "d")), "containerd d d in shop/web-0 (u)"),
+        (Event::CreateContainer, Some(container('d', 'a', "d")), "containerd d d in shop/web-0 (u)"),
         (Event::RemoveContainer, Some(container('d', 'a', "d")), "gone d"),
     ] {
         let change = StateChange { event: event as i32, pod: Some(web()), container };
@@ -245,7 +235,7 @@ async fn what_runs_already_is_told_in_parts() {
 async fn whatever_is_called_is_answered_so_that_no_container_fails() {
     let mut runtime = Runtime::start();
     let mut peer = runtime.accept_all().await;
-    for method in ["RunPodSandbox", "CreateContainer", "StartContainer", "RemoveContainer", "StateChange", "Shutdown"] {
+    for method in ["RunPodSandbox", "CreateContainer", "RemoveContainer", "StateChange", "Shutdown"] {
         for payload in
             [&b""[..], b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x0a\x7fshort", b"\x12\x02\x0a\x00"]
         {
@@ -254,7 +244,7 @@ async fn whatever_is_called_is_answered_so_that_no_container_fails() {
     }
     // Ids that are none: nothing is known by them.
     let strange = Container { id: "../x".to_owned(), ..container('b', 'a', "b") };
-    assert_eq!(peer.call("StartContainer", &lifecycle(pod('a', "a"), Some(strange))).await, Response::default());
+    assert_eq!(peer.call("CreateContainer", &lifecycle(pod('a', "a"), Some(strange))).await, Response::default());
     let status = peer.call("UpdateContainer", &Lifecycle::default()).await.status;
     assert_eq!(status.map(|status| status.code), Some(UNIMPLEMENTED));
     peer.call("CreateContainer", &lifecycle(pod('a', "a"), Some(container('e', 'a', "e")))).await;
@@ -295,7 +285,7 @@ async fn a_table_that_hangs_costs_the_runtime_5_ms() {
     let mut plugin = Plugin::new(announcer, later);
     let containers = lifecycle(pod('a', "a"), Some(container('b', 'a', "b")));
     let request =
-        Request { service: String::new(), method: "StartContainer".to_owned(), payload: containers.encode_to_vec() };
+        Request { service: String::new(), method: "CreateContainer".to_owned(), payload: containers.encode_to_vec() };
     let before = tokio::time::Instant::now();
     assert_eq!(plugin.answer(&request).await, Response::default());
     let took = before.elapsed();
