@@ -305,7 +305,8 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
 /// Nothing outside of `folder`, and no plugins that would listen at a fixed place.
 fn configuration(folder: &Path, plugins: &str) -> String {
     let folder = folder.display().to_string();
-    let plugins = [plugins, NRI].concat().replace("{folder}", &folder).replace("{pause}", image::PAUSE).replace("{cni}", CNI);
+    let plugins =
+        [plugins, NRI].concat().replace("{folder}", &folder).replace("{pause}", image::PAUSE).replace("{cni}", CNI);
     format!(
         r#"root = "{folder}/root"
 state = "{folder}/state"

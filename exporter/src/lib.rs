@@ -25,6 +25,7 @@ pub mod loss;
 pub mod metrics;
 pub mod otlp;
 pub mod pipeline;
+pub mod policy;
 pub mod process;
 pub mod sensor;
 pub mod ship;

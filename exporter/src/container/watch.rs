@@ -1,15 +1,13 @@
 //! The writer of the table of containers: hears of cgroups, asks the runtime, shows the result.
 
 mod mounts;
+mod tree;
 
 use std::collections::HashSet;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant as Alarm, sleep, sleep_until};
 
 use super::Source;
@@ -24,6 +22,8 @@ use super::questions::{Answer, Question, Questions};
 use super::runtime::{Link, State};
 use super::table::{Key, Metadata, Table};
 use crate::metrics::Metrics;
+pub(super) use tree::Scan;
+use tree::{Scanning, finished};
 
 /// Changes taken in between two snapshots.
 const CHANGES_MAX: usize = 1024;
@@ -43,25 +43,6 @@ pub(super) enum Change {
     UnknownMounts(u64),
 }
 
-/// The whole tree at once.
-#[derive(Debug)]
-pub(super) struct Scan {
-    since: Instant,
-    /// False: there were more cgroups than one scan reads.
-    complete: bool,
-    /// Ids and paths, parents first.
-    cgroups: Vec<(u64, Box<[u8]>)>,
-}
-
-impl Scan {
-    pub(super) fn read(hierarchy: &Hierarchy) -> io::Result<Self> {
-        let since = Instant::now();
-        let mut cgroups = Vec::new();
-        let complete = hierarchy.scan(|id, path| cgroups.push((id, path.as_os_str().as_bytes().into())))?;
-        Ok(Self { since, complete, cgroups })
-    }
-}
-
 /// Where the task hears from.
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -72,9 +53,6 @@ pub(super) struct Incoming {
     /// The tree is to be read again.
     pub(super) rescan: Arc<Notify>,
 }
-
-/// A scan under way, with the ids that it is to find.
-type Scanning = JoinHandle<(io::Result<Scan>, HashSet<u64>)>;
 
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -310,34 +288,6 @@ impl Watch {
         }
     }
 
-    fn scan(&mut self) {
-        self.scan_wanted = false;
-        let hierarchy = Arc::clone(&self.hierarchy);
-        let wanted = std::mem::take(&mut self.wanted);
-        self.scanning = Some(tokio::task::spawn_blocking(move || (Scan::read(&hierarchy), wanted)));
-    }
-
-    /// Brings the table in line with the tree. Wanted ids that are not in it belong to nobody known.
-    fn scanned(&mut self, scan: io::Result<Scan>, wanted: &HashSet<u64>) {
-        match scan {
-            Ok(scan) => self.take_over(&scan),
-            Err(error) => tracing::error!(%error, "cannot read the cgroup tree"),
-        }
-        for id in wanted.iter().filter(|id| !self.table.contains(**id)).copied().collect::<Vec<_>>() {
-            self.table.made(id, b"", Instant::now());
-        }
-    }
-
-    fn take_over(&mut self, scan: &Scan) {
-        for (id, path) in &scan.cgroups {
-            self.made(*id, path);
-        }
-        if scan.complete {
-            let alive: HashSet<u64> = scan.cgroups.iter().map(|(id, _)| *id).collect();
-            self.table.retain(scan.since, Instant::now(), |id| alive.contains(&id));
-        }
-    }
-
     /// Ends what took too long, and shows the result. Returns when to look again.
     fn settle(&mut self) -> Duration {
         let now = Instant::now();
@@ -379,13 +329,6 @@ async fn next_answer(questions: &mut Option<Questions>) -> Answer {
         Some(questions) => questions.answer().await,
         None => std::future::pending().await,
     }
-}
-
-async fn finished(scanning: &mut Option<Scanning>) -> (io::Result<Scan>, HashSet<u64>) {
-    let Some(handle) = scanning else { return std::future::pending().await };
-    let done = handle.await;
-    *scanning = None;
-    done.unwrap_or_else(|error| (Err(io::Error::other(error)), HashSet::new()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,125 @@
+use kube::core::Selector;
+
+use super::globs::Globs;
+use super::paths::Paths;
+use super::scope::{Labels, Place, PodLabels};
+use super::*;
+use crate::event::{Operation, Outcome};
+
+fn rule(name: &str, path: &str, severity: Severity, action: Action) -> Rule {
+    let paths = Paths::parse([path]).expect("a pattern");
+    Rule { name: name.to_owned(), paths, severity, action, ..Rule::default() }
+}
+
+fn policy(name: &str, namespace: &str, rules: Vec<Rule>) -> Policy {
+    let place = Place::Namespace(namespace.to_owned());
+    let scope = Scope { place, pods: Selector::default(), containers: Globs::default(), images: Globs::default() };
+    Policy { name: name.to_owned(), active: true, scope, rules }
+}
+
+fn set() -> PolicySet {
+    let low = |path| rule("low", path, Severity::Low, Action::Record);
+    let dry = Policy {
+        active: false,
+        ..policy("dry", "shop", vec![rule("all", "/**", Severity::Critical, Action::Violation)])
+    };
+    let tokens = vec![
+        low("/run/secrets/**"),
+        rule("token", "**/token", Severity::High, Action::Record),
+        rule("other-token", "**/token", Severity::High, Action::Record),
+        rule("forbidden", "/run/secrets/root/*", Severity::Medium, Action::Violation),
+    ];
+    PolicySet::new(vec![policy("tokens", "shop", tokens), dry, policy("bank", "bank", vec![low("/**")])])
+}
+
+fn select(set: &PolicySet, namespace: &str) -> Selection {
+    let none = Labels::new();
+    let pod = PodLabels { namespace, namespace_labels: &none, labels: &none };
+    set.select(&Subject::Container { name: "app", image: "", pod: Some(pod) })
+}
+
+fn open(path: &str) -> Attempt<'_> {
+    Attempt {
+        path: path.as_bytes(),
+        target: b"",
+        requested: b"",
+        operation: Operation::Open,
+        outcome: Outcome::Success,
+        executable: b"/bin/cat",
+        user: 0,
+    }
+}
+
+fn names(set: &PolicySet, indexes: &[RuleIndex]) -> Vec<String> {
+    let name = |index: &RuleIndex| set.get(*index).map(|(policy, rule)| format!("{}/{}", policy.name, rule.name));
+    indexes.iter().filter_map(name).collect()
+}
+
+#[test]
+fn the_most_severe_rule_names_the_event() {
+    let set = set();
+    let (shop, mut matched) = (select(&set, "shop"), Vec::new());
+    let mut check = |path: &str, expected: Option<(&str, Action)>, all: &[&str]| {
+        let verdict = match set.decide(&shop, &open(path), &mut matched) {
+            Verdict::Ignore => None,
+            Verdict::Keep { rule, action } => Some((names(&set, &[rule]).remove(0), action)),
+        };
+        assert_eq!(verdict, expected.map(|(name, action)| (name.to_owned(), action)), "{path}");
+        assert_eq!(names(&set, &matched), all, "{path}");
+    };
+    check("/etc/passwd", None, &["dry/all"]);
+    check("/run/secrets/a/b", Some(("tokens/low", Action::Record)), &["dry/all", "tokens/low"]);
+    check(
+        "/run/secrets/a/token",
+        Some(("tokens/token", Action::Record)),
+        &["dry/all", "tokens/low", "tokens/token", "tokens/other-token"],
+    );
+    check(
+        "/run/secrets/root/a",
+        Some(("tokens/forbidden", Action::Violation)),
+        &["dry/all", "tokens/low", "tokens/forbidden"],
+    );
+    // Violations do not hide behind records that are more severe.
+    check(
+        "/run/secrets/root/token",
+        Some(("tokens/token", Action::Violation)),
+        &["dry/all", "tokens/low", "tokens/token", "tokens/other-token", "tokens/forbidden"],
+    );
+}
+
+#[test]
+fn nobody_is_held_against_the_rules_of_others() {
+    let set = set();
+    let mut matched = vec![RuleIndex { policy: 0, rule: 0 }];
+    let bank = select(&set, "bank");
+    assert!(matches!(set.decide(&bank, &open("/run/secrets/a/token"), &mut matched), Verdict::Keep { .. }));
+    assert_eq!(names(&set, &matched), ["bank/low"]);
+    let nobody = select(&set, "kube-system");
+    assert!(nobody.is_empty() && set.select(&Subject::Host).is_empty() && !bank.is_empty());
+    assert_eq!(set.decide(&nobody, &open("/run/secrets/a/token"), &mut matched), Verdict::Ignore);
+    assert!(matched.is_empty());
+}
+
+#[test]
+fn an_index_of_another_set_is_nothing() {
+    let set = set();
+    assert!(PolicySet::default().get(RuleIndex { policy: 0, rule: 0 }).is_none());
+    assert!(set.get(RuleIndex { policy: 0, rule: 9 }).is_none());
+}
+
+#[test]
+fn deciding_allocates_nothing() {
+    let patterns = ["/etc/*", "/home/*/.ssh/**", "**/*.pem", "**/id_rsa", "/data/**"];
+    let paths = Paths::parse(patterns).expect("patterns");
+    let executables = Globs::parse(["!/usr/bin/*"], globs::Star::Name).expect("a glob");
+    let set = PolicySet::new(vec![policy("p", "shop", vec![Rule { paths, executables, ..Rule::default() }])]);
+    let (shop, mut matched) = (select(&set, "shop"), Vec::with_capacity(1));
+    for path in ["/etc/passwd", "/home/a/.ssh/known_hosts", "/a/b.pem", "/usr/lib/libc.so.6"] {
+        // The first match fills the pool of the regular expressions' scratch space.
+        let expected = set.decide(&shop, &open(path), &mut matched);
+        let counted = allocation_counter::measure(|| {
+            assert_eq!(set.decide(&shop, &open(path), &mut matched), expected);
+        });
+        assert_eq!(counted.count_total, 0, "{path}");
+    }
+}
