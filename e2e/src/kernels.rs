@@ -174,7 +174,7 @@ fn newest(folder: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// The numbers in a name, which order versions of one package: 6.12.107 comes after 6.12.94.
-fn numbers(name: &str) -> Vec<u64> {
+pub(crate) fn numbers(name: &str) -> Vec<u64> {
     name.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
 

@@ -1,12 +1,21 @@
 //! What a kernel may be built or started without.
 
-use std::{env, ffi::CStr, fmt, fs, os::fd::AsRawFd as _, process};
+use std::{env, ffi::CStr, fmt, fs, os::fd::AsRawFd as _, process, thread};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::{
+    fs::{MemfdFlags, XattrFlags, chown, memfd_create, setxattr},
+    process::Uid,
+    system::uname,
+};
+use tempfile::NamedTempFile;
 
-use super::program::{Argument, Call, Entry, Program};
+use super::{
+    calls::{USER, become_user},
+    program::{Argument, Call, Entry, Program},
+};
+use crate::kernels::numbers;
 
 /// What a kernel may be built or started without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +26,8 @@ pub enum Feature {
     Landlock,
     /// Execution by a descriptor alone: 5.10.223 refuses it.
     ExecuteDescriptor,
+    /// Rights to attributes of security modules: kernels before 6.10 forget to ask for them where BPF is such a module.
+    AttributeRights,
     /// `CONFIG_IA32_EMULATION`
     #[cfg(target_arch = "x86_64")]
     Compat,
@@ -31,6 +42,7 @@ impl fmt::Display for Feature {
             Self::IoUring => "io_uring",
             Self::Landlock => "Landlock",
             Self::ExecuteDescriptor => "execution by a descriptor",
+            Self::AttributeRights => "rights to attributes of security modules",
             #[cfg(target_arch = "x86_64")]
             Self::Compat => "32-bit system calls",
             #[cfg(target_arch = "x86_64")]
@@ -54,6 +66,11 @@ impl Feature {
             // landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION): the version.
             Self::Landlock => succeeds(Entry::Native, 444, &[0, 0, 1]),
             Self::ExecuteDescriptor => executes_descriptors(),
+            Self::AttributeRights => {
+                let asks = asks_for_rights()?;
+                ensure!(asks || is_before(&[6, 10]), "anybody may set attributes of security modules");
+                Ok(asks)
+            }
             // getpid of either table; that of x32 has bit 30.
             #[cfg(target_arch = "x86_64")]
             Self::Compat => succeeds(Entry::Int80, 20, &[]),
@@ -71,6 +88,25 @@ fn executes_descriptors() -> Result<bool> {
         Err(Errno::ENOENT) => Ok(false),
         Err(error) => Err(error).context("execute an empty file"),
     }
+}
+
+/// Whether a file's owner may not set such an attribute.
+fn asks_for_rights() -> Result<bool> {
+    let file = NamedTempFile::new().context("make a file")?;
+    chown(file.path(), Some(Uid::from_raw(USER)), None)?;
+    let path = file.path().to_owned();
+    // Rights are a thread's: the others go on with all of theirs.
+    let thread = thread::spawn(move || -> Result<bool> {
+        become_user(USER)?;
+        let refused = setxattr(path, "security.x", b"1", XattrFlags::empty());
+        Ok(refused == Err(rustix::io::Errno::PERM))
+    });
+    thread.join().ok().context("a thread panicked")?
+}
+
+/// Whether this kernel is older than a version.
+pub(super) fn is_before(version: &[u64]) -> bool {
+    numbers(&uname().release().to_string_lossy()).as_slice() < version
 }
 
 /// Not built in, or switched off.

@@ -20,13 +20,20 @@ use super::{
 
 /// The list, in groups that need something that not every kernel has.
 pub(super) fn groups() -> impl Iterator<Item = (Option<Feature>, &'static [Case])> {
+    let owners = (None, changes::OWNERS);
+    groups_without_owners().chain([owners])
+}
+
+/// The same for backends that do not see owners change.
+pub(super) fn groups_without_owners() -> impl Iterator<Item = (Option<Feature>, &'static [Case])> {
     let anywhere = [names::CASES, changes::CASES, mounted::CASES, refusals::CASES].map(|cases| (None, cases));
-    anywhere.into_iter().chain([(Some(Feature::Landlock), refusals::LANDLOCK)])
+    let somewhere = [(Feature::Landlock, refusals::LANDLOCK), (Feature::AttributeRights, refusals::RIGHTS)];
+    anywhere.into_iter().chain(somewhere.map(|(feature, cases)| (Some(feature), cases)))
 }
 
 /// Those for kernels that ask without naming the mount, and when the rights have been looked at.
 pub(super) fn without_mounts() -> impl Iterator<Item = (Option<Feature>, &'static [Case])> {
-    [names::CASES, changes::CASES].map(|cases| (None, cases)).into_iter()
+    [names::CASES, changes::CASES, changes::OWNERS].map(|cases| (None, cases)).into_iter()
 }
 
 /// A mutation of a file in the case's folder.

@@ -16,22 +16,26 @@ use super::{Cell, Facts, Machine, Outcome, Test, Verdict, table::Row};
 
 /// One outcome per line, beside `kernels.toml`.
 const FILE: &str = "matrix.jsonl";
-/// What an outcome depends on, besides the kernel and the test. The rest of the exporter is in the guests, and is not
-/// what they test.
-const SENSOR: [&str; 13] = [
+/// What every outcome depends on, besides the kernel. The rest of the exporter is in the guests, and is not what they test.
+const SENSOR: [&str; 10] = [
     "ebpf",
     "exporter/build",
     "exporter/build.rs",
     "exporter/src/sensor",
     "exporter/src/sensor.rs",
-    "e2e/src/accesses",
     "e2e/src/accesses.rs",
+    "e2e/src/accesses/sound.rs",
+    "e2e/src/accesses/watch.rs",
     "e2e/src/bin/guest.rs",
     "e2e/src/bin/init.rs",
-    "e2e/src/load",
-    "e2e/src/load.rs",
-    "e2e/src/privileges",
-    "e2e/src/privileges.rs",
+];
+/// Tests, and what theirs depend on besides.
+const PATHS: [(&[&str], &[&str]); 4] = [
+    (&["check"], &[]),
+    (&["accesses", "mutations"], &["e2e/src/accesses"]),
+    (&["privileges", "lockdown"], &["e2e/src/privileges", "e2e/src/privileges.rs"]),
+    // Every other.
+    (&[], &["e2e/src/load", "e2e/src/load.rs"]),
 ];
 
 /// What is known, and where it is kept.
@@ -66,9 +70,10 @@ impl Results {
     pub(super) fn open(fresh: bool) -> Result<Self> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
         let mut kept = read(&file)?;
-        let revisions: BTreeSet<_> = kept.iter().map(|kept| kept.revision.clone()).collect();
-        let same: BTreeSet<_> = revisions.into_iter().filter(|revision| !fresh && is_same(revision)).collect();
-        kept.retain(|kept| same.contains(&kept.revision));
+        let builds: BTreeSet<_> = kept.iter().map(Kept::build).collect();
+        let same: BTreeSet<_> =
+            builds.into_iter().filter(|(revision, paths)| !fresh && is_same(revision, paths)).collect();
+        kept.retain(|kept| same.contains(&kept.build()));
         let kept = kept.into_iter().map(|kept| ((kept.machine.clone(), kept.test.clone()), kept)).collect();
         Ok(Self { file, revision: revision()?, kept: Mutex::new(kept) })
     }
@@ -138,16 +143,25 @@ fn write<'a>(file: &Path, kept: impl Iterator<Item = &'a Kept>) -> Result<()> {
     fs::rename(&part, file).with_context(|| format!("write {}", file.display()))
 }
 
-/// Whether the sensor is what it was at a revision.
-fn is_same(revision: &str) -> bool {
-    git(&[&["diff", "--quiet", revision, "--"], &SENSOR[..]].concat()).is_ok()
+impl Kept {
+    /// What it was seen with: a revision of these paths.
+    fn build(&self) -> (String, &'static [&'static str]) {
+        let of = PATHS.iter().find(|(tests, _)| tests.is_empty() || tests.contains(&&*self.test));
+        (self.revision.clone(), of.map_or(&[], |(_, paths)| *paths))
+    }
+}
+
+/// Whether the sensor and these paths are what they were at a revision.
+fn is_same(revision: &str, paths: &[&str]) -> bool {
+    git(&[&["diff", "--quiet", revision, "--"], &SENSOR[..], paths].concat()).is_ok()
 }
 
 /// The revision that guests are built from now.
 fn revision() -> Result<String> {
     let head = git(&["rev-parse", "--short=12", "HEAD"])?;
     // Such a one is never the same again.
-    Ok(if is_same(&head) { head } else { head + "-changed" })
+    let all: Vec<_> = PATHS.iter().flat_map(|(_, paths)| paths.iter().copied()).collect();
+    Ok(if is_same(&head, &all) { head } else { head + "-changed" })
 }
 
 fn git(arguments: &[&str]) -> Result<String> {
@@ -186,9 +200,14 @@ mod tests {
 
     #[test]
     fn another_sensor_is_not_the_same() {
-        assert!(!is_same("no-such-revision"));
-        let all = SENSOR.map(|path| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path).exists());
-        assert_eq!(all, [true; SENSOR.len()]);
+        assert!(!is_same("no-such-revision", &[]));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for path in SENSOR.iter().chain(PATHS.iter().flat_map(|(_, paths)| *paths)) {
+            assert!(root.join(path).exists(), "{path}");
+        }
+        for name in PATHS.iter().flat_map(|(tests, _)| *tests) {
+            assert!(Test::named(name).is_ok(), "{name}");
+        }
     }
 
     /// Whatever is in the file is of machines and tests that there are.

@@ -68,6 +68,36 @@ fn executed(place: &Place) -> Vec<Expected> {
     vec![Expected::execute(&program), Expected::mutation(Operation::MmapExecute, program)]
 }
 
+/// Changes of owners, alone and with others.
+pub(super) const OWNERS: &[Case] = &[
+    Case {
+        name: "fchmod-fchown",
+        setup: one_file,
+        access: |folder| {
+            let file = rustix::fs::open(folder.join("file"), OFlags::RDONLY, Mode::empty())?;
+            fchmod(&file, Mode::RUSR)?;
+            Ok(fchown(&file, Some(Uid::from_raw(7)), None)?)
+        },
+        expected: |place| {
+            let open = Expected::open(Read, place.folder.join("file"));
+            vec![open, of(place, Operation::Chmod, "file"), of(place, Operation::Chown, "file")]
+        },
+    },
+    Case {
+        name: "chown",
+        setup: |folder| {
+            one_file(folder)?;
+            Ok(symlink("file", folder.join("link"))?)
+        },
+        access: |folder| {
+            let link = folder.join("link");
+            chownat(CWD, &link, Some(Uid::from_raw(7)), None, AtFlags::empty())?;
+            Ok(chownat(CWD, &link, Some(Uid::from_raw(7)), None, AtFlags::SYMLINK_NOFOLLOW)?)
+        },
+        expected: |place| vec![of(place, Operation::Chown, "file"), of(place, Operation::Chown, "link")],
+    },
+];
+
 pub(super) const CASES: &[Case] = &[
     Case {
         name: "truncate",
@@ -102,32 +132,6 @@ pub(super) const CASES: &[Case] = &[
         },
         access: |folder| Ok(fs::set_permissions(folder.join("link"), fs::Permissions::from_mode(0o600))?),
         expected: |place| vec![of(place, Operation::Chmod, "file")],
-    },
-    Case {
-        name: "fchmod-fchown",
-        setup: one_file,
-        access: |folder| {
-            let file = rustix::fs::open(folder.join("file"), OFlags::RDONLY, Mode::empty())?;
-            fchmod(&file, Mode::RUSR)?;
-            Ok(fchown(&file, Some(Uid::from_raw(7)), None)?)
-        },
-        expected: |place| {
-            let open = Expected::open(Read, place.folder.join("file"));
-            vec![open, of(place, Operation::Chmod, "file"), of(place, Operation::Chown, "file")]
-        },
-    },
-    Case {
-        name: "chown",
-        setup: |folder| {
-            one_file(folder)?;
-            Ok(symlink("file", folder.join("link"))?)
-        },
-        access: |folder| {
-            let link = folder.join("link");
-            chownat(CWD, &link, Some(Uid::from_raw(7)), None, AtFlags::empty())?;
-            Ok(chownat(CWD, &link, Some(Uid::from_raw(7)), None, AtFlags::SYMLINK_NOFOLLOW)?)
-        },
-        expected: |place| vec![of(place, Operation::Chown, "file"), of(place, Operation::Chown, "link")],
     },
     Case {
         name: "setxattr",

@@ -63,6 +63,20 @@ pub(super) const LANDLOCK: &[Case] = &[Case {
     },
 }];
 
+/// What needs capabilities to be asked: they are a security module as well, and this attribute is theirs.
+pub(super) const RIGHTS: &[Case] = &[Case {
+    name: "setxattr-refused-by-a-module",
+    setup: |folder| {
+        one_file(folder)?;
+        Ok(rustix::fs::chown(folder.join("file"), Some(rustix::process::Uid::from_raw(USER)), None)?)
+    },
+    access: |folder| {
+        become_user(USER)?;
+        fails(setxattr(folder.join("file"), "security.x", b"1", XattrFlags::empty()), Errno::PERM)
+    },
+    expected: |place| vec![attribute_of(place, "file").user(USER).fails(Errno::PERM)],
+}];
+
 pub(super) const CASES: &[Case] = &[
     Case {
         name: "refused-by-rights",
@@ -120,18 +134,5 @@ pub(super) const CASES: &[Case] = &[
         },
         // Only the file system itself knows that a directory is not empty.
         expected: |place| vec![of(place, Operation::Rmdir, "a")],
-    },
-    Case {
-        name: "setxattr-refused-by-a-module",
-        setup: |folder| {
-            one_file(folder)?;
-            Ok(rustix::fs::chown(folder.join("file"), Some(rustix::process::Uid::from_raw(USER)), None)?)
-        },
-        access: |folder| {
-            become_user(USER)?;
-            fails(setxattr(folder.join("file"), "security.x", b"1", XattrFlags::empty()), Errno::PERM)
-        },
-        // Capabilities are a security module as well, and this attribute is theirs.
-        expected: |place| vec![attribute_of(place, "file").user(USER).fails(Errno::PERM)],
     },
 ];
