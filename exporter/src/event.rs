@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask, mutation, program};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::container::{Container, File};
 use crate::process::Process;
@@ -62,7 +64,8 @@ pub enum Backend {
 }
 
 /// What was done to the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// An existing file was opened.
     Open,

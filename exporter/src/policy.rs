@@ -4,6 +4,9 @@
 //! A container's rules are chosen once ([`PolicySet::select`]); each of its accesses is then held against these alone
 //! ([`PolicySet::decide`]).
 
+pub mod compile;
+pub mod crd;
+pub mod document;
 pub mod globs;
 pub mod paths;
 pub mod pattern;

@@ -134,7 +134,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(5_000))]
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
         fn sets_and_single_patterns_and_readers_agree(patterns in prop::collection::vec(pattern(), 1..5), path in path()) {

@@ -1,5 +1,8 @@
 //! One rule: which accesses of its policy's containers it is about, and what they are to it.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::globs::Globs;
 use super::paths::Paths;
 use crate::event::{Operation, Outcome};
@@ -51,7 +54,8 @@ pub struct Attempt<'a> {
 pub struct Operations(u32);
 
 /// Which results a rule is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Wanted {
     /// All of them.
     #[default]
@@ -63,7 +67,8 @@ pub enum Wanted {
 }
 
 /// How bad an access is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth a record.
     #[default]
@@ -77,7 +82,8 @@ pub enum Severity {
 }
 
 /// What an access is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Something that is kept.
     #[default]

@@ -1,0 +1,165 @@
+//! From policies as users write them to those that are asked.
+
+use garde::Validate;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{ParseExpressionError, Selector};
+
+use super::Policy;
+use super::crd::{ClusterFileAccessPolicySpec, FileAccessPolicySpec, Mode, RuleSpec, field};
+use super::globs::{self, Globs, Star};
+use super::paths::Paths;
+use super::pattern;
+use super::rule::Rule;
+use super::scope::{Place, Scope};
+
+/// Why a policy cannot be in force.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Fields are wrong, each with its place.
+    #[error("{}", fields(.0))]
+    Fields(#[from] garde::Report),
+    /// A selector's operator is none.
+    #[error("a selector: {0}")]
+    Selector(#[from] ParseExpressionError),
+    /// Globs that are right each for itself are too many.
+    #[error("too many globs: {0}")]
+    Globs(#[from] globs::Invalid),
+    /// Paths that are right each for itself are too many.
+    #[error("too many paths: {0}")]
+    Paths(#[from] pattern::Invalid),
+}
+
+fn fields(report: &garde::Report) -> String {
+    let each = |(path, error): &(garde::Path, garde::Error)| format!("{}: {error}", field(&path.to_string()));
+    report.iter().map(each).collect::<Vec<_>>().join("; ")
+}
+
+/// What both kinds have.
+struct Common<'a> {
+    name: &'a str,
+    mode: Mode,
+    pods: &'a LabelSelector,
+    containers: &'a [String],
+    images: &'a [String],
+    rules: &'a [RuleSpec],
+}
+
+impl FileAccessPolicySpec {
+    /// The policy of this name in this namespace.
+    ///
+    /// # Errors
+    /// [`Refused`]
+    pub fn compile(&self, name: &str, namespace: &str) -> Result<Policy, Refused> {
+        self.validate()?;
+        let Self { mode, pod_selector: pods, containers, images, rules } = self;
+        let place = Place::Namespace(namespace.to_owned());
+        Common { name, mode: *mode, pods, containers, images, rules }.compile(place)
+    }
+}
+
+impl ClusterFileAccessPolicySpec {
+    /// The policy of this name.
+    ///
+    /// # Errors
+    /// [`Refused`]
+    pub fn compile(&self, name: &str) -> Result<Policy, Refused> {
+        self.validate()?;
+        let Self { mode, namespace_selector, pod_selector: pods, host_processes, containers, images, rules } = self;
+        let namespaces = Selector::try_from(namespace_selector.clone())?;
+        let place = Place::Cluster { namespaces, host: *host_processes };
+        Common { name, mode: *mode, pods, containers, images, rules }.compile(place)
+    }
+}
+
+impl Common<'_> {
+    fn compile(self, place: Place) -> Result<Policy, Refused> {
+        let scope = Scope {
+            place,
+            pods: Selector::try_from(self.pods.clone())?,
+            containers: names(self.containers, Star::Text)?,
+            images: names(self.images, Star::Text)?,
+        };
+        let rules = self.rules.iter().map(rule).collect::<Result<_, _>>()?;
+        Ok(Policy { name: self.name.to_owned(), active: self.mode == Mode::Active, scope, rules })
+    }
+}
+
+fn rule(spec: &RuleSpec) -> Result<Rule, Refused> {
+    let paths = |patterns: &[String]| Paths::parse(patterns.iter().map(String::as_str)).map_err(|(_, error)| error);
+    Ok(Rule {
+        name: spec.name.clone(),
+        paths: paths(&spec.paths)?,
+        except: paths(&spec.except)?,
+        operations: spec.operations.iter().copied().collect(),
+        result: spec.result,
+        executables: names(&spec.executables, Star::Name)?,
+        users: spec.users.clone(),
+        severity: spec.severity,
+        action: spec.action,
+    })
+}
+
+fn names(globs: &[String], star: Star) -> Result<Globs, globs::Invalid> {
+    Globs::parse(globs.iter().map(String::as_str), star).map_err(|(_, error)| error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rule::{Action, Severity};
+    use super::*;
+
+    fn spec(rules: &serde_json::Value) -> Result<Policy, String> {
+        let spec: FileAccessPolicySpec =
+            serde_json::from_value(serde_json::json!({ "rules": rules })).map_err(|error| error.to_string())?;
+        spec.compile("p", "shop").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults() {
+        let policy = spec(&serde_json::json!([{"name": "a", "paths": ["/etc/*"]}])).expect("a policy");
+        assert!(policy.active && matches!(&policy.scope.place, Place::Namespace(namespace) if namespace == "shop"));
+        let rule = &policy.rules[0];
+        assert_eq!((rule.severity, rule.action, rule.users.len()), (Severity::Low, Action::Record, 0));
+    }
+
+    #[test]
+    fn what_is_refused_says_where() {
+        let check = |rules: serde_json::Value, expected: &str| {
+            let error = spec(&rules).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        };
+        let rule = |more: serde_json::Value| {
+            let mut rule = serde_json::json!({"name": "a", "paths": ["/etc/*"]});
+            rule.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            rule
+        };
+        let one = |more| serde_json::json!([rule(more)]);
+        check(serde_json::json!([]), "rules: length is lower than 1");
+        check(one(serde_json::json!({"paths": []})), "rules[0].paths: length is lower than 1");
+        check(one(serde_json::json!({"paths": ["/a", "etc"]})), "rules[0].paths[1]: it must start with '/'");
+        check(one(serde_json::json!({"except": ["/a/../b"]})), "rules[0].except[0]: it has '..'");
+        check(one(serde_json::json!({"executables": ["[a"]})), "rules[0].executables[0]: it is not a glob");
+        check(one(serde_json::json!({"name": "a".repeat(254)})), "rules[0].name: length is greater than 253");
+        check(one(serde_json::json!({"paths": vec!["/a"; 10_001]})), "rules[0].paths: length is greater than 10000");
+        check(
+            serde_json::json!([rule(serde_json::json!({})), rule(serde_json::json!({}))]),
+            "two rules are called 'a'",
+        );
+        check(one(serde_json::json!({"pahts": []})), "unknown field `pahts`");
+        check(one(serde_json::json!({"operations": ["read"]})), "unknown variant `read`");
+    }
+
+    #[test]
+    fn selectors() {
+        let compile = |operator: &str| {
+            let text = format!(
+                r#"{{"namespaceSelector": {{"matchExpressions": [{{"key": "team", "operator": "{operator}", "values": ["a"]}}]}},
+                    "rules": [{{"name": "a", "paths": ["/a"]}}]}}"#
+            );
+            serde_json::from_str::<ClusterFileAccessPolicySpec>(&text).expect("a spec").compile("p")
+        };
+        assert!(compile("In").is_ok());
+        let error = compile("Near").expect_err("an operator").to_string();
+        assert!(error.starts_with("namespaceSelector: "), "{error}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Policies as users write them: the resources of group `inotrail.dev`. Their comments are what `kubectl explain` says.
+#![expect(unreachable_pub, reason = "kube's macro writes such")]
+
+use garde::Validate;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+mod check;
+mod rule;
+
+pub use rule::RuleSpec;
+
+/// API group and version of all resources.
+pub const API_VERSION: &str = "inotrail.dev/v1alpha1";
+
+/// Rules of one policy.
+const RULES_MAX: usize = 64;
+/// Globs of one list.
+const NAMES_MAX: usize = 64;
+
+/// Which file accesses of this namespace's pods are kept.
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, Serialize, Validate)]
+#[kube(
+    group = "inotrail.dev",
+    version = "v1alpha1",
+    kind = "FileAccessPolicy",
+    plural = "fileaccesspolicies",
+    namespaced,
+    shortname = "fap",
+    category = "inotrail",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    doc = "Which file accesses of this namespace's pods are kept."
+)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FileAccessPolicySpec {
+    /// active: what a rule is about is kept. dry-run: it is counted only.
+    #[garde(skip)]
+    #[serde(default)]
+    pub mode: Mode,
+    /// Pods by their labels. Without it: all of the namespace.
+    #[garde(custom(check::selector))]
+    #[serde(default)]
+    pub pod_selector: LabelSelector,
+    /// Names of containers, as globs; one with ! in front leaves out. Without any: all.
+    #[garde(length(max = NAMES_MAX), inner(custom(check::text)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// Names of images with their tags, as globs; one with ! in front leaves out. Without any: all.
+    #[garde(length(max = NAMES_MAX), inner(custom(check::text)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// What is kept. An access that several rules are about names them all; the most severe one gives it its severity.
+    #[garde(length(min = 1, max = RULES_MAX), custom(check::rules), dive)]
+    pub rules: Vec<RuleSpec>,
+}
+
+/// Which file accesses are kept on the whole cluster.
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, Serialize, Validate)]
+#[kube(
+    group = "inotrail.dev",
+    version = "v1alpha1",
+    kind = "ClusterFileAccessPolicy",
+    plural = "clusterfileaccesspolicies",
+    shortname = "cfap",
+    category = "inotrail",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Host", type_ = "boolean", json_path = ".spec.hostProcesses"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    doc = "Which file accesses are kept on the whole cluster."
+)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ClusterFileAccessPolicySpec {
+    /// active: what a rule is about is kept. dry-run: it is counted only.
+    #[garde(skip)]
+    #[serde(default)]
+    pub mode: Mode,
+    /// Namespaces by their labels. Without it: all, and containers that are in no pod.
+    #[garde(custom(check::selector))]
+    #[serde(default)]
+    pub namespace_selector: LabelSelector,
+    /// Pods by their labels. Without it: all, and containers that are in no pod.
+    #[garde(custom(check::selector))]
+    #[serde(default)]
+    pub pod_selector: LabelSelector,
+    /// Whether it is about processes of the nodes too that are in no container.
+    #[garde(skip)]
+    #[serde(default)]
+    pub host_processes: bool,
+    /// Names of containers, as globs; one with ! in front leaves out. Without any: all.
+    #[garde(length(max = NAMES_MAX), inner(custom(check::text)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// Names of images with their tags, as globs; one with ! in front leaves out. Without any: all.
+    #[garde(length(max = NAMES_MAX), inner(custom(check::text)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// What is kept. An access that several rules are about names them all; the most severe one gives it its severity.
+    #[garde(length(min = 1, max = RULES_MAX), custom(check::rules), dive)]
+    pub rules: Vec<RuleSpec>,
+}
+
+/// What a policy does.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// What a rule is about is kept.
+    #[default]
+    Active,
+    /// It is counted only.
+    DryRun,
+}
+
+/// A field's path as users write it: `podSelector` for `pod_selector`.
+pub(super) fn field(path: &str) -> String {
+    let mut parts = path.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (start, rest) = part.split_at(part.len().min(1));
+        text + &start.to_uppercase() + rest
+    })
+}
+
+#[cfg(test)]
+mod tests;

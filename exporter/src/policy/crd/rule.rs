@@ -1,0 +1,56 @@
+//! One rule of a policy as users write it.
+#![expect(clippy::doc_markdown, reason = "these comments are texts of the Kubernetes API, which knows no Markdown")]
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::rule::{Action, Severity, Wanted};
+use super::{NAMES_MAX, check};
+use crate::event::Operation;
+
+/// Longest name: that of a Kubernetes object (apimachinery `DNS1123SubdomainMaxLength`).
+const NAME_MAX: usize = 253;
+/// Paths of one list.
+const PATHS_MAX: usize = 10_000;
+
+/// One rule of a policy.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, Validate)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RuleSpec {
+    /// Its name, which events have as security_rule.name.
+    #[garde(length(min = 1, max = NAME_MAX))]
+    pub name: String,
+    /// Files, as the container sees their paths: /etc/shadow, /etc/* (what is in it), /etc/** (all below), **/id_rsa and **/*.pem
+    /// (everywhere), or any glob, whose *, ? and [] stay within one name.
+    #[garde(length(min = 1, max = PATHS_MAX), inner(custom(check::path)))]
+    pub paths: Vec<String>,
+    /// Files that it is not about, in the form of paths.
+    #[garde(length(max = PATHS_MAX), inner(custom(check::path)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
+    /// What is done to them. Without any: everything.
+    #[garde(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
+    /// How that ends. allowed: also where a node cannot see how.
+    #[garde(skip)]
+    #[serde(default)]
+    pub result: Wanted,
+    /// Paths of programs, as globs; one with ! in front leaves out. Without any: all.
+    #[garde(length(max = NAMES_MAX), inner(custom(check::program)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub executables: Vec<String>,
+    /// Ids of users, as the node sees them. Without any: all.
+    #[garde(length(max = NAMES_MAX))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<u32>,
+    /// How bad it is.
+    #[garde(skip)]
+    #[serde(default)]
+    pub severity: Severity,
+    /// What it is: something to keep, or something that must not happen.
+    #[garde(skip)]
+    #[serde(default)]
+    pub action: Action,
+}
