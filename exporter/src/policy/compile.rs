@@ -1,11 +1,10 @@
 //! From policies as users write them to those that are asked.
 
 use garde::Validate;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{ParseExpressionError, Selector};
 
 use super::Policy;
-use super::crd::{ClusterFileAccessPolicySpec, FileAccessPolicySpec, Mode, RuleSpec, field};
+use super::crd::{ClusterFileAccessPolicySpec, FileAccessPolicySpec, LabelSelector, Mode, RuleSpec, field};
 use super::globs::{self, Globs, Star};
 use super::paths::Paths;
 use super::pattern;

@@ -2,7 +2,7 @@
 #![expect(unreachable_pub, reason = "kube's macro writes such")]
 
 use garde::Validate;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

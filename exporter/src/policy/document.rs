@@ -3,14 +3,13 @@
 use std::fmt;
 
 use garde::Validate;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_saphyr::path_map::{PathKey, PathKind};
 use serde_saphyr::{Error, Location, Locations};
 
 use super::Policy;
-use super::crd::{API_VERSION, ClusterFileAccessPolicySpec, FileAccessPolicySpec, field};
+use super::crd::{API_VERSION, ClusterFileAccessPolicySpec, FileAccessPolicySpec, ObjectMeta, field};
 
 /// Where `kubectl apply` puts what names no namespace, unless it is told otherwise.
 const NAMESPACE: &str = "default";

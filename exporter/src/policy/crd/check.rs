@@ -3,12 +3,11 @@
 
 use std::collections::HashSet;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 
 use super::super::globs::{Globs, Star};
 use super::super::pattern::Pattern;
-use super::RuleSpec;
+use super::{LabelSelector, RuleSpec};
 
 pub(super) fn path(text: &str, _: &()) -> garde::Result {
     Pattern::parse(text).map_err(garde::Error::new)?;
