@@ -210,6 +210,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_test_depends_on_its_own_files() {
+        let check = |test: &str, expected: &[&str]| {
+            let mut kept = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap().remove(0);
+            kept.test = test.to_owned();
+            assert_eq!(kept.build(), (kept.revision.clone(), expected), "{test}");
+        };
+        check("check", &[]);
+        check("mutations", &["e2e/src/accesses"]);
+        check("lockdown", &["e2e/src/privileges", "e2e/src/privileges.rs"]);
+        check("opens", &["e2e/src/load", "e2e/src/load.rs"]);
+    }
+
     /// Whatever is in the file is of machines and tests that there are.
     #[test]
     fn the_projects_file_can_be_read() {

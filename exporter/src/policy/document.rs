@@ -9,11 +9,11 @@ use serde_saphyr::path_map::{PathKey, PathKind};
 use serde_saphyr::{Error, Location, Locations};
 
 use super::Policy;
+use super::compile::Refused;
 use super::crd::{API_VERSION, ClusterFileAccessPolicySpec, FileAccessPolicySpec, ObjectMeta, field};
 
 /// Where `kubectl apply` puts what names no namespace, unless it is told otherwise.
 const NAMESPACE: &str = "default";
-const NAMELESS: &str = "metadata.name is missing";
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,18 +102,18 @@ fn read_one(text: &str, lines_before: u64) -> Result<Option<Policy>, Vec<Problem
             "apiVersion '{api_version}' is not known here: this program knows {API_VERSION}"
         )));
     }
+    let nameless = || at_start("metadata.name is missing".to_owned());
+    let refuse = |policy: Result<Policy, Refused>| policy.map(Some).map_err(|error| at_start(error.to_string()));
     match &*kind {
         _ if !of_us => Ok(None),
         "FileAccessPolicy" => {
             let Document::<FileAccessPolicySpec> { metadata, spec, .. } = document(text)?;
-            let namespace = metadata.namespace.as_deref().unwrap_or(NAMESPACE);
-            let name = metadata.name.as_deref().ok_or_else(|| at_start(NAMELESS.to_owned()))?;
-            spec.compile(name, namespace).map(Some).map_err(|error| at_start(error.to_string()))
+            let name = metadata.name.ok_or_else(nameless)?;
+            refuse(spec.compile(&name, metadata.namespace.as_deref().unwrap_or(NAMESPACE)))
         }
         "ClusterFileAccessPolicy" => {
             let Document::<ClusterFileAccessPolicySpec> { metadata, spec, .. } = document(text)?;
-            let name = metadata.name.as_deref().ok_or_else(|| at_start(NAMELESS.to_owned()))?;
-            spec.compile(name).map(Some).map_err(|error| at_start(error.to_string()))
+            refuse(spec.compile(&metadata.name.ok_or_else(nameless)?))
         }
         _ => Err(at_start(format!("{API_VERSION} has no kind '{kind}'"))),
     }

@@ -19,7 +19,7 @@ pub struct Rule {
     /// What is done to them.
     pub operations: Operations,
     /// How that ends.
-    pub result: Wanted,
+    pub result: Results,
     /// Programs that do it, by their paths.
     pub executables: Globs,
     /// Users that do it; empty: all.
@@ -56,7 +56,7 @@ pub struct Operations(u32);
 /// Which results a rule is about.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Wanted {
+pub enum Results {
     /// All of them.
     #[default]
     Any,
@@ -106,7 +106,7 @@ impl Operations {
     }
 }
 
-impl Wanted {
+impl Results {
     const fn is(self, outcome: Outcome) -> bool {
         match self {
             Self::Any => true,
@@ -204,9 +204,9 @@ mod tests {
             |result, outcome, expected| check(&Rule { result, ..etc() }, &Attempt { outcome, ..PASSWD }, expected);
         let all = [Outcome::Success, Outcome::Failure(13), Outcome::Unknown];
         for (wanted, expected) in [
-            (Wanted::Any, [true, true, true]),
-            (Wanted::Allowed, [true, false, true]),
-            (Wanted::Denied, [false, true, false]),
+            (Results::Any, [true, true, true]),
+            (Results::Allowed, [true, false, true]),
+            (Results::Denied, [false, true, false]),
         ] {
             for (outcome, expected) in all.into_iter().zip(expected) {
                 check(wanted, outcome, expected);

@@ -169,3 +169,18 @@ async fn a_question_without_an_answer_ends_by_the_clock() {
     assert_eq!(containers.snapshot().get(1).map(|known| known.origin.clone()), Some(Origin::unresolved(A)));
     assert!(containers.snapshot().get(2).is_none());
 }
+
+#[tokio::test]
+async fn the_api_is_asked_while_a_container_waits() {
+    let tree = Tree::new("wanted");
+    let mut watch = Watch { expects_announcements: true, ..tree.watch(&Containers::default()) };
+    let wanted = watch.pods_wanted();
+    let is_wanted = async |watch: &mut Watch| {
+        watch.settle();
+        tokio::time::timeout(Duration::from_millis(1), wanted.notified()).await.is_ok()
+    };
+    assert!(!is_wanted(&mut watch).await);
+    let path = format!("/docker/{A}");
+    watch.made(tree.add(path.trim_start_matches('/')), path.as_bytes());
+    assert!(is_wanted(&mut watch).await);
+}

@@ -5,7 +5,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::rule::{Action, Severity, Wanted};
+use super::super::rule::{Action, Results, Severity};
 use super::{NAMES_MAX, check};
 use crate::event::Operation;
 
@@ -36,7 +36,7 @@ pub struct RuleSpec {
     /// How that ends. allowed: also where a node cannot see how.
     #[garde(skip)]
     #[serde(default)]
-    pub result: Wanted,
+    pub result: Results,
     /// Paths of programs, as globs; one with ! in front leaves out. Without any: all.
     #[garde(length(max = NAMES_MAX), inner(custom(check::program)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
