@@ -1,7 +1,9 @@
-//! Compiles the eBPF programs, and tells the binary what it was built from.
+//! Compiles the eBPF programs and the OCI hook, and tells the binary what it was built from.
 
 #[path = "build/bpf.rs"]
 mod bpf;
+#[path = "build/oci_hook.rs"]
+mod oci_hook;
 
 use std::env;
 use std::fs;
@@ -16,7 +18,7 @@ fn main() -> Result<()> {
     // As it is when this runs: another checkout may have compiled it, where two share a target directory.
     let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?);
     let workspace = package.parent().context("the crate lies in the workspace")?;
-    for part in ["exporter/build.rs", "exporter/build", "ebpf/src", "ebpf/Cargo.toml", "Cargo.toml"] {
+    for part in ["exporter/build.rs", "exporter/build", "ebpf/src", "ebpf/Cargo.toml", "oci-hook", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(part).display());
     }
     let architecture = env::var("CARGO_CFG_TARGET_ARCH")?;
@@ -25,6 +27,7 @@ fn main() -> Result<()> {
     let object = programs.compile(&out.join("bpf"))?;
     let copy = out.join("programs.o");
     fs::copy(&object, &copy).with_context(|| format!("copying {}", object.display()))?;
+    oci_hook::compile(workspace, &out)?;
     let hash = Sha256::digest(fs::read(&copy)?);
     let hash = hash.iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
     println!("cargo::rustc-env=INOTRAIL_OBJECT_SHA256={hash}");

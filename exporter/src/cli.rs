@@ -62,7 +62,7 @@ pub fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Trace(args) => trace::trace(*args),
         Command::Check(args) => check::check(*args),
         Command::Detach { pin_dir } => detach(&pin_dir),
-        Command::OciHook(args) => oci_hook::run(args),
+        Command::OciHook(command) => oci_hook::run(&command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { page } => generate::man(page.as_deref()),
     }

@@ -5,17 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::FromArgMatches;
-use inotrail::cli::{self, EXIT_USAGE, oci_hook};
+use inotrail::cli::{self, EXIT_USAGE};
 use inotrail::config;
 use inotrail::config::args::{Args, Command, LogArgs};
 use inotrail::config::choice::LogFormat;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    if let Some(socket) = oci_hook::socket_of_call(std::env::args_os()) {
-        oci_hook::call(&socket);
-        return ExitCode::SUCCESS;
-    }
     let mut command = config::command();
     let args = match command.try_get_matches_from_mut(std::env::args_os()) {
         Ok(matches) => Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command)),
@@ -26,9 +22,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // A closed stdout changes nothing about what was asked.
             let _closed = error.print();
-            // A container must not fail for its hook's arguments.
-            let is_hook = oci_hook::is_call(std::env::args_os());
-            return if error.use_stderr() && !is_hook { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
     let default = if matches!(args.command, Command::Run(_)) { "info" } else { "warn" };

@@ -29,6 +29,8 @@ enum By {
     Nri,
     /// podman
     Hook,
+    /// podman, of a hook that does nothing: what the runtimes themselves take for any hook
+    Nothing,
 }
 
 /// Milliseconds that the starts of two containers took, one right after the other.
@@ -49,6 +51,9 @@ impl Args {
             let (what, pairs) = match by {
                 By::Nri => ("creating and starting a container by containerd, NRI", nri::pairs(self.containers)?),
                 By::Hook => ("starting a container by podman, OCI hook", hook::pairs(self.containers)?),
+                By::Nothing => {
+                    ("starting a container by podman, OCI hook /bin/true", hook::pairs_of_nothing(self.containers)?)
+                }
             };
             let (difference, low, high) = difference(&pairs).context("no containers were started")?;
             println!("{what}: milliseconds, {} each, in turn", pairs.len());

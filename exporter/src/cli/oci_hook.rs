@@ -1,164 +1,141 @@
-//! `inotrail oci-hook`: what a container runtime runs before a container's first instruction.
+//! `inotrail oci-hook`: puts the hook where container runtimes find it, and takes it away again, without a container
+//! noticing either.
 
-use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
-use serde_json::value::RawValue;
+use std::thread;
 
 use super::Error;
-use crate::config::args::{OciHookArgs, OciHookCommand};
-use crate::container::hook::{DEADLINE, MESSAGE_MAX, Message, monitor};
+use crate::config::args::{InstallArgs, OciHookCommand, UninstallArgs};
 
-mod install;
+/// The program's name in `--bin-dir`.
+const PROGRAM: &str = "inotrail-oci-hook";
+/// The program, which build.rs has compiled.
+const BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inotrail-oci-hook"));
+/// The hook's file in `--hooks-dir`: runtimes read those that end in `.json`, in the order of their names.
+const FILE: &str = "50-inotrail.json";
 
-/// How long a message may take that is late already.
-const LATE: Duration = Duration::from_millis(5);
+/// Why the hook could not be put into place or taken away.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {what} {}: {cause}", path.display())]
+pub struct HookError {
+    what: &'static str,
+    path: PathBuf,
+    cause: io::Error,
+}
 
-pub use install::HookError;
-
-pub(super) fn run(args: OciHookArgs) -> Result<ExitCode, Error> {
-    match args.command {
-        Some(OciHookCommand::Install(args)) => install::install(&args)?,
-        Some(OciHookCommand::Uninstall(args)) => install::uninstall(&args)?,
-        None => call(&args.socket),
+pub(super) fn run(command: &OciHookCommand) -> Result<ExitCode, Error> {
+    match command {
+        OciHookCommand::Install(args) => install(args)?,
+        OciHookCommand::Uninstall(args) => uninstall(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a runtime calls. A container must not fail because nobody watches it: this says so, at most.
-pub fn call(socket: &Path) {
-    if let Err(error) = tell(socket, io::stdin().lock()) {
-        let _closed = writeln!(io::stderr(), "inotrail: no exporter was told of the container: {error}");
+/// The program first, then the file that names it: no runtime ever reads a name that leads nowhere.
+fn install(args: &InstallArgs) -> Result<(), HookError> {
+    let program = args.place.bin_dir.join(PROGRAM);
+    let text = definition(&program, &args.socket);
+    put(&below(&args.place.root, &program), |new| fs::write(new, BYTES), 0o755)?;
+    put(&below(&args.place.root, &args.place.hooks_dir.join(FILE)), |new| fs::write(new, &text), 0o644)
+}
+
+/// The file first, so that no further container gets the hook; the program when those have started that had it already: a
+/// runtime fails a container whose hook is not there.
+fn uninstall(args: &UninstallArgs) -> Result<(), HookError> {
+    let file = below(&args.place.root, &args.place.hooks_dir.join(FILE));
+    let was_there = remove(&file)?;
+    if was_there {
+        let seconds = args.grace.as_secs_f64();
+        let _closed = writeln!(io::stderr(), "inotrail: waiting {seconds} s for containers that are being made");
+        thread::sleep(args.grace);
+    }
+    remove(&below(&args.place.root, &args.place.bin_dir.join(PROGRAM)))?;
+    Ok(())
+}
+
+/// Hook definition (containers/common `oci-hooks.5`). Without a time limit of the runtime's: it would fail the container.
+fn definition(program: &Path, socket: &Path) -> String {
+    let definition = serde_json::json!({
+        "version": "1.0.0",
+        "hook": { "path": program, "args": [PROGRAM, socket] },
+        "when": { "always": true },
+        "stages": ["createRuntime"],
+    });
+    format!("{definition}\n")
+}
+
+/// Writes a file under another name first: a runtime that watches the folder never reads half of it.
+fn put(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>, mode: u32) -> Result<(), HookError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    let new = path.with_extension("new");
+    let put = || {
+        write(&new)?;
+        fs::set_permissions(&new, Permissions::from_mode(mode))?;
+        fs::rename(&new, path)
+    };
+    put().map_err(failed("write", path))
+}
+
+/// True: it was there.
+fn remove(path: &Path) -> Result<bool, HookError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("remove", path)(error)),
     }
 }
 
-/// The socket of a call as `install` has written it. A container waits for the call: the parser of all command lines
-/// takes as long as the rest of it.
-#[must_use]
-pub fn socket_of_call(mut arguments: impl Iterator<Item = OsString>) -> Option<PathBuf> {
-    let rest = (arguments.nth(1)?, arguments.next()?, arguments.next()?, arguments.next());
-    match rest {
-        (subcommand, flag, socket, None) if subcommand == "oci-hook" && flag == "--socket" => Some(socket.into()),
-        _ => None,
-    }
+/// Where a path of the host is seen from here.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Whether a command line is a runtime's call of the hook, which must not fail whatever its arguments are: the file that the
-/// runtime has them from may be of another version than this program.
-#[must_use]
-pub fn is_call(mut arguments: impl Iterator<Item = OsString>) -> bool {
-    let subcommand = arguments.nth(1);
-    let managed = |argument: &OsString| ["install", "uninstall", "help"].iter().any(|word| argument == word);
-    subcommand.is_some_and(|word| word == "oci-hook") && !arguments.next().is_some_and(|next| managed(&next))
-}
-
-/// Passes the state on and waits until it is known there, [`DEADLINE`] at most in all.
-fn tell(socket: &Path, state: impl Read) -> io::Result<()> {
-    let begin = Instant::now();
-    let monitor = monitor::of_process(Path::new("/proc"), std::process::id());
-    let mut text = String::new();
-    state.take(MESSAGE_MAX as u64).read_to_string(&mut text)?;
-    let state: Box<RawValue> = serde_json::from_str(&text)?;
-    let message = serde_json::to_vec(&Message { monitor, state })?;
-    let mut exporter = connect(socket)?;
-    // Told late is better than not told: the events of a new container wait.
-    exporter.set_write_timeout(Some(left(begin).unwrap_or(LATE)))?;
-    exporter.write_all(&[&(message.len() as u32).to_be_bytes(), &*message].concat())?;
-    exporter.set_read_timeout(Some(left(begin)?))?;
-    exporter.read_exact(&mut [0])
-}
-
-/// Connects at once or not at all: where too many wait for an exporter that hangs, `connect` would wait for ever.
-fn connect(socket: &Path) -> io::Result<UnixStream> {
-    let address = SocketAddrUnix::new(socket)?;
-    let descriptor =
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
-    net::connect(&descriptor, &address)?;
-    let stream = UnixStream::from(descriptor);
-    stream.set_nonblocking(false)?;
-    Ok(stream)
-}
-
-fn left(begin: Instant) -> io::Result<Duration> {
-    let left = DEADLINE.checked_sub(begin.elapsed()).filter(|left| !left.is_zero());
-    left.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "it does not answer in time"))
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HookError + use<> {
+    let path = path.to_owned();
+    move |cause| HookError { what, path, cause }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
-    use std::thread;
+    use std::time::Duration;
 
+    use super::super::super::config::args::HookPlace;
     use super::*;
 
     #[test]
-    fn calls() {
-        let check = |line: &str, expected| {
-            assert_eq!(is_call(line.split(' ').map(Into::into)), expected, "{line}");
+    fn comes_and_goes() {
+        let root = std::env::temp_dir().join(format!("inotrail-install-{}", std::process::id()));
+        let place = || HookPlace {
+            root: root.clone(),
+            hooks_dir: PathBuf::from("/etc/hooks.d"),
+            bin_dir: PathBuf::from("/opt/bin"),
         };
-        check("inotrail oci-hook --socket /x", true);
-        check("inotrail oci-hook --of-a-later-version", true);
-        check("inotrail oci-hook", true);
-        check("inotrail oci-hook install --bad", false);
-        check("inotrail run", false);
-        check("inotrail", false);
-    }
-
-    #[test]
-    fn sockets() {
-        let check = |line: &str, expected: Option<&str>| {
-            assert_eq!(socket_of_call(line.split(' ').map(Into::into)), expected.map(PathBuf::from), "{line}");
-        };
-        check("inotrail oci-hook --socket /x", Some("/x"));
-        check("inotrail oci-hook --socket", None);
-        check("inotrail oci-hook --socket /x --log-level debug", None);
-        check("inotrail oci-hook install --socket", None);
-        check("inotrail oci-hook", None);
-        check("inotrail", None);
-    }
-
-    #[test]
-    fn does_not_wait_behind_others() {
-        let socket = std::env::temp_dir().join(format!("inotrail-oci-hook-full-{}.sock", std::process::id()));
-        // Nobody accepts.
-        let _listener = UnixListener::bind(&socket).unwrap();
-        let waiting: Vec<_> = std::iter::from_fn(|| connect(&socket).ok()).take(100_000).collect();
-        assert!(waiting.len() < 100_000, "the listener's queue has no end");
-        assert_eq!(tell(&socket, &b"{}"[..]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        std::fs::remove_file(&socket).unwrap();
-    }
-
-    #[test]
-    fn tells_and_waits_no_longer_than_the_deadline() {
-        let socket = std::env::temp_dir().join(format!("inotrail-oci-hook-{}.sock", std::process::id()));
-        assert_eq!(tell(&socket, &b"{}"[..]).unwrap_err().kind(), io::ErrorKind::NotFound);
-        let listener = UnixListener::bind(&socket).unwrap();
-        let exporter = thread::spawn(move || {
-            let (mut hook, _) = listener.accept().unwrap();
-            let mut length = [0; 4];
-            hook.read_exact(&mut length).unwrap();
-            let mut message = vec![0; u32::from_be_bytes(length) as usize];
-            hook.read_exact(&mut message).unwrap();
-            hook.write_all(&[1]).unwrap();
-            // The next one is taken and never answered.
-            (message, listener.accept().unwrap())
-        });
-        tell(&socket, &br#"{"id": "a"}"#[..]).unwrap();
-        let begin = Instant::now();
-        let error = tell(&socket, &b"{}"[..]).unwrap_err().kind();
-        assert!(matches!(error, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error}");
-        assert!(begin.elapsed() >= DEADLINE);
-        let (message, _) = exporter.join().unwrap();
-        assert_eq!(String::from_utf8(message).unwrap(), r#"{"monitor":null,"state":{"id": "a"}}"#);
-        let long = vec![b' '; MESSAGE_MAX + 1];
-        for malformed in [&long[..], b"", b"{", b"\xff"] {
-            assert!(tell(&socket, malformed).is_err());
+        let socket = PathBuf::from("/run/x.sock");
+        // Twice: an upgrade.
+        for _ in 0..2 {
+            install(&InstallArgs { place: place(), socket: socket.clone() }).unwrap();
         }
-        std::fs::remove_file(&socket).unwrap();
+        let definition: serde_json::Value =
+            serde_json::from_slice(&fs::read(root.join("etc/hooks.d/50-inotrail.json")).unwrap()).unwrap();
+        assert_eq!(definition["hook"]["path"], "/opt/bin/inotrail-oci-hook");
+        assert_eq!(definition["hook"]["args"], serde_json::json!(["inotrail-oci-hook", "/run/x.sock"]));
+        assert_eq!(definition["stages"], serde_json::json!(["createRuntime"]));
+        let program = root.join("opt/bin/inotrail-oci-hook");
+        assert_eq!(fs::metadata(&program).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::read(&program).unwrap(), BYTES);
+        let count = |folder: &str| fs::read_dir(root.join(folder)).unwrap().count();
+        assert_eq!((count("etc/hooks.d"), count("opt/bin")), (1, 1));
+        for _ in 0..2 {
+            uninstall(&UninstallArgs { place: place(), grace: Duration::ZERO }).unwrap();
+            assert_eq!((count("etc/hooks.d"), count("opt/bin")), (0, 0));
+        }
+        fs::remove_dir_all(&root).unwrap();
+        let error = remove(Path::new("/proc/self/stat")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot remove /proc/self/stat: "), "{error}");
     }
 }

@@ -46,8 +46,9 @@ pub enum Command {
         #[arg(long, value_name = "DIR", default_value = default::PIN_DIR)]
         pin_dir: PathBuf,
     },
-    /// Tell the exporter of a container: run by the container's runtime as an OCI hook. Never fails the container.
-    OciHook(OciHookArgs),
+    /// Have podman and CRI-O tell of each container before it starts, or no longer.
+    #[command(subcommand)]
+    OciHook(OciHookCommand),
     /// Print the completion script of a shell.
     Completions {
         /// Shell to complete in.
@@ -285,22 +286,10 @@ pub struct CheckArgs {
     pub output: CheckOutput,
 }
 
-/// Flags of `oci-hook`.
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, next_help_heading = "Hook")]
-pub struct OciHookArgs {
-    /// The exporter's --hook-socket.
-    #[arg(long, value_name = "PATH", default_value = default::HOOK_SOCKET)]
-    pub socket: PathBuf,
-    /// What to do instead.
-    #[command(subcommand)]
-    pub command: Option<OciHookCommand>,
-}
-
 /// Coming and going of the hook.
 #[derive(Debug, Subcommand)]
 pub enum OciHookCommand {
-    /// Copy this program to the node, and tell podman and CRI-O to run it for each new container.
+    /// Put the hook's program on the node, and tell podman and CRI-O to run it for each new container.
     Install(InstallArgs),
     /// Take the hook away, and then the program.
     Uninstall(UninstallArgs),

@@ -1,16 +1,13 @@
-//! Containers that their runtime's OCI hook (`inotrail oci-hook`) tells of, before their first instruction.
-//!
-//! One connection per container: a length (u32, big endian) and [`Message`] as JSON there, one byte back when readers of
-//! the table see it. The runtime waits meanwhile.
+//! Containers that their runtime's OCI hook ([`inotrail_oci_hook`]) tells of, before their first instruction. The runtime
+//! waits meanwhile.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use inotrail_oci_hook::{DEADLINE, MESSAGE_MAX, parts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -21,26 +18,10 @@ use super::announcement::{Announced, Announcer};
 use super::path;
 use state::State;
 
-pub mod monitor;
 mod state;
-
-/// Longest message: a pod's annotations are 256 KiB at most (k8s.io/apimachinery `TotalAnnotationSizeLimitB`), and CRI-O
-/// repeats them.
-pub const MESSAGE_MAX: usize = 1 << 20;
-/// How long a hook is listened to, and how long it waits.
-pub const DEADLINE: Duration = Duration::from_millis(50);
 
 /// Hooks that are listened to at once.
 const CONNECTIONS_MAX: usize = 64;
-
-/// What a hook tells.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Message<State> {
-    /// What the monitor beside the container calls it ([`monitor::of_process`]); the hook may have ended when it is heard.
-    pub monitor: Option<String>,
-    /// As the runtime gave it to the hook (OCI runtime specification, runtime.md "State").
-    pub state: State,
-}
 
 /// The socket that hooks write to.
 #[derive(Debug)]
@@ -53,6 +34,8 @@ enum Error {
     Foreign(u32),
     #[error("its message of {0} bytes is longer than {MESSAGE_MAX}")]
     Long(usize),
+    #[error("its message has no state")]
+    Stateless,
     #[error("its message is no container's state: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error("its container's id is not one: {0:?}")]
@@ -109,14 +92,15 @@ impl Hooks {
 
 async fn hear(mut connection: UnixStream, announcer: &Announcer) -> Result<(), Error> {
     let message = timeout(DEADLINE, read(&mut connection)).await.unwrap_or(Err(Error::Slow))?;
-    let Message { monitor, state } = serde_json::from_slice::<Message<State>>(&message)?;
+    let (monitor, state) = parts(&message).ok_or(Error::Stateless)?;
+    let state: State = serde_json::from_slice(state)?;
     if !path::is_container_id(&state.id) {
         return Err(Error::Id(state.id));
     }
     // Whoever has ended by now needs no look-up by cgroup; and the kernel tells of the cgroup in any case.
     let cgroup = announcer.cgroup_of(state.pid, &state.id).ok().flatten();
     let id = state.id.clone();
-    let metadata = state.metadata(monitor.as_deref());
+    let metadata = state.metadata(monitor);
     let seen = announcer.here(Announced { source: Source::Hook, id, metadata, cgroup }).await;
     // A hook that waited long enough has gone.
     let _gone = connection.write_u8(u8::from(seen)).await;

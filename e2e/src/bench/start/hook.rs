@@ -15,13 +15,27 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn pairs(count: usize) -> Result<Vec<Pair>> {
     let podman = Podman::start()?;
-    let (socket, none) = (podman.path().join("hook.sock"), podman.path().join("no-hooks.d"));
-    fs::create_dir(&none).context("create a folder without hooks")?;
+    let socket = podman.path().join("hook.sock");
     podman.install_hook(&exporter::binary()?, &socket)?;
     let trace = Trace::start(&["--no-host", "--runtime", "none", "--hook-socket", &socket.to_string_lossy()])?;
     trace.wait_for_log("watching by", 1)?;
     interrupt::wait_for("the hook's socket", LIMIT, || Ok(socket.exists().then_some(())))?;
-    let start = |with: bool| one(&podman, if with { &podman.hooks } else { &none });
+    measure(&podman, count)
+}
+
+/// With a hook that does nothing.
+pub(super) fn pairs_of_nothing(count: usize) -> Result<Vec<Pair>> {
+    let podman = Podman::start()?;
+    let definition =
+        r#"{"version":"1.0.0","hook":{"path":"/bin/true"},"when":{"always":true},"stages":["createRuntime"]}"#;
+    fs::write(podman.hooks.join("nothing.json"), definition).context("write a hook that does nothing")?;
+    measure(&podman, count)
+}
+
+fn measure(podman: &Podman, count: usize) -> Result<Vec<Pair>> {
+    let none = podman.path().join("no-hooks.d");
+    fs::create_dir(&none).context("create a folder without hooks")?;
+    let start = |with: bool| one(podman, if with { &podman.hooks } else { &none });
     for number in 0..2 * WARM {
         start(number % 2 == 0)?;
     }

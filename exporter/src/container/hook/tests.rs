@@ -16,8 +16,8 @@ fn remove(socket: &Path) {
 }
 
 fn framed(state: &str) -> Vec<u8> {
-    let state = format!(r#"{{"monitor": null, "state": {state}}}"#);
-    [&(state.len() as u32).to_be_bytes()[..], state.as_bytes()].concat()
+    let message = format!("\0{state}");
+    [&(message.len() as u32).to_be_bytes()[..], message.as_bytes()].concat()
 }
 
 /// What the hook is answered: nothing where it was not heard.
@@ -56,7 +56,7 @@ async fn what_is_no_message_is_refused() {
     let long = (MESSAGE_MAX as u32 + 1).to_be_bytes();
     let truncated = [&9_u32.to_be_bytes()[..], b"{}"].concat();
     let other_id = framed(r#"{"id": "../../etc"}"#);
-    for message in [&long[..], &truncated, &framed("{}"), &framed(""), &other_id, b"", b"\0"] {
+    for message in [&long[..], &truncated, b"\0\0\0\x02{}", &framed("{}"), &framed(""), &other_id, b"", b"\0"] {
         assert_eq!(tell(&socket, message).await, None, "{message:?}");
     }
     assert!(said.try_recv().is_err());

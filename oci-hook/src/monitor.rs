@@ -1,24 +1,33 @@
 //! conmon: the process that podman and CRI-O run beside each container, and that is told the container's name.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// The hook's parent is the OCI runtime, whose parent is the monitor; a shell may stand in between.
 const LEVELS: usize = 3;
+/// Bytes of a file of procfs that are looked at: the kernel's page. conmon's name is one of its first arguments.
+const LOOK: u64 = 4096;
 
 /// What the monitor above a process calls its container (`conmon --name`); `None` where there is no conmon. `proc`: where
 /// procfs is mounted.
-#[must_use]
-pub fn of_process(proc: &Path, pid: u32) -> Option<String> {
+pub(super) fn of_process(proc: &Path, pid: u32) -> Option<String> {
     let mut pid = pid;
     for _ in 0..LEVELS {
-        pid = parent(&fs::read(proc.join(format!("{pid}/stat"))).ok()?)?;
-        let arguments = fs::read(proc.join(format!("{pid}/cmdline"))).ok()?;
+        pid = parent(&read(&proc.join(format!("{pid}/stat"))).ok()?)?;
+        let arguments = read(&proc.join(format!("{pid}/cmdline"))).ok()?;
         if is_conmon(&arguments) {
             return name(&arguments);
         }
     }
     None
+}
+
+/// With one call each: files of procfs have no size, from which the standard library would know how much to read.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(2 * LOOK as usize);
+    File::open(path)?.take(LOOK).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Field 4 of `/proc/<pid>/stat`. Field 2 is the command in brackets and may hold anything, brackets too.
@@ -43,6 +52,8 @@ fn name(arguments: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
