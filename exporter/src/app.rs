@@ -21,6 +21,7 @@ use crate::event::{Backend, Event};
 use crate::loss::{Loss, Outage};
 use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
+use crate::policy_source;
 use crate::process::{ProcessConfig, ProcessScan, ProcessTable, Redaction};
 use crate::sensor::kernel::Kernel;
 use crate::sensor::privileges::{self, Dropped};
@@ -49,6 +50,9 @@ pub enum Error {
     /// No cgroup hierarchy.
     #[error(transparent)]
     Hierarchy(#[from] cgroup::Error),
+    /// There are no policies.
+    #[error(transparent)]
+    Policies(#[from] policy_source::Error),
     /// Containers cannot be told apart.
     #[error(transparent)]
     Container(#[from] container::Error),
@@ -80,9 +84,12 @@ pub fn run(config: &config::Run) -> Result<(), Error> {
     // What can be wrong outside the kernel is found first.
     let listener = admin::bind(config.listen)?;
     ship::check(&config.export)?;
-    let attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
+    let mut attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
+    if let Some(policies) = config.policies.clone() {
+        attached.source.policies = Some(policy_source::spawn(policies, runtime.handle())?);
+    }
     let listener = TcpListener::from_std(listener)?;
     let metrics = Arc::new(Metrics::default());
     let queue = ship::spawn(&config.export, Arc::clone(&metrics))?;
@@ -284,6 +291,7 @@ fn source(names: &config::Names, hierarchy: Hierarchy) -> ContainerConfig {
         kube: names.kube.clone(),
         nri: names.nri.clone(),
         mounts: mounts(),
+        policies: None,
         resolve_within: names.resolve_within,
     }
 }

@@ -3,6 +3,7 @@
 mod check;
 mod generate;
 pub mod oci_hook;
+mod policy;
 mod run;
 mod trace;
 
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use thiserror::Error;
 
 use crate::config::args::Command;
-use crate::{app, config};
+use crate::{app, config, policy_source};
 
 /// A command line that cannot be used (`EX_USAGE`, sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
@@ -36,6 +37,9 @@ pub enum Error {
     /// The OCI hook cannot be put into place or taken away.
     #[error(transparent)]
     Hook(#[from] oci_hook::HookError),
+    /// A file of policies.
+    #[error(transparent)]
+    Policies(#[from] policy_source::Error),
     /// stdout failed.
     #[error("cannot write to stdout: {0}")]
     Output(io::Error),
@@ -63,6 +67,8 @@ pub fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Check(args) => check::check(*args),
         Command::Detach { pin_dir } => detach(&pin_dir),
         Command::OciHook(command) => oci_hook::run(&command),
+        Command::Policy(command) => policy::run(command),
+        Command::Crd => generate::crd(),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { page } => generate::man(page.as_deref()),
     }

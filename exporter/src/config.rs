@@ -21,8 +21,9 @@ use thiserror::Error;
 use crate::container::kube::KubeConfig;
 use crate::container::source::{Api, RuntimeConfig};
 use crate::event::{Backend, Node};
+use crate::policy_source::PolicyConfig;
 use crate::process::Redaction;
-use args::{CheckArgs, ExportArgs, NodeArgs, ProcessArgs, RunArgs, SensorArgs};
+use args::{CheckArgs, ExportArgs, NodeArgs, PolicyArgs, ProcessArgs, RunArgs, SensorArgs};
 use choice::{Compression, Runtime, When};
 pub use environment::command;
 
@@ -35,6 +36,8 @@ pub struct Run {
     pub scope: Scope,
     /// How containers get their names.
     pub names: Names,
+    /// Where policies come from; nothing: everything is reported.
+    pub policies: Option<PolicyConfig>,
     /// Where this is; made new at every start.
     pub node: Node,
     /// Arguments of processes are wanted, redacted by this; nothing: they are not.
@@ -182,9 +185,15 @@ impl TryFrom<RunArgs> for Run {
     type Error = Error;
 
     fn try_from(args: RunArgs) -> Result<Self, Error> {
+        let mut names = names(&args.sensor, &args.node.node_name)?;
+        let policies = policies(args.policy, names.kube.as_ref())?;
+        if let Some(kube) = &mut names.kube {
+            kube.namespaces = policies.is_some();
+        }
         Ok(Self {
             sensor: Sensor { pin_dir: args.pin_dir, ..sensor(&args.sensor)? },
-            names: names(&args.sensor, &args.node.node_name)?,
+            names,
+            policies,
             scope: scope(args.sensor, args.host),
             node: self::node(args.node),
             redaction: redaction(&args.process)?,
@@ -262,9 +271,20 @@ fn kube(args: &SensorArgs, node: &str) -> Result<Option<KubeConfig>, Error> {
         }
         When::Auto if node.is_empty() || (!in_cluster && args.kubeconfig.is_none()) => Ok(None),
         When::Auto | When::Always => {
-            Ok(Some(KubeConfig { kubeconfig: args.kubeconfig.clone(), node: node.to_owned() }))
+            Ok(Some(KubeConfig { kubeconfig: args.kubeconfig.clone(), node: node.to_owned(), namespaces: false }))
         }
     }
+}
+
+fn policies(args: PolicyArgs, kube: Option<&KubeConfig>) -> Result<Option<PolicyConfig>, Error> {
+    let PolicyArgs { policy: files, kubernetes_policies, state } = args;
+    if kubernetes_policies && kube.is_none() {
+        return Err(Error::Usage(
+            "--kubernetes-policies needs the Kubernetes API: run in a pod or name --kubeconfig, and give --node-name",
+        ));
+    }
+    let kube = kube.filter(|_| kubernetes_policies).cloned();
+    Ok((kubernetes_policies || !files.is_empty()).then_some(PolicyConfig { files, kube, state }))
 }
 
 fn runtime(args: &SensorArgs) -> Result<Option<RuntimeConfig>, Error> {

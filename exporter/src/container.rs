@@ -38,9 +38,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch as value};
 
 use crate::metrics::Metrics;
+use crate::policy::{PolicySet, Selection};
 use announcement::Announcer;
 use cgroup::Hierarchy;
 pub use file::File;
@@ -78,6 +79,8 @@ pub struct ContainerConfig {
     pub nri: Option<PathBuf>,
     /// Reads what containers have mounted; nothing: files' volumes and owners stay unknown.
     pub mounts: Option<MountReader>,
+    /// What is worth an event; nothing: everything.
+    pub policies: Option<value::Receiver<Arc<PolicySet>>>,
     /// How long a container's events wait for its name, and for its mounts.
     pub resolve_within: Duration,
 }
@@ -142,7 +145,7 @@ pub fn spawn(
     runtime: &Handle,
 ) -> Result<(Containers, CgroupEvents), Error> {
     config.check()?;
-    let ContainerConfig { hierarchy, runtime: asked, hook, kube, nri, mounts, resolve_within } = config;
+    let ContainerConfig { hierarchy, runtime: asked, hook, kube, nri, mounts, policies, resolve_within } = config;
     let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
     let containers = Containers::default();
     let (changes, receiver) = mpsc::channel(CHANGES_MAX);
@@ -167,7 +170,7 @@ pub fn spawn(
         let told = announcer.clone();
         let nri = nri.map(|socket| tokio::spawn(async move { nri::connect_for_ever(&socket, told).await }));
         let link = asked.map(|config| Link::open(config, announcer));
-        watch.run(first, link, Incoming { changes: receiver, said, rescan }).await;
+        watch.run(first, link, Incoming { changes: receiver, said, rescan, policies }).await;
         if let Some(nri) = nri {
             nri.abort();
         }
@@ -236,6 +239,8 @@ pub struct Container {
     pub image: Option<Image>,
     /// What it has mounted; `None`: not known.
     mounts: Option<Mounts<Content>>,
+    /// Rules that are about it; `None`: not chosen yet for what is known of it.
+    rules: Option<Selection>,
     /// Shared by all versions of one container's metadata.
     lasting: Arc<Lasting>,
 }
@@ -310,12 +315,17 @@ impl Container {
     /// The same container with better metadata; the stream of events goes on.
     #[must_use]
     pub fn update(&self, origin: Origin, pod: Option<Pod>, image: Option<Image>) -> Self {
-        Self { origin, pod, image, mounts: self.mounts.clone(), lasting: Arc::clone(&self.lasting) }
+        Self { origin, pod, image, mounts: self.mounts.clone(), rules: None, lasting: Arc::clone(&self.lasting) }
+    }
+
+    /// The same container with the rules that are about it.
+    fn with_rules(&self, rules: Option<Selection>) -> Self {
+        Self { rules, ..self.update(self.origin.clone(), self.pod.clone(), self.image.clone()) }
     }
 
     /// The same container with other mounts.
     fn with_mounts(&self, mounts: Mounts<Content>) -> Self {
-        Self { mounts: Some(mounts), ..self.update(self.origin.clone(), self.pod.clone(), self.image.clone()) }
+        Self { mounts: Some(mounts), ..self.with_rules(self.rules.clone()) }
     }
 
     /// [`Pod::uid`]

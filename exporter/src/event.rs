@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{Container, File};
+use crate::policy::Judgement;
 use crate::process::Process;
 
 /// A kept and enriched access. Borrows from the ring buffer and from tables: building one allocates nothing.
@@ -26,6 +27,8 @@ pub struct Event<'a> {
     pub container: &'a Arc<Container>,
     /// Of which volume and object the file is, and whose.
     pub file: File<'a>,
+    /// What policies say of it; `None`: there are none, and everything is an event.
+    pub judgement: Option<Judgement<'a>>,
     /// How the access was seen.
     pub backend: Backend,
     /// Number of this event in its container's stream, from 1.

@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod otlp;
 pub mod pipeline;
 pub mod policy;
+pub mod policy_source;
 pub mod process;
 pub mod sensor;
 pub mod ship;

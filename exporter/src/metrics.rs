@@ -24,6 +24,8 @@ pub struct Metrics {
     pub exported_bytes: Counter,
     /// Events released without their container's name. The sensor thread's.
     pub unresolved: Counter,
+    /// Accesses of containers with rules whose file has no name, so that no rule could be asked. The sensor thread's.
+    pub undecided: Counter,
     /// Cgroups forgotten before their time because the table was full. The container task's.
     pub containers_evicted: Counter,
     dropped: [Counter; Dropped::ALL.len()],
@@ -68,6 +70,7 @@ impl Default for Metrics {
             export_retries: Counter::default(),
             exported_bytes: Counter::default(),
             unresolved: Counter::default(),
+            undecided: Counter::default(),
             containers_evicted: Counter::default(),
             dropped: array::from_fn(|_| Counter::default()),
             resolved: array::from_fn(|_| Counter::default()),

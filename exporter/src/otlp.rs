@@ -18,6 +18,7 @@ mod envelope;
 mod file;
 mod loss;
 mod names;
+mod policy;
 mod record;
 mod resource;
 mod split;

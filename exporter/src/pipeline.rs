@@ -14,9 +14,11 @@ use crate::sensor::{Drained, Gap, Malformed, Record, Sensor};
 
 mod counted;
 mod held;
+mod judge;
 
 use counted::Counted;
 use held::Held;
+use judge::{Judge, Ruling};
 
 /// Where events end: `run`'s batches, or what `trace` prints.
 pub trait Output {
@@ -58,6 +60,7 @@ struct Outlet<O> {
     host: bool,
     cgroups: CgroupEvents,
     metrics: Arc<Metrics>,
+    judge: Judge,
     output: O,
     done: bool,
 }
@@ -85,7 +88,7 @@ impl<O: Output> Pipeline<O> {
             scans,
             outages,
             losses: LossBook::new(now_ns),
-            outlet: Outlet { host, cgroups, metrics, output, done: false },
+            outlet: Outlet { host, cgroups, metrics, judge: Judge::default(), output, done: false },
         };
         Self { stages, held: Held::default() }
     }
@@ -190,6 +193,7 @@ impl<O: Output> Stages<O> {
             process_start_ns: self.clock.process_start(access.header.process_start_ns),
             container: Container::unknown(),
             file: File::default(),
+            judgement: None,
             // Another one may have taken over.
             backend: Backend::of(access.header.program),
             sequence: 0,
@@ -214,12 +218,24 @@ impl<O: Output> Outlet<O> {
         held.push(event, &self.metrics);
     }
 
-    /// Decides, looks the file up, numbers and hands over.
-    fn deliver<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot) {
-        let container: &Container = event.container;
-        if !self.reports(container) || !self.output.wants(&event) {
+    /// Decides, and hands over what is worth it.
+    fn deliver<'a>(&mut self, event: Event<'a>, snapshot: &'a Snapshot) {
+        let mut judge = std::mem::take(&mut self.judge);
+        match judge.rule(&event, snapshot) {
+            Ruling::Everything if self.reports(event.container) => self.hand_over(event, snapshot),
+            Ruling::Keep(judgement) => self.hand_over(Event { judgement: Some(judgement), ..event }, snapshot),
+            Ruling::Undecided => drop(self.metrics.undecided.inc_by(event.count)),
+            Ruling::Everything | Ruling::Ignore => {}
+        }
+        self.judge = judge;
+    }
+
+    /// Looks the file up, numbers and hands over.
+    fn hand_over<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot) {
+        if !self.output.wants(&event) {
             return;
         }
+        let container: &Container = event.container;
         if matches!(container.origin, Origin::Container { resolved: false, .. }) {
             self.metrics.unresolved.inc();
         }

@@ -13,13 +13,16 @@ pub mod pattern;
 pub mod rule;
 pub mod scope;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use rule::{Action, Attempt, Rule, Severity};
 use scope::{Scope, Subject};
 
 /// One policy, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// `metadata.name`
+    /// `metadata.name`, behind `metadata.namespace` and a slash where it has one: `shop/tokens`.
     pub name: String,
     /// False: what it would keep is counted, and not kept for its sake.
     pub active: bool,
@@ -27,11 +30,31 @@ pub struct Policy {
     pub scope: Scope,
     /// What it is about.
     pub rules: Vec<Rule>,
+    /// What its rules were about so far.
+    pub counts: Arc<Counts>,
+}
+
+/// Accesses that rules of a policy were about, by what the rules call them.
+#[derive(Debug, Default)]
+pub struct Counts {
+    records: AtomicU64,
+    violations: AtomicU64,
+}
+
+impl Counts {
+    /// The count for an action.
+    #[must_use]
+    pub const fn of(&self, action: Action) -> &AtomicU64 {
+        match action {
+            Action::Record => &self.records,
+            Action::Violation => &self.violations,
+        }
+    }
 }
 
 /// All policies that are in force.
 #[derive(Clone, Debug, Default)]
-pub struct PolicySet(Vec<Policy>);
+pub struct PolicySet(Vec<Arc<Policy>>);
 
 /// The rules that are about one container, of the set that chose them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,12 +81,62 @@ pub enum Verdict {
     },
 }
 
+/// What policies say of an event that is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Judgement<'a> {
+    /// The set that the indexes are of.
+    pub set: &'a PolicySet,
+    /// The rule that gives the event its severity.
+    pub rule: RuleIndex,
+    /// A violation where one of the rules says so.
+    pub action: Action,
+    /// All rules that are about it, those of policies that are not active too.
+    pub matched: &'a [RuleIndex],
+}
+
+impl<'a> Judgement<'a> {
+    /// The rule that gives the event its severity, and its policy.
+    #[must_use]
+    pub fn rule(&self) -> Option<(&'a Policy, &'a Rule)> {
+        self.set.get(self.rule)
+    }
+
+    /// Active policies with a rule that is about it, each once.
+    pub fn policies(&self) -> impl Iterator<Item = &'a Policy> {
+        let Self { set, matched, .. } = *self;
+        // Rules of one policy stand side by side.
+        let first = move |(number, index): &(usize, &RuleIndex)| {
+            number.checked_sub(1).is_none_or(|before| matched[before].policy != index.policy)
+        };
+        let policies = matched.iter().enumerate().filter(first);
+        policies.filter_map(move |(_, index)| Some(set.get(*index)?.0)).filter(|policy| policy.active)
+    }
+}
+
 impl PolicySet {
     /// The policies in the order of their names decide.
     #[must_use]
-    pub fn new(mut policies: Vec<Policy>) -> Self {
+    pub fn new(policies: impl IntoIterator<Item = Arc<Policy>>) -> Self {
+        let mut policies: Vec<_> = policies.into_iter().collect();
         policies.sort_by(|one, other| one.name.cmp(&other.name));
         Self(policies)
+    }
+
+    /// How many policies there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|policy| &*policy.name)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The policy and the rule that an index stands for; `None`: it is another set's.

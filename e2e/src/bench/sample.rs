@@ -73,6 +73,7 @@ impl Sample {
             process_start_ns: 1_795_240_000_123_000_000,
             container: &self.containers[index % CONTAINERS],
             file: File { volume: Some(&self.volume), ..File::default() },
+            judgement: None,
             backend: Backend::Fexit,
             sequence: (index / CONTAINERS) as u64 + 1,
             count: 1,

@@ -19,8 +19,10 @@ pub struct Account {
     pub right_name: usize,
     /// Told of with its id and without a name.
     pub nameless: usize,
-    /// Told of with somebody else's id or name: never to happen.
+    /// Told of with somebody else's id or name, or with none: never to happen.
     pub wrong: usize,
+    /// What was told of one of these.
+    pub mistaken: Option<String>,
     /// Not told of, or twice.
     pub missing: usize,
     /// What the exporter says that it dropped.
@@ -47,7 +49,10 @@ impl Account {
             account.right_id += usize::from(is("container.id", id));
             account.right_name += usize::from(named && is(name, own));
             account.nameless += usize::from(!named);
-            account.wrong += usize::from(!is("container.id", id) || (named && !is(name, own)));
+            if !is("container.id", id) || (named && !is(name, own)) {
+                account.wrong += 1;
+                account.mistaken = Some(format!("{own}, {id}: {event:?}"));
+            }
         }
         account
     }
@@ -57,7 +62,8 @@ impl Account {
     /// # Errors
     /// What was not.
     pub fn check(&self, by: By) -> Result<()> {
-        ensure!(self.wrong == 0, "{} containers were taken for others", self.wrong);
+        let mistaken = self.mistaken.as_deref().unwrap_or_default();
+        ensure!(self.wrong == 0, "{} containers were taken for others, as {mistaken}", self.wrong);
         ensure!(self.right_id == self.containers, "{} containers have no id", self.containers - self.right_id);
         ensure!(self.dropped == "0 dropped", "not everything was told: {}", self.dropped);
         // Whoever is asked may have forgotten a container of 50 ms by then; who waits for us has not.
@@ -69,7 +75,7 @@ impl Account {
 
 impl Display for Account {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { containers, right_id, right_name, nameless, wrong, missing, dropped } = self;
+        let Self { containers, right_id, right_name, nameless, wrong, missing, dropped, .. } = self;
         write!(
             f,
             "right id {right_id} of {containers}, right name {right_name}, without name {nameless}, wrong {wrong}, \

@@ -28,6 +28,7 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
         process_start_ns: 1_795_244_690_000_000_000,
         container,
         file: File::default(),
+        judgement: None,
         backend: Backend::RawTracepoint,
         sequence: container.next_sequence(),
         count: 1,

@@ -1,4 +1,5 @@
-//! `inotrail completions` and `inotrail man`: made from the definition of the command line.
+//! `inotrail completions` and `inotrail man`, made from the definition of the command line; `inotrail crd`, from that of
+//! policies.
 
 use std::process::ExitCode;
 
@@ -7,11 +8,17 @@ use clap_mangen::Man;
 
 use super::{Error, print};
 use crate::config;
+use crate::policy::crd;
 
 pub(super) fn completions(shell: Shell) -> Result<ExitCode, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut config::command(), "inotrail", &mut script);
     print(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn crd() -> Result<ExitCode, Error> {
+    print(crd::definitions().as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

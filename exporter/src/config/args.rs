@@ -49,6 +49,11 @@ pub enum Command {
     /// Have podman and CRI-O tell of each container before it starts, or no longer.
     #[command(subcommand)]
     OciHook(OciHookCommand),
+    /// Try policies out before they are in force.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print the Kubernetes resource definitions of policies, for `kubectl apply -f -`.
+    Crd,
     /// Print the completion script of a shell.
     Completions {
         /// Shell to complete in.
@@ -165,7 +170,10 @@ pub struct RunArgs {
     /// Export.
     #[command(flatten)]
     pub export: ExportArgs,
-    /// Also report processes of the host that are in no container.
+    /// What is worth a record.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Also report processes of the host that are in no container. With policies, these alone say so.
     #[arg(long, help_heading = "Containers")]
     pub host: bool,
     /// Pin programs and buffers in this folder of a BPF file system, so that nothing is lost while the exporter restarts
@@ -175,6 +183,22 @@ pub struct RunArgs {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, value_name = "ADDRESS", value_parser = parse::listen, default_value = default::LISTEN, help_heading = "Administration")]
     pub listen: SocketAddr,
+}
+
+/// What is worth a record.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Policies")]
+pub struct PolicyArgs {
+    /// Report only what the policies of this YAML file, or of the files in this folder, are about. Changes take effect at
+    /// once; may be repeated, or a list with commas.
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub policy: Vec<PathBuf>,
+    /// Report only what the cluster's FileAccessPolicies and ClusterFileAccessPolicies are about.
+    #[arg(long)]
+    pub kubernetes_policies: bool,
+    /// Keep here what the Kubernetes API told last of policies: a start without it goes on with that.
+    #[arg(long, value_name = "DIR", requires = "kubernetes_policies")]
+    pub state: Option<PathBuf>,
 }
 
 /// Where log records go, and how.
@@ -284,6 +308,17 @@ pub struct CheckArgs {
     /// Form of the output.
     #[arg(long, value_name = "FORM", default_value = default::CHECK_OUTPUT, help_heading = "Output")]
     pub output: CheckOutput,
+}
+
+/// What can be done with policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say where policies are wrong, as FILE:LINE:COLUMN: what. Exits with 1 where one is.
+    Check {
+        /// YAML files, and folders of such.
+        #[arg(required = true, value_name = "PATH")]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// Coming and going of the hook.

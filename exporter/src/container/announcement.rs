@@ -13,6 +13,7 @@ use super::cgroup::Hierarchy;
 use super::path::{self, Candidate};
 use super::pods::PodNews;
 use super::table::Metadata;
+use crate::policy::scope::Labels;
 
 /// How long a runtime that waits for us is kept: it holds up all new containers of the node meanwhile.
 const SEEN_WITHIN: Duration = Duration::from_millis(5);
@@ -31,6 +32,16 @@ pub(super) struct Announced {
     pub(super) cgroup: Option<(u64, Box<[u8]>)>,
 }
 
+/// What the API server tells of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NamespaceNews {
+    pub(super) name: String,
+    /// `None`: it is no more.
+    pub(super) labels: Option<Labels>,
+    /// It was asked for, and may be older than what was told without being asked.
+    pub(super) is_answer: bool,
+}
+
 /// What the table's task is told.
 #[derive(Debug)]
 pub(super) enum Said {
@@ -46,6 +57,8 @@ pub(super) enum Said {
     PodGone(String),
     /// There are no pods but these.
     OnlyPods(HashSet<String>),
+    /// Something is known of a namespace.
+    Namespace(NamespaceNews),
 }
 
 /// The sources' end.
@@ -99,6 +112,11 @@ impl Announcer {
     /// Tells which pods there are; waits for room.
     pub(super) async fn only_pods(&self, uids: HashSet<String>) {
         let _ended = self.said.send(Said::OnlyPods(uids)).await;
+    }
+
+    /// Tells of a namespace; waits for room.
+    pub(super) async fn namespace(&self, news: NamespaceNews) {
+        let _ended = self.said.send(Said::Namespace(news)).await;
     }
 
     /// The cgroup of a process of container `id`, for [`Announced::cgroup`]. A cgroup that is not named after the

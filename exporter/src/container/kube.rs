@@ -16,9 +16,11 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::announcement::Announcer;
+use namespaces::Asked;
 use pods::{cgroup_uid, cron_job, job_of, news};
 use retry::Retry;
 
+mod namespaces;
 mod pods;
 mod retry;
 mod volumes;
@@ -35,6 +37,8 @@ pub struct KubeConfig {
     pub kubeconfig: Option<PathBuf>,
     /// Whose pods are asked for.
     pub node: String,
+    /// Namespaces are asked for too: policies choose by their labels.
+    pub namespaces: bool,
 }
 
 /// Why the API server cannot be asked.
@@ -51,12 +55,28 @@ pub enum Error {
     Client(#[source] Box<kube::Error>),
 }
 
-/// A client of the Kubernetes API.
+/// Makes a client by the file, or by the pod's service account; whether the API server answers shows later. Must be called
+/// inside a tokio runtime.
+///
+/// # Errors
+///
+/// [`Error`]
+pub async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, Error> {
+    let settings = match kubeconfig {
+        Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &KubeConfigOptions::default()).await?,
+        None => Config::incluster()?,
+    };
+    Client::try_from(settings).map_err(|error| Error::Client(Box::new(error)))
+}
+
+/// Tells of pods by the Kubernetes API.
 pub(super) struct Kube {
     client: Client,
     node: String,
     /// Uid of a job -> name of the cron job that has made it.
     jobs: HashMap<String, Option<String>>,
+    /// `None`: nobody wants to know of namespaces.
+    namespaces: Option<Asked>,
 }
 
 impl Kube {
@@ -66,20 +86,22 @@ impl Kube {
     ///
     /// [`Error`]
     pub(super) async fn new(config: KubeConfig) -> Result<Self, Error> {
-        let KubeConfig { kubeconfig, node } = config;
-        let settings = match kubeconfig {
-            Some(path) => {
-                Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &KubeConfigOptions::default()).await?
-            }
-            None => Config::incluster()?,
-        };
-        let client = Client::try_from(settings).map_err(|error| Error::Client(Box::new(error)))?;
-        Ok(Self { client, node, jobs: HashMap::new() })
+        let KubeConfig { kubeconfig, node, namespaces } = config;
+        let namespaces = namespaces.then(Asked::default);
+        Ok(Self { client: client(kubeconfig).await?, node, jobs: HashMap::new(), namespaces })
     }
 
     /// Tells of pods until the future is dropped. Where the API server is away, what was told stays. `wanted`: somebody
     /// waits for a pod.
-    pub(super) async fn follow(mut self, announcer: Announcer, wanted: Arc<Notify>) {
+    pub(super) async fn follow(self, announcer: Announcer, wanted: Arc<Notify>) {
+        if self.namespaces.is_none() {
+            return self.follow_pods(announcer, wanted).await;
+        }
+        let namespaces = namespaces::follow(self.client.clone(), announcer.clone());
+        tokio::join!(namespaces, self.follow_pods(announcer, wanted));
+    }
+
+    async fn follow_pods(mut self, announcer: Announcer, wanted: Arc<Notify>) {
         let config = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node));
         let mut events = pin!(watch(Api::<ApiPod>::all(self.client.clone()), config));
         let mut listed = HashSet::new();
@@ -115,6 +137,9 @@ impl Kube {
     /// Tells of a pod at once, and again where its job turns out to be a cron job's.
     async fn tell(&mut self, pod: ApiPod, announcer: &Announcer) {
         let Some(mut news) = news(&pod) else { return };
+        if let Some(namespaces) = &mut self.namespaces {
+            namespaces.tell(&self.client, &news.pod.namespace, announcer).await;
+        }
         let Some((uid, name)) = job_of(&pod) else { return announcer.pod(news).await };
         let known = self.jobs.get(&uid).cloned();
         if known.is_none() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::volume::PodVolumes;
+use crate::policy::scope::Labels;
 
 /// A Kubernetes pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct PodDetails {
     pub service_namespace: Option<String>,
     /// What its containers may mount.
     pub volumes: PodVolumes,
+    /// `metadata.labels`
+    pub labels: Labels,
 }
 
 /// A workload.

@@ -91,6 +91,7 @@ mod tests {
             kube: None,
             nri: Some(nowhere.to_owned()),
             mounts: None,
+            policies: None,
             resolve_within: Duration::ZERO,
         };
         let shown = |mut reports: Vec<SourceReport>| {

@@ -1,6 +1,7 @@
 //! Which cgroup is whose: the writer's side of the table of containers. No I/O, no clock.
 
 mod pods;
+mod rules;
 mod shown;
 
 use std::collections::{HashMap, VecDeque};
@@ -12,6 +13,8 @@ use super::mounts::HostMounts;
 use super::owners::Owners;
 use super::path::{self, Candidate};
 use super::{Container, Containers, Image, Origin, Pod};
+use crate::policy::PolicySet;
+use crate::policy::scope::Labels;
 
 /// Cgroups known at once.
 const CGROUPS_MAX: usize = SCAN_MAX;
@@ -42,6 +45,9 @@ pub(super) struct Table {
     host: Arc<HostMounts>,
     owners: Arc<Owners>,
     owners_changed: bool,
+    /// What is worth an event; `None`: everything.
+    policies: Option<Arc<PolicySet>>,
+    namespaces: HashMap<String, Labels>,
 }
 
 #[derive(Debug)]
@@ -110,6 +116,8 @@ impl Table {
             host: Arc::default(),
             owners: Arc::default(),
             owners_changed: false,
+            policies: None,
+            namespaces: HashMap::new(),
         }
     }
 

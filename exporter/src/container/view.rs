@@ -9,6 +9,7 @@ use inotrail_ebpf::Header;
 use super::owners::Owners;
 use super::{Container, File, mounts};
 use crate::ids::IdMap;
+use crate::policy::{PolicySet, Selection};
 
 /// The table of containers, for readers. A clone reads the same table.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,10 @@ pub(super) struct View {
     /// Of whom more may be known soon.
     pub(super) awaited: IdMap<u64, Arc<Container>>,
     pub(super) owners: Arc<Owners>,
+    /// What is worth an event; `None`: everything.
+    pub(super) policies: Option<Arc<PolicySet>>,
+    /// Rules that are about containers of which nothing is known.
+    pub(super) rules_of_unknown: Selection,
 }
 
 impl Containers {
@@ -81,6 +86,13 @@ impl Snapshot {
     #[must_use]
     pub fn by_now(&self, cgroup_id: u64) -> &Arc<Container> {
         self.get(cgroup_id).or_else(|| self.0.awaited.get(&cgroup_id)).unwrap_or_else(|| Container::unknown())
+    }
+
+    /// What is worth an event, and the rules of this that are about a container; `None`: everything is.
+    #[must_use]
+    pub fn policies<'a>(&'a self, container: &'a Container) -> Option<(&'a PolicySet, &'a Selection)> {
+        let policies = self.0.policies.as_deref()?;
+        Some((policies, container.rules.as_ref().unwrap_or(&self.0.rules_of_unknown)))
     }
 
     /// What is known of a file by where it is; `path` as `actor` sees it. The second: what the container has mounted is

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch as value};
 use tokio::time::{Instant as Alarm, sleep, sleep_until};
 
 use super::Source;
@@ -22,6 +22,7 @@ use super::questions::{Answer, Question, Questions};
 use super::runtime::{Link, State};
 use super::table::{Key, Metadata, Table};
 use crate::metrics::Metrics;
+use crate::policy::PolicySet;
 pub(super) use tree::Scan;
 use tree::{Scanning, finished};
 
@@ -52,6 +53,8 @@ pub(super) struct Incoming {
     pub(super) said: mpsc::Receiver<Said>,
     /// The tree is to be read again.
     pub(super) rescan: Arc<Notify>,
+    /// What is worth an event; nothing: everything.
+    pub(super) policies: Option<value::Receiver<Arc<PolicySet>>>,
 }
 
 #[derive(Debug)]
@@ -112,6 +115,9 @@ impl Watch {
         self.questions = link.as_ref().map(Questions::new);
         self.asked = link.as_ref().map(|link| link.source);
         self.metrics.health.runtime.set(link.is_none());
+        if let Some(policies) = &mut incoming.policies {
+            self.table.judge_by(Arc::clone(&policies.borrow_and_update()));
+        }
         self.scanned(Ok(first), &HashSet::new());
         let mut batch = Vec::with_capacity(CHANGES_MAX);
         let mut scan_at = Alarm::now();
@@ -133,6 +139,7 @@ impl Watch {
                 answer = next_answer(&mut self.questions) => self.answered(answer),
                 read = mounts::next_mounts(&mut self.mounts) => self.table.mounts(read),
                 up = next_state(&mut link) => self.connected(up),
+                policies = next_policies(&mut incoming.policies) => self.table.judge_by(policies),
                 () = sleep_until(ask_again) => {
                     ask_again = Alarm::now() + ASK_AGAIN;
                     self.ask_for_unresolved();
@@ -197,6 +204,7 @@ impl Watch {
             Said::Pod(news) => self.pod(*news),
             Said::PodGone(uid) => self.pods.gone(uid, Instant::now()),
             Said::OnlyPods(uids) => self.pods.retain(&uids, Instant::now()),
+            Said::Namespace(news) => self.table.namespace(news),
         }
     }
 
@@ -320,6 +328,15 @@ async fn next_state(link: &mut Option<Link>) -> bool {
     let Some(link) = link else { return std::future::pending().await };
     match link.state.changed().await {
         Ok(()) => matches!(*link.state.borrow(), State::Up(_)),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn next_policies(policies: &mut Option<value::Receiver<Arc<PolicySet>>>) -> Arc<PolicySet> {
+    let Some(policies) = policies else { return std::future::pending().await };
+    match policies.changed().await {
+        Ok(()) => Arc::clone(&policies.borrow_and_update()),
+        // Whoever told of them is gone: those in force stay.
         Err(_) => std::future::pending().await,
     }
 }

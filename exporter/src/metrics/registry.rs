@@ -53,6 +53,7 @@ where
         ("events_delivered", "Accesses in log records that the receiver acknowledged", &metrics.delivered),
         ("export_retries", "Export requests sent again", &metrics.export_retries),
         ("unresolved", "Events released without their container's name", &metrics.unresolved),
+        ("undecided", "Accesses whose file has no name to hold against policies", &metrics.undecided),
     ];
     for (name, help, counter) in counters {
         registry.register(name, help, counter.clone());
@@ -144,6 +145,7 @@ mod tests {
             "inotrail_export_retries_total 0",
             "inotrail_exported_bytes_total 9",
             "inotrail_unresolved_total 0",
+            "inotrail_undecided_total 0",
             "inotrail_dropped_total{reason=\"queue_full\"} 3",
             "inotrail_dropped_total{reason=\"ring_full\"} 0",
             "inotrail_containers_resolved_total{source=\"nri\"} 0",

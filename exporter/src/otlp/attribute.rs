@@ -8,7 +8,7 @@ pub use opentelemetry_semantic_conventions::attribute::{
     K8S_PERSISTENTVOLUMECLAIM_NAME, K8S_POD_NAME, K8S_POD_UID, K8S_REPLICASET_NAME, K8S_STATEFULSET_NAME,
     K8S_VOLUME_NAME, K8S_VOLUME_TYPE, OS_TYPE, OTEL_EVENT_NAME, PROCESS_COMMAND_ARGS, PROCESS_CREATION_TIME,
     PROCESS_EXECUTABLE_PATH, PROCESS_PARENT_PID, PROCESS_PID, PROCESS_REAL_USER_ID, PROCESS_USER_ID, PROCESS_VPID,
-    SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, THREAD_ID, THREAD_NAME,
+    SECURITY_RULE_NAME, SECURITY_RULE_RULESET_NAME, SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, THREAD_ID, THREAD_NAME,
 };
 
 /// Resource, bool: true where no source knew the container's name in time; else absent.
@@ -60,6 +60,11 @@ pub const PROCESS_SESSION: &str = "inotrail.process.session";
 pub const PROCESS_ARGUMENTS_TRUNCATED: &str = "inotrail.process.arguments_truncated";
 /// string: `fexit`, `kprobe`, `raw-tracepoint` ([`crate::event::Backend`]).
 pub const BACKEND: &str = "inotrail.backend";
+/// string: `record`, or `violation` where one of the rules that are about it says so; absent without policies.
+pub const POLICY_ACTION: &str = "inotrail.policy.action";
+/// string: all policies with a rule that is about it, joined by commas (`shop/tokens`); past 1 KiB their number (`+7`). Absent
+/// without policies.
+pub const POLICY_NAMES: &str = "inotrail.policy.names";
 /// int, at least 1: how many accesses the record stands for.
 pub const AGGREGATION_COUNT: &str = "inotrail.aggregation.count";
 /// string, ISO 8601: where accesses were only counted, the end of the time in which; the record's time is its start.

@@ -6,14 +6,14 @@ use crate::loss::Loss;
 
 use super::names::{Buffers, Names};
 use super::wire::{self, attribute, close, fixed64, open, tag};
-use super::{attribute, body, file};
+use super::{attribute, body, file, policy};
 
 /// The event's name: `LogRecord.event_name`, and the attribute `otel.event.name` for receivers that drop the field.
 pub const EVENT_NAME: &str = "inotrail.file.access";
 
 /// `SEVERITY_NUMBER_INFO`, and `SEVERITY_NUMBER_INFO2` for what was tried in vain.
 const INFO: u8 = 9;
-const INFO2: u8 = 10;
+pub(super) const INFO2: u8 = 10;
 
 /// `LogRecord.severity_number`, a varint.
 const SEVERITY: u8 = 2 << 3;
@@ -52,13 +52,12 @@ impl Encoder {
     /// Appends the event as one element of `ScopeLogs.log_records`.
     ///
     /// At most eight bytes per byte of path, target, requested path, executable, ancestors and arguments (an escaped byte is
-    /// four, the body repeats a path, and an argument has up to seven of its own), and 4 KiB: no name in Kubernetes is longer than 253.
+    /// four, the body repeats a path, and an argument has up to seven of its own), and 8 KiB: no name in Kubernetes is longer than 253.
     pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
         let names = Names::new(event, &mut self.names);
-        let failed = matches!(event.access.outcome(), Outcome::Failure(_));
         let start = open(out, tag(2));
         fixed64(out, 1, event.time_ns);
-        out.extend_from_slice(&[SEVERITY, if failed { INFO2 } else { INFO }]);
+        out.extend_from_slice(&[SEVERITY, severity(event)]);
         self.text.clear();
         body::push(&mut self.text, event, &names);
         out.push(BODY);
@@ -68,6 +67,9 @@ impl Encoder {
         file::push(out, event, &names, &mut self.text);
         if event.access.header.tgid != 0 {
             process(out, event, &names, &mut self.text);
+        }
+        if let Some(judgement) = &event.judgement {
+            policy::push(out, judgement, &mut self.text);
         }
         attribute!(int, out, attribute::AGGREGATION_COUNT, event.count);
         if event.last_ns != 0 {
@@ -79,6 +81,11 @@ impl Encoder {
         wire::bytes(out, EVENT_NAME_FIELD, EVENT_NAME.as_bytes());
         close(out, start);
     }
+}
+
+fn severity(event: &Event<'_>) -> u8 {
+    let of_rule = event.judgement.as_ref().and_then(policy::severity);
+    of_rule.unwrap_or(if matches!(event.access.outcome(), Outcome::Failure(_)) { INFO2 } else { INFO })
 }
 
 /// Who accessed it.

@@ -76,9 +76,13 @@ impl<O: Output> Stages<O> {
     }
 
     pub(super) fn counted(&mut self, entry: &Entry, from_ns: u64, snapshot: &Snapshot, held: &mut Held) {
-        if !entry.overflow {
+        // What was only counted has no path to hold against rules.
+        let is_judged = snapshot.get(entry.key.cgroup_id).is_some_and(|container| snapshot.policies(container).is_some());
+        if !entry.overflow && !is_judged {
             self.outlet.route(self.summary(entry.count, from_ns, &header(&entry.key)), snapshot, held);
-        } else if snapshot.get(entry.key.cgroup_id).is_none_or(|container| self.outlet.reports(container)) {
+        } else if snapshot.get(entry.key.cgroup_id).is_none_or(|container| {
+            snapshot.policies(container).map_or(self.outlet.reports(container), |(_, rules)| !rules.is_empty())
+        }) {
             self.lost(Some(entry.key.cgroup_id), entry.count);
         }
     }
@@ -97,6 +101,7 @@ impl<O: Output> Stages<O> {
             process_start_ns: 0,
             container: Container::unknown(),
             file: File::default(),
+            judgement: None,
             backend: self.backend,
             sequence: 0,
             count,

@@ -148,6 +148,7 @@ impl HeldEvent {
             process_start_ns: self.process_start_ns,
             container,
             file: File::default(),
+            judgement: None,
             backend: self.backend,
             sequence: 0,
             count: self.count,

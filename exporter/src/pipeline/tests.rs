@@ -52,6 +52,7 @@ fn stages(host: bool, containers: &[(u64, Arc<Container>)]) -> Stages<Collected>
             host,
             cgroups: CgroupEvents::unheard(),
             metrics: Arc::default(),
+            judge: Judge::default(),
             output: Collected::default(),
             done: false,
         },

@@ -1,5 +1,7 @@
 //! From policies as users write them to those that are asked.
 
+use std::sync::Arc;
+
 use garde::Validate;
 use kube::core::{ParseExpressionError, Selector};
 
@@ -52,6 +54,7 @@ impl FileAccessPolicySpec {
         self.validate()?;
         let Self { mode, pod_selector: pods, containers, images, rules } = self;
         let place = Place::Namespace(namespace.to_owned());
+        let name = &format!("{namespace}/{name}");
         Common { name, mode: *mode, pods, containers, images, rules }.compile(place)
     }
 }
@@ -79,7 +82,7 @@ impl Common<'_> {
             images: names(self.images, Star::Text)?,
         };
         let rules = self.rules.iter().map(rule).collect::<Result<_, _>>()?;
-        Ok(Policy { name: self.name.to_owned(), active: self.mode == Mode::Active, scope, rules })
+        Ok(Policy { name: self.name.to_owned(), active: self.mode == Mode::Active, scope, rules, counts: Arc::default() })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use garde::Validate;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, CustomResourceExt as _, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,13 @@ pub enum Mode {
     Active,
     /// It is counted only.
     DryRun,
+}
+
+/// The definitions of all resources, as YAML documents.
+#[must_use]
+pub fn definitions() -> String {
+    let text = |crd| serde_saphyr::to_string(&crd).unwrap_or_default();
+    format!("---\n{}---\n{}", text(FileAccessPolicy::crd()), text(ClusterFileAccessPolicy::crd()))
 }
 
 /// A field's path as users write it: `podSelector` for `pod_selector`.

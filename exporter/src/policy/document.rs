@@ -195,7 +195,7 @@ spec:
         let (policies, problems) = read(GOOD);
         assert_eq!(problems, []);
         let names: Vec<_> = policies.iter().map(|policy| (&*policy.name, policy.rules.len())).collect();
-        assert_eq!(names, [("tokens", 1), ("shadow", 1)]);
+        assert_eq!(names, [("shop/tokens", 1), ("shadow", 1)]);
     }
 
     #[test]

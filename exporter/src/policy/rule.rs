@@ -92,6 +92,19 @@ pub enum Action {
     Violation,
 }
 
+impl Attempt<'_> {
+    /// Whether nothing names the file: rules cannot say anything of it.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.path.is_empty() && self.absolute_request().is_empty() && self.target.is_empty()
+    }
+
+    /// What was asked for; empty where it is relative to a folder that is not known here.
+    fn absolute_request(&self) -> &[u8] {
+        if self.requested.starts_with(b"/") { self.requested } else { b"" }
+    }
+}
+
 impl FromIterator<Operation> for Operations {
     fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
         Self(operations.into_iter().fold(0, |bits, operation| bits | 1 << operation as u32))
@@ -130,8 +143,7 @@ impl Rule {
     /// A file has each of its names: what was asked for counts too, as a symbolic link's name does, or a file's in a
     /// config map, where the path is that of one of its versions. What is left out by one name is left out by the others.
     fn is_about(&self, attempt: &Attempt<'_>) -> bool {
-        let requested = if attempt.requested.starts_with(b"/") { attempt.requested } else { b"" };
-        let names = [attempt.path, requested, attempt.target];
+        let names = [attempt.path, attempt.absolute_request(), attempt.target];
         names.iter().any(|name| self.paths.matches(name)) && !names.iter().any(|name| self.except.matches(name))
     }
 }
@@ -185,7 +197,6 @@ mod tests {
         );
         let renamed = Attempt { path: b"/tmp/x", target: b"/etc/passwd", operation: Operation::Rename, ..PASSWD };
         check(&etc(), &renamed, true);
-        // What was asked for is relative to a folder that is not known here.
         let relative = Attempt { path: b"", requested: b"etc/passwd", ..PASSWD };
         check(&Rule { paths: paths(&["**/passwd"]), ..Rule::default() }, &relative, false);
     }

@@ -11,25 +11,23 @@ fn rule(name: &str, path: &str, severity: Severity, action: Action) -> Rule {
     Rule { name: name.to_owned(), paths, severity, action, ..Rule::default() }
 }
 
-fn policy(name: &str, namespace: &str, rules: Vec<Rule>) -> Policy {
+fn policy(name: &str, namespace: &str, rules: Vec<Rule>) -> Arc<Policy> {
     let place = Place::Namespace(namespace.to_owned());
     let scope = Scope { place, pods: Selector::default(), containers: Globs::default(), images: Globs::default() };
-    Policy { name: name.to_owned(), active: true, scope, rules }
+    Arc::new(Policy { name: name.to_owned(), active: true, scope, rules, counts: Arc::default() })
 }
 
 fn set() -> PolicySet {
     let low = |path| rule("low", path, Severity::Low, Action::Record);
-    let dry = Policy {
-        active: false,
-        ..policy("dry", "shop", vec![rule("all", "/**", Severity::Critical, Action::Violation)])
-    };
+    let mut dry = policy("dry", "shop", vec![rule("all", "/**", Severity::Critical, Action::Violation)]);
+    Arc::make_mut(&mut dry).active = false;
     let tokens = vec![
         low("/run/secrets/**"),
         rule("token", "**/token", Severity::High, Action::Record),
         rule("other-token", "**/token", Severity::High, Action::Record),
         rule("forbidden", "/run/secrets/root/*", Severity::Medium, Action::Violation),
     ];
-    PolicySet::new(vec![policy("tokens", "shop", tokens), dry, policy("bank", "bank", vec![low("/**")])])
+    PolicySet::new([policy("tokens", "shop", tokens), dry, policy("bank", "bank", vec![low("/**")])])
 }
 
 fn select(set: &PolicySet, namespace: &str) -> Selection {
@@ -112,7 +110,7 @@ fn deciding_allocates_nothing() {
     let patterns = ["/etc/*", "/home/*/.ssh/**", "**/*.pem", "**/id_rsa", "/data/**"];
     let paths = Paths::parse(patterns).expect("patterns");
     let executables = Globs::parse(["!/usr/bin/*"], globs::Star::Name).expect("a glob");
-    let set = PolicySet::new(vec![policy("p", "shop", vec![Rule { paths, executables, ..Rule::default() }])]);
+    let set = PolicySet::new([policy("p", "shop", vec![Rule { paths, executables, ..Rule::default() }])]);
     let (shop, mut matched) = (select(&set, "shop"), Vec::with_capacity(1));
     for path in ["/etc/passwd", "/home/a/.ssh/known_hosts", "/a/b.pem", "/usr/lib/libc.so.6"] {
         // The first match fills the pool of the regular expressions' scratch space.

@@ -72,6 +72,7 @@ impl Sample {
             process_start_ns: 1_795_260_600_000_000_000,
             container: &self.container,
             file: File::default(),
+            judgement: None,
             backend: Backend::Kprobe,
             sequence: 7,
             count: self.count,

@@ -53,6 +53,7 @@ impl Owned {
             process_start_ns: self.times[2],
             container: &containers[self.container % containers.len()],
             file: self.place.file(containers),
+            judgement: None,
             backend: self.backend,
             sequence: self.sequence,
             count: self.count,

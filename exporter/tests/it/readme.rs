@@ -182,6 +182,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
             process_start_ns: 3,
             container: &container,
             file,
+            judgement: None,
             backend: Backend::Fexit,
             sequence: 1,
             count: 1,

@@ -45,6 +45,7 @@ pub(crate) fn request(first: u64, count: u64, path: usize) -> Request {
             process_start_ns: 0,
             container: &containers[sequence as usize % 3],
             file: File::default(),
+            judgement: None,
             backend: Backend::Fexit,
             sequence,
             count: 1,

@@ -25,6 +25,7 @@ pub(super) fn news(api: &ApiPod) -> Option<PodNews> {
         service_name: annotation(SERVICE_NAME),
         service_namespace: annotation(SERVICE_NAMESPACE),
         volumes: volumes(api),
+        labels: meta.labels.clone().unwrap_or_default(),
     };
     let pod = Pod {
         namespace: meta.namespace.clone()?,

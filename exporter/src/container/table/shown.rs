@@ -17,7 +17,8 @@ impl Table {
         if std::mem::take(&mut self.owners_changed) {
             self.owners = Arc::new(Owners::new(self.alive(), Arc::clone(&self.host)));
         }
-        let mut view = View { owners: Arc::clone(&self.owners), ..View::default() };
+        self.choose_rules();
+        let mut view = View { owners: Arc::clone(&self.owners), ..self.view_of_policies() };
         for (id, cgroup) in &self.cgroups {
             let inhabitant = cgroup.inhabitant.as_ref().and_then(|key| self.inhabitants.get(key));
             match inhabitant {

@@ -32,6 +32,7 @@ impl Tree {
             kube: None,
             nri: None,
             mounts: None,
+            policies: None,
             resolve_within: RESOLVE_WITHIN,
         }
     }

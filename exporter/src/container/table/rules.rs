@@ -1,0 +1,81 @@
+//! Which policies' rules are about which container.
+
+use std::sync::Arc;
+
+use super::super::announcement::NamespaceNews;
+use super::super::view::View;
+use super::{Container, Image, Labels, Origin, Table};
+use crate::policy::scope::{PodLabels, Subject};
+use crate::policy::{PolicySet, Selection};
+
+/// Namespaces whose labels are kept.
+const NAMESPACES_MAX: usize = 16_384;
+
+impl Table {
+    /// Only what these policies are about is worth an event from now on.
+    pub(in super::super) fn judge_by(&mut self, policies: Arc<PolicySet>) {
+        self.policies = Some(policies);
+        self.forget_rules(|_| true);
+    }
+
+    /// A namespace has other labels, or is no more.
+    pub(in super::super) fn namespace(&mut self, news: NamespaceNews) {
+        let NamespaceNews { name, labels, is_answer } = news;
+        if is_answer && self.namespaces.contains_key(&name) {
+            return;
+        }
+        let has_changed = self.namespaces.get(&name) != labels.as_ref();
+        match labels {
+            Some(labels) if self.namespaces.len() < NAMESPACES_MAX || self.namespaces.contains_key(&name) => {
+                self.namespaces.insert(name.clone(), labels);
+            }
+            Some(_) => {}
+            None => drop(self.namespaces.remove(&name)),
+        }
+        if has_changed {
+            self.forget_rules(|container| container.pod.as_ref().is_some_and(|pod| pod.namespace == name));
+        }
+    }
+
+    fn forget_rules(&mut self, of: impl Fn(&Container) -> bool) {
+        for inhabitant in self.inhabitants.values_mut().filter(|inhabitant| of(&inhabitant.container)) {
+            inhabitant.container = Arc::new(inhabitant.container.with_rules(None));
+        }
+        self.changed = true;
+    }
+
+    /// Chooses the rules of those of whom something new is known.
+    pub(super) fn choose_rules(&mut self) {
+        let Some(policies) = &self.policies else { return };
+        for inhabitant in self.inhabitants.values_mut().filter(|inhabitant| inhabitant.container.rules.is_none()) {
+            let rules = select(policies, &inhabitant.container, |namespace| self.namespaces.get(namespace));
+            inhabitant.container = Arc::new(inhabitant.container.with_rules(Some(rules)));
+        }
+    }
+
+    pub(super) fn view_of_policies(&self) -> View {
+        let policies = self.policies.clone();
+        let unknown = |set: &Arc<PolicySet>| set.select(&Subject::Container { name: "", image: "", pod: None });
+        let rules_of_unknown = policies.as_ref().map(unknown).unwrap_or_default();
+        View { policies, rules_of_unknown, ..View::default() }
+    }
+}
+
+fn select<'a>(policies: &PolicySet, it: &'a Container, labels_of: impl Fn(&str) -> Option<&'a Labels>) -> Selection {
+    static NONE: Labels = Labels::new();
+    let Origin::Container { name, .. } = &it.origin else { return policies.select(&Subject::Host) };
+    let image = it.image.as_ref().map(with_tag).unwrap_or_default();
+    let pod = it.pod.as_ref().map(|pod| PodLabels {
+        namespace: &pod.namespace,
+        namespace_labels: labels_of(&pod.namespace).unwrap_or(&NONE),
+        labels: pod.details.as_ref().map_or(&NONE, |details| &details.labels),
+    });
+    policies.select(&Subject::Container { name, image: &image, pod })
+}
+
+fn with_tag(image: &Image) -> String {
+    match image.tags.first() {
+        Some(tag) => format!("{}:{tag}", image.name),
+        None => image.name.clone(),
+    }
+}

@@ -1,0 +1,222 @@
+//! Policies by the Kubernetes API.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use kube::api::DynamicObject;
+use kube::core::ApiResource;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher as watch};
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep_until};
+
+use super::last::{Last, Stored};
+use super::{InForce, Source};
+use crate::policy::Policy;
+use crate::policy::crd::{ClusterFileAccessPolicy, FileAccessPolicy};
+use crate::policy::scope::Place;
+
+/// What was told is written down no more often.
+const STORE_EVERY: Duration = Duration::from_secs(1);
+
+/// Which resource a policy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Namespace,
+    Cluster,
+}
+
+/// The cluster's policies.
+#[derive(Debug)]
+pub(super) struct Resources {
+    in_force: InForce,
+    last: Option<Last>,
+    /// Policies of an earlier run, for kinds of which the API server has not told yet.
+    earlier: Vec<Arc<Policy>>,
+    kinds: BTreeMap<Kind, Listed>,
+    store_at: Option<Instant>,
+}
+
+/// What the API server has told of one kind.
+#[derive(Debug, Default)]
+struct Listed {
+    by_name: BTreeMap<String, Known>,
+    /// Names of a list that is being told.
+    telling: HashSet<String>,
+    /// It cannot be asked.
+    away: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    stored: Stored,
+    policy: Arc<Policy>,
+}
+
+type Told = (Kind, Result<Event<DynamicObject>, watcher::Error>);
+
+impl Resources {
+    /// Until the API server has told, what it told an earlier run is in force.
+    pub(super) fn new(last: Option<Last>, in_force: InForce) -> Self {
+        let earlier: Vec<_> = last.as_ref().map(Last::load).unwrap_or_default().into_iter().map(Arc::new).collect();
+        let this = Self { in_force, last, earlier, kinds: BTreeMap::new(), store_at: None };
+        if !this.earlier.is_empty() {
+            this.show();
+        }
+        this
+    }
+
+    /// Follows the API server until the future is dropped. Where it is away, what it told stays in force.
+    pub(super) async fn follow(mut self, client: Client) {
+        let mut told = pin!(stream::select(events(&client, Kind::Namespace), events(&client, Kind::Cluster)));
+        loop {
+            tokio::select! {
+                Some((kind, event)) = told.next() => self.hear(kind, event),
+                () = until(self.store_at) => self.store(),
+            }
+        }
+    }
+
+    fn hear(&mut self, kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) {
+        match event {
+            Err(error) => return self.failed(kind, &error),
+            // Only now is the server asked.
+            Ok(Event::Init) => return self.kinds.entry(kind).or_default().telling.clear(),
+            Ok(Event::InitApply(object)) => {
+                self.take(kind, object, true);
+                return;
+            }
+            Ok(Event::InitDone) => {
+                let listed = self.kinds.entry(kind).or_default();
+                let telling = std::mem::take(&mut listed.telling);
+                listed.by_name.retain(|name, _| telling.contains(name));
+                self.earlier.retain(|policy| kind_of(policy) != kind);
+            }
+            Ok(Event::Apply(object)) => self.take(kind, object, false),
+            Ok(Event::Delete(object)) => {
+                self.kinds.entry(kind).or_default().by_name.remove(&name_of(&object));
+            }
+        }
+        let listed = self.kinds.entry(kind).or_default();
+        if std::mem::take(&mut listed.away) {
+            tracing::info!(%kind, "the Kubernetes API tells of policies again");
+        }
+        self.show();
+        self.store_at.get_or_insert_with(|| Instant::now() + STORE_EVERY);
+    }
+
+    fn failed(&mut self, kind: Kind, error: &watcher::Error) {
+        let listed = self.kinds.entry(kind).or_default();
+        if !std::mem::replace(&mut listed.away, true) {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, %kind, "the Kubernetes API does not tell of policies: those in force stay");
+        }
+    }
+
+    /// Takes a new or changed policy in. One that is wrong changes nothing.
+    fn take(&mut self, kind: Kind, object: DynamicObject, in_list: bool) {
+        let listed = self.kinds.entry(kind).or_default();
+        let name = name_of(&object);
+        if in_list {
+            listed.telling.insert(name.clone());
+        }
+        match compile(kind, &object) {
+            Ok(mut policy) => {
+                if let Some(known) = listed.by_name.get(&name) {
+                    policy.counts = Arc::clone(&known.policy.counts);
+                }
+                listed.by_name.insert(name, Known { stored: Stored::new(object), policy: Arc::new(policy) });
+            }
+            Err(error) => tracing::error!(policy = name, "refused, and an earlier version of it stays: {error}"),
+        }
+    }
+
+    fn show(&self) {
+        let told = self.kinds.values().flat_map(|listed| listed.by_name.values().map(|known| &known.policy));
+        // Of an earlier run is what is not told yet.
+        let telling = |policy: &&Arc<Policy>| {
+            !self.kinds.get(&kind_of(policy)).is_some_and(|listed| listed.by_name.contains_key(&policy.name))
+        };
+        let earlier = self.earlier.iter().filter(telling);
+        self.in_force.replace(Source::Resources, told.chain(earlier).cloned().collect());
+    }
+
+    fn store(&mut self) {
+        self.store_at = None;
+        // What is not told yet is not forgotten.
+        let is_complete = self.earlier.is_empty();
+        if let Some(last) = self.last.as_ref().filter(|_| is_complete) {
+            let known = self.kinds.values().flat_map(|listed| listed.by_name.values());
+            last.store(known.map(|known| &known.stored));
+        }
+    }
+}
+
+fn events(client: &Client, kind: Kind) -> impl Stream<Item = Told> + use<> {
+    let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
+    watch(api, watcher::Config::default()).default_backoff().map(move |event| (kind, event))
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn kind_of(policy: &Policy) -> Kind {
+    match policy.scope.place {
+        Place::Namespace(_) => Kind::Namespace,
+        Place::Cluster { .. } => Kind::Cluster,
+    }
+}
+
+/// As [`Policy::name`].
+fn name_of(object: &DynamicObject) -> String {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    object.metadata.namespace.as_deref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
+}
+
+fn compile(kind: Kind, object: &DynamicObject) -> Result<Policy, String> {
+    let meta = &object.metadata;
+    let name = meta.name.as_deref().unwrap_or_default();
+    let policy = match kind {
+        Kind::Namespace => parse::<FileAccessPolicy>(object)?
+            .spec
+            .compile(name, meta.namespace.as_deref().unwrap_or_default()),
+        Kind::Cluster => parse::<ClusterFileAccessPolicy>(object)?.spec.compile(name),
+    };
+    policy.map_err(|refused| refused.to_string())
+}
+
+/// Each by itself: a list with one that cannot be parsed would be refused as a whole.
+fn parse<T: DeserializeOwned>(object: &DynamicObject) -> Result<T, String> {
+    let value = serde_json::to_value(object).map_err(|error| error.to_string())?;
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+impl Kind {
+    fn resource(self) -> ApiResource {
+        match self {
+            Self::Namespace => ApiResource::erase::<FileAccessPolicy>(&()),
+            Self::Cluster => ApiResource::erase::<ClusterFileAccessPolicy>(&()),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Namespace => "FileAccessPolicy",
+            Self::Cluster => "ClusterFileAccessPolicy",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
