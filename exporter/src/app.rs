@@ -21,7 +21,7 @@ use crate::event::{Backend, Event};
 use crate::loss::{Loss, Outage};
 use crate::metrics::{Metrics, registry};
 use crate::pipeline::{Output, Pipeline};
-use crate::policy_source;
+use crate::policy_source::{self, PolicyConfig};
 use crate::process::{ProcessConfig, ProcessScan, ProcessTable, Redaction};
 use crate::sensor::kernel::Kernel;
 use crate::sensor::privileges::{self, Dropped};
@@ -87,9 +87,7 @@ pub fn run(config: &config::Run) -> Result<(), Error> {
     let mut attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
-    if let Some(policies) = config.policies.clone() {
-        attached.source.policies = Some(policy_source::spawn(policies, runtime.handle())?);
-    }
+    attached.judge_by(config.policies.clone(), &runtime)?;
     let listener = TcpListener::from_std(listener)?;
     let metrics = Arc::new(Metrics::default());
     let queue = ship::spawn(&config.export, Arc::clone(&metrics))?;
@@ -118,9 +116,10 @@ pub fn trace<W>(config: &config::Trace, metrics: &Arc<Metrics>, printer: Printer
 where
     W: Write + Send + 'static,
 {
-    let attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
+    let mut attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
+    attached.judge_by(config.policies.clone(), &runtime)?;
     let parts = Parts::start(&runtime, attached, metrics)?;
     // Loading takes a moment, and a quiet node shows nothing: say when it counts.
     let _closed = writeln!(io::stderr(), "inotrail: watching by {}", parts.sensor.backend().as_str());
@@ -168,6 +167,13 @@ impl Attached {
         let Dropped { dropped, kept } = privileges::drop_all_but(keep).map_err(Error::Privileges)?;
         tracing::info!(dropped = dropped.join(" "), kept = kept.join(" "), "attached; dropped capabilities");
         Ok(Self { sensor, source, processes, host: scope.host })
+    }
+
+    /// Reports only what policies are about, where there is a source of such.
+    fn judge_by(&mut self, policies: Option<PolicyConfig>, runtime: &Runtime) -> Result<(), Error> {
+        let policies = policies.map(|config| policy_source::spawn(config, runtime.handle()));
+        self.source.policies = policies.transpose()?;
+        Ok(())
     }
 }
 

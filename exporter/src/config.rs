@@ -57,6 +57,8 @@ pub struct Trace {
     pub scope: Scope,
     /// How containers get their names.
     pub names: Names,
+    /// Where policies come from; nothing: everything is reported.
+    pub policies: Option<PolicyConfig>,
     /// Where this is; made new at every start.
     pub node: Node,
     /// Arguments of processes are wanted, redacted by this; nothing: they are not.
@@ -185,11 +187,7 @@ impl TryFrom<RunArgs> for Run {
     type Error = Error;
 
     fn try_from(args: RunArgs) -> Result<Self, Error> {
-        let mut names = names(&args.sensor, &args.node.node_name)?;
-        let policies = policies(args.policy, names.kube.as_ref())?;
-        if let Some(kube) = &mut names.kube {
-            kube.namespaces = policies.is_some();
-        }
+        let (names, policies) = names_and_policies(&args.sensor, &args.node, args.policy)?;
         Ok(Self {
             sensor: Sensor { pin_dir: args.pin_dir, ..sensor(&args.sensor)? },
             names,
@@ -206,10 +204,18 @@ impl TryFrom<RunArgs> for Run {
 impl Trace {
     /// # Errors
     /// A file that a flag names cannot be used.
-    pub fn new(sensor_args: SensorArgs, node: NodeArgs, process: &ProcessArgs, host: bool) -> Result<Self, Error> {
+    pub fn new(
+        sensor_args: SensorArgs,
+        node: NodeArgs,
+        process: &ProcessArgs,
+        policy: PolicyArgs,
+        host: bool,
+    ) -> Result<Self, Error> {
+        let (names, policies) = names_and_policies(&sensor_args, &node, policy)?;
         Ok(Self {
             sensor: sensor(&sensor_args)?,
-            names: names(&sensor_args, &node.node_name)?,
+            names,
+            policies,
             scope: scope(sensor_args, host),
             node: self::node(node),
             redaction: redaction(process)?,
@@ -274,6 +280,19 @@ fn kube(args: &SensorArgs, node: &str) -> Result<Option<KubeConfig>, Error> {
             Ok(Some(KubeConfig { kubeconfig: args.kubeconfig.clone(), node: node.to_owned(), namespaces: false }))
         }
     }
+}
+
+fn names_and_policies(
+    sensor: &SensorArgs,
+    node: &NodeArgs,
+    policy: PolicyArgs,
+) -> Result<(Names, Option<PolicyConfig>), Error> {
+    let mut names = names(sensor, &node.node_name)?;
+    let policies = policies(policy, names.kube.as_ref())?;
+    if let Some(kube) = &mut names.kube {
+        kube.namespaces = policies.is_some();
+    }
+    Ok((names, policies))
 }
 
 fn policies(args: PolicyArgs, kube: Option<&KubeConfig>) -> Result<Option<PolicyConfig>, Error> {

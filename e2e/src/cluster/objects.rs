@@ -54,6 +54,16 @@ impl Cluster {
         patch.with_context(|| format!("change {name}"))
     }
 
+    /// Deletes an object that `object` names.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn delete(&self, object: &Value) -> Result<()> {
+        let (api, name) = (self.kind(object)?, object["metadata"]["name"].as_str().unwrap_or_default());
+        self.call(api.delete(name, &DeleteParams::default())).with_context(|| format!("delete {name}"))?;
+        Ok(())
+    }
+
     /// The pods of a namespace.
     #[must_use]
     pub fn pods(&self, namespace: &str) -> Api<Pod> {

@@ -16,7 +16,7 @@ use crate::{app, config};
 const BUFFER: usize = 64 << 10;
 
 pub(super) fn trace(args: TraceArgs) -> Result<ExitCode, Error> {
-    let config = config::Trace::new(args.sensor, args.node, &args.process, !args.no_host)?;
+    let config = config::Trace::new(args.sensor, args.node, &args.process, args.policy, !args.no_host)?;
     let filter = filter(args.filter)?;
     let color = color(args.color, io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
     let columns = super::columns();

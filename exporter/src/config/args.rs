@@ -255,10 +255,13 @@ pub struct TraceArgs {
     /// Processes.
     #[command(flatten)]
     pub process: ProcessArgs,
+    /// What is worth a line.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Which events are shown.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Leave out processes of the host that are in no container.
+    /// Leave out processes of the host that are in no container. With policies, these alone say so.
     #[arg(long, help_heading = "Containers")]
     pub no_host: bool,
     /// Stop after this many events.

@@ -63,7 +63,9 @@ pub enum Error {
 /// [`Error`]
 pub async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, Error> {
     let settings = match kubeconfig {
-        Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &KubeConfigOptions::default()).await?,
+        Some(path) => {
+            Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &KubeConfigOptions::default()).await?
+        }
         None => Config::incluster()?,
     };
     Client::try_from(settings).map_err(|error| Error::Client(Box::new(error)))

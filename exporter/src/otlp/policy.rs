@@ -30,10 +30,15 @@ pub(super) fn push(out: &mut Vec<u8>, judgement: &Judgement<'_>, text: &mut Vec<
     let Some((policy, rule)) = judgement.rule() else { return };
     attribute!(string, out, attribute::SECURITY_RULE_NAME, rule.name.as_bytes());
     attribute!(string, out, attribute::SECURITY_RULE_RULESET_NAME, policy.name.as_bytes());
-    attribute!(string, out, attribute::POLICY_ACTION, match judgement.action {
-        Action::Record => b"record",
-        Action::Violation => b"violation",
-    });
+    attribute!(
+        string,
+        out,
+        attribute::POLICY_ACTION,
+        match judgement.action {
+            Action::Record => b"record",
+            Action::Violation => b"violation",
+        }
+    );
     names(text, judgement);
     attribute!(string, out, attribute::POLICY_NAMES, text);
 }

@@ -77,7 +77,8 @@ impl<O: Output> Stages<O> {
 
     pub(super) fn counted(&mut self, entry: &Entry, from_ns: u64, snapshot: &Snapshot, held: &mut Held) {
         // What was only counted has no path to hold against rules.
-        let is_judged = snapshot.get(entry.key.cgroup_id).is_some_and(|container| snapshot.policies(container).is_some());
+        let is_judged =
+            snapshot.get(entry.key.cgroup_id).is_some_and(|container| snapshot.policies(container).is_some());
         if !entry.overflow && !is_judged {
             self.outlet.route(self.summary(entry.count, from_ns, &header(&entry.key)), snapshot, held);
         } else if snapshot.get(entry.key.cgroup_id).is_none_or(|container| {

@@ -82,7 +82,13 @@ impl Common<'_> {
             images: names(self.images, Star::Text)?,
         };
         let rules = self.rules.iter().map(rule).collect::<Result<_, _>>()?;
-        Ok(Policy { name: self.name.to_owned(), active: self.mode == Mode::Active, scope, rules, counts: Arc::default() })
+        Ok(Policy {
+            name: self.name.to_owned(),
+            active: self.mode == Mode::Active,
+            scope,
+            rules,
+            counts: Arc::default(),
+        })
     }
 }
 

@@ -15,6 +15,10 @@ pub use rule::RuleSpec;
 /// API group and version of all resources.
 pub const API_VERSION: &str = "inotrail.dev/v1alpha1";
 
+/// CEL: what the API server itself does not check of a selector in a resource of somebody else's.
+const SELECTOR: &str = "!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))";
+const SELECTOR_MESSAGE: &str = "operator is In or NotIn with values, or Exists or DoesNotExist without";
+
 /// Rules of one policy.
 const RULES_MAX: usize = 64;
 /// Globs of one list.
@@ -43,17 +47,22 @@ pub struct FileAccessPolicySpec {
     /// Pods by their labels. Without it: all of the namespace.
     #[garde(custom(check::selector))]
     #[serde(default)]
+    #[x_kube(validation = Rule::new(SELECTOR).message(SELECTOR_MESSAGE))]
     pub pod_selector: LabelSelector,
     /// Names of containers, as globs; one with ! in front leaves out. Without any: all.
     #[garde(length(max = NAMES_MAX), inner(custom(check::text)))]
+    #[schemars(length(max = NAMES_MAX))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<String>,
     /// Names of images with their tags, as globs; one with ! in front leaves out. Without any: all.
     #[garde(length(max = NAMES_MAX), inner(custom(check::text)))]
+    #[schemars(length(max = NAMES_MAX))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
     /// What is kept. An access that several rules are about names them all; the most severe one gives it its severity.
     #[garde(length(min = 1, max = RULES_MAX), custom(check::rules), dive)]
+    #[schemars(length(min = 1, max = RULES_MAX))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub rules: Vec<RuleSpec>,
 }
 
@@ -80,10 +89,12 @@ pub struct ClusterFileAccessPolicySpec {
     /// Namespaces by their labels. Without it: all, and containers that are in no pod.
     #[garde(custom(check::selector))]
     #[serde(default)]
+    #[x_kube(validation = Rule::new(SELECTOR).message(SELECTOR_MESSAGE))]
     pub namespace_selector: LabelSelector,
     /// Pods by their labels. Without it: all, and containers that are in no pod.
     #[garde(custom(check::selector))]
     #[serde(default)]
+    #[x_kube(validation = Rule::new(SELECTOR).message(SELECTOR_MESSAGE))]
     pub pod_selector: LabelSelector,
     /// Whether it is about processes of the nodes too that are in no container.
     #[garde(skip)]
@@ -91,14 +102,18 @@ pub struct ClusterFileAccessPolicySpec {
     pub host_processes: bool,
     /// Names of containers, as globs; one with ! in front leaves out. Without any: all.
     #[garde(length(max = NAMES_MAX), inner(custom(check::text)))]
+    #[schemars(length(max = NAMES_MAX))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<String>,
     /// Names of images with their tags, as globs; one with ! in front leaves out. Without any: all.
     #[garde(length(max = NAMES_MAX), inner(custom(check::text)))]
+    #[schemars(length(max = NAMES_MAX))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
     /// What is kept. An access that several rules are about names them all; the most severe one gives it its severity.
     #[garde(length(min = 1, max = RULES_MAX), custom(check::rules), dive)]
+    #[schemars(length(min = 1, max = RULES_MAX))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub rules: Vec<RuleSpec>,
 }
 

@@ -186,9 +186,9 @@ fn compile(kind: Kind, object: &DynamicObject) -> Result<Policy, String> {
     let meta = &object.metadata;
     let name = meta.name.as_deref().unwrap_or_default();
     let policy = match kind {
-        Kind::Namespace => parse::<FileAccessPolicy>(object)?
-            .spec
-            .compile(name, meta.namespace.as_deref().unwrap_or_default()),
+        Kind::Namespace => {
+            parse::<FileAccessPolicy>(object)?.spec.compile(name, meta.namespace.as_deref().unwrap_or_default())
+        }
         Kind::Cluster => parse::<ClusterFileAccessPolicy>(object)?.spec.compile(name),
     };
     policy.map_err(|refused| refused.to_string())

@@ -6,8 +6,8 @@ use std::pin::pin;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::WatchStreamExt as _;
 use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client};
 use tokio::time::timeout;
@@ -30,7 +30,10 @@ pub(super) async fn follow(client: Client, announcer: Announcer) {
             Err(error) => {
                 if !std::mem::replace(&mut away, true) {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the Kubernetes API does not tell of namespaces: policies see their last labels");
+                    tracing::warn!(
+                        error,
+                        "the Kubernetes API does not tell of namespaces: policies see their last labels"
+                    );
                 }
             }
             Ok(Event::Init) => listed.clear(),

@@ -69,24 +69,29 @@ impl MountQueue {
         !self.waiting.is_empty()
     }
 
-    /// Starts the next read, unless one is under way. `describe` says who lives in a cgroup; `None`: nobody any more.
-    pub(in super::super) fn start(&mut self, now: Instant, describe: impl Fn(u64) -> Option<Wanted>) {
+    /// Starts the next read, unless one is under way. `describe` says who lives in a cgroup; `None`: nobody any more. Returns
+    /// these: nobody will know what they had mounted.
+    pub(in super::super) fn start(&mut self, now: Instant, describe: impl Fn(u64) -> Option<Wanted>) -> Vec<u64> {
         if self.running.is_some() {
-            return;
+            return Vec::new();
         }
         let due = self.waiting.iter().filter(|(_, waiting)| waiting.not_before <= now).map(|(cgroup, _)| *cgroup);
         let due: Vec<_> = due.take(BATCH_MAX).collect();
-        let mut wanted = Vec::with_capacity(due.len());
+        let (mut wanted, mut gone) = (Vec::with_capacity(due.len()), Vec::new());
         for cgroup in due {
             match describe(cgroup) {
                 Some(description) => wanted.push(description),
-                None => drop(self.waiting.remove(&cgroup)),
+                None => {
+                    self.waiting.remove(&cgroup);
+                    gone.push(cgroup);
+                }
             }
         }
         if !wanted.is_empty() {
             let reader = Arc::clone(&self.reader);
             self.running = Some(spawn_blocking(move || reader.read(&wanted)));
         }
+        gone
     }
 
     /// Waits for the read that is under way.

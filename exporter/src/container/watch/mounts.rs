@@ -27,12 +27,15 @@ impl Watch {
             self.want_mounts(id);
         }
         let Self { mounts: Some(mounts), table, hierarchy, .. } = self else { return };
-        mounts.start(Instant::now(), |cgroup| {
+        let gone = mounts.start(Instant::now(), |cgroup| {
             let (path, container) = (table.path(cgroup)?, table.container(cgroup)?);
             let pod = path::pod_uid(path).unwrap_or_default();
             let directory = hierarchy.directory(path::as_path(path));
             Some(Wanted { cgroup, directory, pod, container: Arc::clone(container) })
         });
+        for cgroup in gone {
+            table.not_mounted(cgroup);
+        }
     }
 }
 

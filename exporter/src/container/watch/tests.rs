@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::{Api, CgroupEvents, ContainerConfig, Containers, Origin, RuntimeConfig, spawn};
+use super::super::{Api, CgroupEvents, ContainerConfig, Containers, MountReader, Origin, RuntimeConfig, spawn};
 use super::*;
 
 const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -169,6 +169,26 @@ async fn a_question_without_an_answer_ends_by_the_clock() {
     assert_eq!(watch.settle(), TICKS[1]);
     assert_eq!(containers.snapshot().get(1).map(|known| known.origin.clone()), Some(Origin::unresolved(A)));
     assert!(containers.snapshot().get(2).is_none());
+}
+
+/// Its name is decided when it has long been gone: its events wait for that, and not for what it had mounted.
+#[tokio::test]
+async fn what_has_gone_waits_for_no_mounts() {
+    let tree = Tree::new("gone");
+    let containers = Containers::default();
+    let mut watch =
+        Watch { mounts: Some(MountQueue::new(MountReader::new().unwrap(), RESOLVE_WITHIN)), ..tree.watch(&containers) };
+    watch.table = Table::new(containers.clone(), true);
+    let id = tree.add(&format!("docker/{A}"));
+    watch.expects_announcements = true;
+    watch.apply(Change::Made(id, format!("/docker/{A}").as_bytes().into()));
+    watch.apply(Change::Released(id));
+    watch.settle();
+    assert!(containers.snapshot().get(id).is_none(), "it may get a name");
+    sleep(RESOLVE_WITHIN).await;
+    watch.settle();
+    watch.settle();
+    assert!(containers.snapshot().get(id).is_some());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::pattern::PATTERN_MAX;
 use super::super::rule::{Action, Results, Severity};
 use super::{NAMES_MAX, check};
 use crate::event::Operation;
@@ -13,6 +14,9 @@ use crate::event::Operation;
 const NAME_MAX: usize = 253;
 /// Paths of one list.
 const PATHS_MAX: usize = 10_000;
+
+/// What the API server refuses by itself: what is relative, has an empty name, or a name that is one or two dots.
+const PATH: &str = r"^(\*\*|(\*\*)?(/([^./][^/]*|\.[^./][^/]*|\.\.[^/]+))+)$";
 
 /// One rule of a policy.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, Validate)]
@@ -24,9 +28,11 @@ pub struct RuleSpec {
     /// Files, as the container sees their paths: /etc/shadow, /etc/* (what is in it), /etc/** (all below), **/id_rsa and **/*.pem
     /// (everywhere), or any glob, whose *, ? and [] stay within one name.
     #[garde(length(min = 1, max = PATHS_MAX), inner(custom(check::path)))]
+    #[schemars(inner(length(min = 1, max = PATTERN_MAX), regex(pattern = PATH)))]
     pub paths: Vec<String>,
     /// Files that it is not about, in the form of paths.
     #[garde(length(max = PATHS_MAX), inner(custom(check::path)))]
+    #[schemars(inner(length(min = 1, max = PATTERN_MAX), regex(pattern = PATH)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<String>,
     /// What is done to them. Without any: everything.
