@@ -170,9 +170,9 @@ fn one_tenant(bench: &Bench) {
     };
     narrow(json!({"except": ["/etc/**"]}));
     bench.check(&[("shop", "/tmp/tick")]);
-    narrow(json!({"except": [], "executables": ["!/bin/busybox"]}));
+    narrow(json!({"except": [], "executables": ["!/bin/sh"]}));
     bench.check(&[]);
-    narrow(json!({"executables": ["/bin/busy*"], "users": [0]}));
+    narrow(json!({"executables": ["/bin/s*"], "users": [0]}));
     bench.check(&FILES.map(|file| ("shop", file)));
     narrow(json!({"users": [1000]}));
     bench.check(&[]);
@@ -249,7 +249,8 @@ fn change(bench: &Bench, number: usize, spec: &impl Fn(&str) -> Value) -> Durati
     let event = interrupt::wait_for("event by the new rule", LIMIT, first).unwrap();
     assert_eq!(event["file.path"], path);
     let time: Timestamp = event["time"].as_str().unwrap().parse().unwrap();
-    Duration::try_from(time.duration_since(start)).unwrap()
+    // What was still in the ring buffer is judged by the new rule too.
+    Duration::try_from(time.duration_since(start)).unwrap_or_default()
 }
 
 fn what_is_wrong_is_refused(bench: &Bench) {
@@ -296,6 +297,7 @@ fn the_server_goes_away(mut bench: Bench) {
     bench.trace.daemon.stop();
     bench.cluster.api.daemon = None;
     bench.trace = trace(&bench.cluster, &bench.state);
-    // Without the server nobody knows the pods' labels; containerd knows their namespaces.
+    // Without the server nobody knows the pods' labels, which containers wait for; containerd knows their namespaces.
+    bench.trace.wait_for_event(&[("file.path", "/etc/passwd")]).unwrap();
     bench.check(&[("shop", "/etc/passwd")]);
 }
