@@ -171,8 +171,9 @@ impl Attached {
 
     /// Reports only what policies are about, where there is a source of such.
     fn judge_by(&mut self, policies: Option<PolicyConfig>, runtime: &Runtime) -> Result<(), Error> {
-        let policies = policies.map(|config| policy_source::spawn(config, runtime.handle()));
-        self.source.policies = policies.transpose()?;
+        let Some(policies) = policies else { return Ok(()) };
+        self.source.policies = Some(policy_source::spawn(policies, runtime.handle())?);
+        self.source.filter = self.sensor.take_scopes().map(|scopes| Box::new(scopes) as _);
         Ok(())
     }
 }
@@ -298,6 +299,7 @@ fn source(names: &config::Names, hierarchy: Hierarchy) -> ContainerConfig {
         nri: names.nri.clone(),
         mounts: mounts(),
         policies: None,
+        filter: None,
         resolve_within: names.resolve_within,
     }
 }

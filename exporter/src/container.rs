@@ -30,8 +30,9 @@ mod view;
 mod volume;
 mod watch;
 
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub struct ContainerConfig {
     pub mounts: Option<MountReader>,
     /// What is worth an event; nothing: everything.
     pub policies: Option<value::Receiver<Arc<PolicySet>>>,
+    /// Told which cgroups policies are about; nothing: the kernel's programs record them all.
+    pub filter: Option<Box<dyn KernelFilter>>,
     /// How long a container's events wait for its name, and for its mounts.
     pub resolve_within: Duration,
 }
@@ -94,6 +97,16 @@ impl ContainerConfig {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         runtime.check().map_err(|source| Error::Socket { socket: runtime.socket.clone(), source })
     }
+}
+
+/// Which cgroups the kernel's programs record.
+pub trait KernelFilter: fmt::Debug + Send {
+    /// Has them record what happens in a cgroup, or not: nothing of that can be an event. `path`: inside the hierarchy. What
+    /// is never recorded stays so.
+    ///
+    /// # Errors
+    /// The kernel has no room for it, and it goes on as before.
+    fn record(&mut self, cgroup: u64, path: &Path, on: bool) -> io::Result<()>;
 }
 
 /// Why containers cannot be told apart.
@@ -145,7 +158,8 @@ pub fn spawn(
     runtime: &Handle,
 ) -> Result<(Containers, CgroupEvents), Error> {
     config.check()?;
-    let ContainerConfig { hierarchy, runtime: asked, hook, kube, nri, mounts, policies, resolve_within } = config;
+    let ContainerConfig { hierarchy, runtime: asked, hook, kube, nri, mounts, policies, filter, resolve_within } =
+        config;
     let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
     let containers = Containers::default();
     let (changes, receiver) = mpsc::channel(CHANGES_MAX);
@@ -155,7 +169,8 @@ pub fn spawn(
     let table = Table::new(containers.clone(), mounts.is_some()).expecting_pods(kube.is_some());
     let mounts = mounts.map(|reader| MountQueue::new(reader, resolve_within));
     let expects_announcements = hook.is_some() || kube.is_some() || nri.is_some();
-    let watch = Watch::new(hierarchy, table, mounts, metrics, (resolve_within, expects_announcements));
+    let watch =
+        Watch::new(hierarchy, table, mounts, metrics, (resolve_within, expects_announcements)).filtering(filter);
     let events = CgroupEvents { changes, rescan: Arc::clone(&rescan) };
     if let Some(socket) = hook {
         let _entered = runtime.enter();

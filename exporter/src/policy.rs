@@ -149,7 +149,17 @@ impl PolicySet {
     /// The rules that are about a subject.
     #[must_use]
     pub fn select(&self, subject: &Subject<'_>) -> Selection {
-        let chosen = self.0.iter().enumerate().filter(|(_, policy)| policy.scope.contains(subject));
+        self.rules_of(|policy| policy.scope.contains(subject))
+    }
+
+    /// All rules.
+    #[must_use]
+    pub fn all(&self) -> Selection {
+        self.rules_of(|_| true)
+    }
+
+    fn rules_of(&self, is_chosen: impl Fn(&Policy) -> bool) -> Selection {
+        let chosen = self.0.iter().enumerate().filter(|(_, policy)| is_chosen(policy));
         let rules = chosen.flat_map(|(policy, its)| {
             (0..its.rules.len()).map(move |rule| RuleIndex { policy: policy as u32, rule: rule as u32 })
         });
@@ -175,6 +185,11 @@ impl PolicySet {
 }
 
 impl Selection {
+    /// Its rules, in order.
+    pub fn indexes(&self) -> impl Iterator<Item = RuleIndex> {
+        self.0.iter().copied()
+    }
+
     /// Whether nothing that the container does can be an event.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Loads the programs, chooses a backend that really works here, attaches it, and reads its records.
 
+use scopes::Scopes;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub mod privileges;
 mod probe;
 pub mod record;
 pub mod report;
-mod scopes;
+pub mod scopes;
 mod self_test;
 mod start;
 mod takeover;
@@ -136,6 +137,8 @@ pub struct Sensor {
     control: Arc<ControlMap>,
     handover: Arc<HandoverMap>,
     mutations: Vec<MutationReport>,
+    /// `None`: somebody else has it.
+    scopes: Option<Scopes>,
     /// The self-test; nothing where procfs cannot be used for it.
     probe: Option<Arc<Probe>>,
     /// Records that came while the self-test ran: they are part of the stream.
@@ -210,6 +213,11 @@ impl Sensor {
     #[must_use]
     pub const fn gap(&self) -> Option<Gap> {
         self.gap
+    }
+
+    /// Which cgroups the programs record, to be changed from another thread; `None`: it was taken before.
+    pub fn take_scopes(&mut self) -> Option<Scopes> {
+        self.scopes.take()
     }
 
     /// The attached programs, to be watched and changed from another thread.

@@ -92,6 +92,7 @@ mod tests {
             nri: Some(nowhere.to_owned()),
             mounts: None,
             policies: None,
+            filter: None,
             resolve_within: Duration::ZERO,
         };
         let shown = |mut reports: Vec<SourceReport>| {

@@ -8,6 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rules::ToRecord;
+
 use super::cgroup::SCAN_MAX;
 use super::mounts::HostMounts;
 use super::owners::Owners;
@@ -48,6 +50,8 @@ pub(super) struct Table {
     /// What is worth an event; `None`: everything.
     policies: Option<Arc<PolicySet>>,
     namespaces: HashMap<String, Labels>,
+    /// Cgroups that are to be recorded, or no longer.
+    to_record: Vec<ToRecord>,
 }
 
 #[derive(Debug)]
@@ -56,6 +60,8 @@ struct Cgroup {
     path: Arc<[u8]>,
     made: Instant,
     dead: bool,
+    /// Whether the kernel's programs were told to record it; `None`: it is as its parent was when it was made.
+    recorded: Option<bool>,
     /// `None`: the runtime is being asked.
     inhabitant: Option<Key>,
 }
@@ -118,6 +124,7 @@ impl Table {
             owners_changed: false,
             policies: None,
             namespaces: HashMap::new(),
+            to_record: Vec::new(),
         }
     }
 
@@ -130,7 +137,8 @@ impl Table {
         self.forget(id);
         self.make_room();
         let path: Arc<[u8]> = path.into();
-        self.cgroups.insert(id, Cgroup { path: Arc::clone(&path), made: now, dead: false, inhabitant: None });
+        self.cgroups
+            .insert(id, Cgroup { path: Arc::clone(&path), made: now, dead: false, recorded: None, inhabitant: None });
         if path.is_empty() {
             self.assign(id, Key::Unknown, None);
             return false;

@@ -51,6 +51,16 @@ impl Containers {
         Self(Arc::new(ArcSwap::from_pointee(View { containers: containers.into_iter().collect(), ..View::default() })))
     }
 
+    /// A table that never changes, of containers of which each is held against all rules.
+    #[must_use]
+    pub fn judged(containers: HashMap<u64, Arc<Container>>, policies: PolicySet) -> Self {
+        let all = policies.all();
+        let judged = |(id, container): (u64, Arc<Container>)| (id, Arc::new(container.with_rules(Some(all.clone()))));
+        let containers = containers.into_iter().map(judged).collect();
+        let policies = Some(Arc::new(policies));
+        Self(Arc::new(ArcSwap::from_pointee(View { containers, policies, ..View::default() })))
+    }
+
     /// A table that never changes, of containers that have something mounted; `host` is the host's mount table.
     #[must_use]
     pub fn mounted(containers: impl IntoIterator<Item = Mounted>, host: &[u8]) -> Self {

@@ -1,6 +1,7 @@
 //! The writer of the table of containers: hears of cgroups, asks the runtime, shows the result.
 
 mod mounts;
+mod record;
 mod tree;
 
 use std::collections::HashSet;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch as value};
 use tokio::time::{Instant as Alarm, sleep, sleep_until};
 
+use super::KernelFilter;
 use super::Source;
 use super::announcement::{Announced, Said};
 use super::cgroup::{Hierarchy, SCAN_MAX};
@@ -65,6 +67,8 @@ pub(super) struct Watch {
     pods: Pods,
     /// `None`: nobody reads what containers have mounted.
     mounts: Option<MountQueue>,
+    /// `None`: the kernel's programs record everything.
+    filter: Option<Box<dyn KernelFilter>>,
     /// `None`: no runtime is configured.
     questions: Option<Questions>,
     /// Whom the questions are put to.
@@ -94,6 +98,7 @@ impl Watch {
             known: Known::default(),
             pods: Pods::default(),
             mounts,
+            filter: None,
             questions: None,
             asked: None,
             expects_announcements,
@@ -103,6 +108,11 @@ impl Watch {
             wanted: HashSet::new(),
             metrics,
         }
+    }
+
+    /// What the kernel's programs record follows policies.
+    pub(super) fn filtering(self, filter: Option<Box<dyn KernelFilter>>) -> Self {
+        Self { filter, ..self }
     }
 
     /// Told while containers wait for what the API server may know of their pods.
@@ -314,6 +324,7 @@ impl Watch {
         }
         self.read_mounts();
         self.table.publish();
+        self.record();
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());
         match &self.mounts {
             Some(mounts) if mounts.is_busy() => TICKS[0],

@@ -185,3 +185,31 @@ fn losses_of_the_host_are_its_own_where_it_is_left_out() {
     let metrics = &stages.outlet.metrics;
     assert_eq!((metrics.emitted.get(), metrics.dropped(Dropped::RingFull).get()), (0, 0));
 }
+
+#[test]
+fn only_what_a_rule_is_about_is_an_event() {
+    let text = "apiVersion: inotrail.dev/v1alpha1\nkind: ClusterFileAccessPolicy\nmetadata: {name: p}\n\
+                spec: {rules: [{name: r, paths: [/etc/*, /skip/*]}, {name: v, paths: [/etc/v], action: violation}]}\n";
+    let (policies, problems) = crate::policy::document::read(text);
+    assert_eq!(problems, []);
+    let policy = Arc::new(policies.into_iter().next().unwrap());
+    let set = crate::policy::PolicySet::new([Arc::clone(&policy)]);
+    // What policies are about is an event whether or not the host's are asked for.
+    let mut stages = stages(false, &[]);
+    stages.containers = Containers::judged([(1, container("a"))].into(), set);
+    let mut held = Held::default();
+    for path in ["/etc/a", "/usr/b", "/etc/v", "/skip/c", ""] {
+        feed(&mut stages, &mut held, 1, path);
+    }
+    assert_eq!(seen(&stages), [("/etc/a", 1, "a"), ("/etc/v", 2, "a")]);
+    let metrics = &stages.outlet.metrics;
+    assert_eq!((metrics.emitted.get(), metrics.undecided.get()), (2, 1));
+    let counts = [crate::policy::rule::Action::Record, crate::policy::rule::Action::Violation]
+        .map(|action| policy.counts.of(action).load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(counts, [3, 1]);
+    // What was only counted has no path to decide by: it is lost, and said to be.
+    let snapshot = stages.containers.snapshot();
+    let key = LedgerKey { cgroup_id: 1, inode: 7, mask: mask::OPEN, kind: kind::ACCESS, ..LedgerKey::default() };
+    stages.counted(&Entry { key, count: 12, overflow: false }, 5, &snapshot, &mut held);
+    assert_eq!(stages.outlet.metrics.dropped(Dropped::RingFull).get(), 12);
+}

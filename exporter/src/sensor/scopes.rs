@@ -1,5 +1,7 @@
 //! Which cgroups are recorded, as the kernel's filter holds it.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,8 @@ use aya::maps::{HashMap, MapData, MapError};
 use inotrail_ebpf::scope;
 
 use super::Options;
+use crate::container::KernelFilter;
+use crate::container::cgroup::Hierarchy;
 
 /// Why the filter could not be set.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +37,18 @@ pub(super) fn validate(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// The map from cgroup id to scope. Changed only at start: later cgroups inherit from their parents inside the kernel.
-pub(super) struct Scopes {
+/// The map from cgroup id to scope. Later cgroups inherit from their parents inside the kernel.
+pub struct Scopes {
     map: HashMap<MapData, u64, u32>,
+    hierarchy: Hierarchy,
+    root: PathBuf,
+    exclude: Vec<PathBuf>,
 }
 
 impl Scopes {
-    pub(super) fn new(map: HashMap<MapData, u64, u32>) -> Self {
-        Self { map }
+    pub(super) fn new(map: HashMap<MapData, u64, u32>, options: &Options) -> Self {
+        let Options { hierarchy, root, exclude, .. } = options;
+        Self { map, hierarchy: hierarchy.clone(), root: root.clone(), exclude: exclude.clone() }
     }
 
     /// What becomes of a cgroup that has no entry.
@@ -48,23 +56,51 @@ impl Scopes {
         if is_everything(&options.root) { scope::KEEP } else { scope::IGNORE }
     }
 
-    /// Enters every cgroup whose scope differs from the others'. Call it when the programs that inherit scopes run:
-    /// a parent is entered before its children are listed, so none that is made meanwhile is missed.
-    pub(super) fn fill(mut self, options: &Options) -> Result<(), Error> {
-        if is_everything(&options.root) && options.exclude.is_empty() {
-            return Ok(());
+    /// Enters every cgroup whose scope differs from the others', in place of what an earlier run has entered. Call it when the
+    /// programs that inherit scopes run: a parent is entered before its children are listed, so none that is made meanwhile is
+    /// missed.
+    pub(super) fn fill(mut self) -> Result<Self, Error> {
+        let before = self.map.keys().collect::<Result<HashSet<u64>, _>>()?;
+        if before.is_empty() && is_everything(&self.root) && self.exclude.is_empty() {
+            return Ok(self);
         }
         let mut result = Ok(());
-        let map = &mut self.map;
-        let scanned = options.hierarchy.scan(|id, path| {
-            if let Some(scope) = scope_of(path, options)
-                && let Err(error) = map.insert(&id, &scope, 0)
-            {
+        let Self { map, hierarchy, root, exclude } = &mut self;
+        let scanned = hierarchy.scan(|id, path| {
+            let done = match scope_of(path, root, exclude) {
+                Some(scope) => map.insert(&id, &scope, 0),
+                None if before.contains(&id) => map.remove(&id),
+                None => Ok(()),
+            };
+            if let Err(error) = done {
                 result = Err(error);
             }
         });
         scanned.map_err(Error::Scan)?;
-        Ok(result?)
+        result?;
+        Ok(self)
+    }
+}
+
+impl KernelFilter for Scopes {
+    fn record(&mut self, cgroup: u64, path: &Path, on: bool) -> io::Result<()> {
+        let others = if is_everything(&self.root) { scope::KEEP } else { scope::IGNORE };
+        if scope_of(path, &self.root, &self.exclude).unwrap_or(others) == scope::IGNORE {
+            return Ok(());
+        }
+        let scope = if on { scope::KEEP } else { scope::IGNORE };
+        self.map.insert(&cgroup, &scope, 0).map_err(io::Error::other)?;
+        // The kernel has removed the entry of one that has gone before; its number comes never again.
+        if self.hierarchy.id_of(path).ok() != Some(cgroup) {
+            let _absent = self.map.remove(&cgroup);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scopes").field("root", &self.root).field("exclude", &self.exclude).finish_non_exhaustive()
     }
 }
 
@@ -73,9 +109,9 @@ fn is_everything(root: &Path) -> bool {
 }
 
 /// The scope that differs from that of cgroups without an entry.
-fn scope_of(path: &Path, options: &Options) -> Option<u32> {
-    if options.exclude.iter().any(|excluded| path.starts_with(excluded)) {
+fn scope_of(path: &Path, root: &Path, exclude: &[PathBuf]) -> Option<u32> {
+    if exclude.iter().any(|excluded| path.starts_with(excluded)) {
         return Some(scope::IGNORE);
     }
-    (!is_everything(&options.root) && path.starts_with(&options.root)).then_some(scope::KEEP)
+    (!is_everything(root) && path.starts_with(root)).then_some(scope::KEEP)
 }

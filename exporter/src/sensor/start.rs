@@ -99,7 +99,7 @@ impl<'a> Found<'a> {
             standby = load_standby(&mut loaded, backend, &self.features, wanted, &mut self.types);
             object = Some(loaded);
         }
-        Scopes::new(maps.scopes).fill(self.options)?;
+        let scopes = Scopes::new(maps.scopes, self.options).fill()?;
         let tgid = whoami::ask_pinned(pins, &maps.control)?;
         maps.control.set(Control { default_scope: Scopes::others(self.options), ..maps.control.get() });
         let attached = std::mem::take(&mut previous.attached);
@@ -117,7 +117,7 @@ impl<'a> Found<'a> {
             told_before: previous.handover.missed,
         };
         let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, None);
-        Ok(Some(Sensor { mutations, ..sensor.know_itself(tgid, self.options) }))
+        Ok(Some(Sensor { mutations, scopes: Some(scopes), ..sensor.know_itself(tgid, self.options) }))
     }
 
     /// Attaches a backend and tests it. What an earlier run left goes on until this one has taken over.
@@ -173,7 +173,7 @@ impl<'a> Found<'a> {
         for hook in tables {
             attached.push(hook.attach(&mut object)?);
         }
-        Scopes::new(maps.scopes).fill(self.options)?;
+        let scopes = Scopes::new(maps.scopes, self.options).fill()?;
         let role = role(instance, backend == Backend::Kprobe);
         let new = Incoming { backend, role, accesses, mutations: &mut mutations };
         let default_scope = Scopes::others(self.options);
@@ -198,7 +198,8 @@ impl<'a> Found<'a> {
             told_before: 0,
         };
         let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, gap);
-        Ok((Sensor { mutations: mutations.report(), ..sensor.know_itself(tgid, self.options) }, tgid))
+        let mutations = mutations.report();
+        Ok((Sensor { mutations, scopes: Some(scopes), ..sensor.know_itself(tgid, self.options) }, tgid))
     }
 
     /// What the next run is to find.
@@ -236,6 +237,7 @@ fn sensor(
         ledger: Arc::new(ledger),
         handover: Arc::clone(&set.handover),
         control: Arc::clone(&set.control),
+        scopes: None,
         probe: None,
         early: VecDeque::new(),
         mutations: Vec::new(),

@@ -17,6 +17,7 @@ use zerocopy::FromBytes;
 
 use super::oracle;
 
+mod judged;
 mod place;
 
 use place::{Place, place};
@@ -35,6 +36,7 @@ struct Owned {
     count: u64,
     container: usize,
     place: Place,
+    judged: usize,
 }
 
 impl Owned {
@@ -53,7 +55,7 @@ impl Owned {
             process_start_ns: self.times[2],
             container: &containers[self.container % containers.len()],
             file: self.place.file(containers),
-            judgement: None,
+            judgement: judged::judgement(self.judged),
             backend: self.backend,
             sequence: self.sequence,
             count: self.count,
@@ -137,9 +139,17 @@ fn event() -> impl Strategy<Value = Owned> {
     let backend = prop::sample::select(vec![Backend::Fexit, Backend::Kprobe, Backend::RawTracepoint]);
     let count = prop_oneof![3 => Just(1), 1 => 0..=i64::MAX as u64];
     let names = (name(), name(), prop_oneof![Just(Vec::new()), name()], any::<bool>());
-    let who = (process(), any::<usize>(), place());
+    let who = (process(), any::<usize>(), place(), any::<usize>());
     (header(), names, [time(), time(), time(), time()], backend, 0..=i64::MAX as u64, count, who).prop_map(
-        |(header, (path, other, target, same), times, backend, sequence, count, (process, container, place))| Owned {
+        |(
+            header,
+            (path, other, target, same),
+            times,
+            backend,
+            sequence,
+            count,
+            (process, container, place, judged),
+        )| Owned {
             requested: if same { path.clone() } else { other },
             header,
             path,
@@ -151,6 +161,7 @@ fn event() -> impl Strategy<Value = Owned> {
             count,
             container,
             place,
+            judged,
         },
     )
 }

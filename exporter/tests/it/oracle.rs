@@ -16,8 +16,10 @@ use prost::Message;
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
 
 mod file;
+mod policy;
 mod resource;
 
+use policy::severity;
 use resource::resource;
 
 fn attribute(key: &str, value: Value) -> KeyValue {
@@ -264,6 +266,9 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
     if header.tgid > 0 {
         process(&mut out, event, &names);
     }
+    if let Some(judgement) = &event.judgement {
+        policy::push(&mut out, judgement);
+    }
     out.int("inotrail.aggregation.count", event.count);
     if event.last_ns > 0 {
         out.string("inotrail.aggregation.last_time", iso8601(event.last_ns));
@@ -272,7 +277,7 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
     LogRecord {
         time_unix_nano: event.time_ns,
         observed_time_unix_nano: event.observed_ns,
-        severity_number: if header.result < 0 { 10 } else { 9 },
+        severity_number: event.judgement.map_or(if header.result < 0 { 10 } else { 9 }, severity),
         body: Some(AnyValue { value: Some(Value::StringValue(body(event, &names, operation, mode))) }),
         attributes: out.0,
         event_name: "inotrail.file.access".into(),

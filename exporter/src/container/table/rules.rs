@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::super::announcement::NamespaceNews;
 use super::super::view::View;
-use super::{Container, Image, Labels, Origin, Table};
+use super::{Container, Image, Key, Labels, Origin, Table, is_resolved};
 use crate::policy::scope::{PodLabels, Subject};
 use crate::policy::{PolicySet, Selection};
+
+/// Id and path of a cgroup, and whether it is to be recorded.
+pub(in super::super) type ToRecord = (u64, Arc<[u8]>, bool);
 
 /// Namespaces whose labels are kept.
 const NAMESPACES_MAX: usize = 16_384;
@@ -51,6 +54,29 @@ impl Table {
             let rules = select(policies, &inhabitant.container, |namespace| self.namespaces.get(namespace));
             inhabitant.container = Arc::new(inhabitant.container.with_rules(Some(rules)));
         }
+    }
+
+    /// Chooses what is worth recording: all but containers that no rule is about. Parts of the host are, since new containers
+    /// are made below them and begin as these are.
+    pub(super) fn choose_recorded(&mut self) {
+        if self.policies.is_none() {
+            return;
+        }
+        for (id, cgroup) in self.cgroups.iter_mut().filter(|(_, cgroup)| !cgroup.dead && !cgroup.path.is_empty()) {
+            let Some(key @ Key::Container(_)) = &cgroup.inhabitant else { continue };
+            let Some(inhabitant) = self.inhabitants.get(key) else { continue };
+            let has_rules = inhabitant.container.rules.as_ref().is_none_or(|rules| !rules.is_empty());
+            // More may be known of it soon.
+            let on = has_rules || inhabitant.pod_awaited || !is_resolved(&inhabitant.container);
+            if cgroup.recorded.replace(on) != Some(on) {
+                self.to_record.push((*id, Arc::clone(&cgroup.path), on));
+            }
+        }
+    }
+
+    /// What is to be recorded from now on, and what no longer.
+    pub(in super::super) fn take_to_record(&mut self) -> Vec<ToRecord> {
+        std::mem::take(&mut self.to_record)
     }
 
     pub(super) fn view_of_policies(&self) -> View {

@@ -18,6 +18,7 @@ impl Table {
             self.owners = Arc::new(Owners::new(self.alive(), Arc::clone(&self.host)));
         }
         self.choose_rules();
+        self.choose_recorded();
         let mut view = View { owners: Arc::clone(&self.owners), ..self.view_of_policies() };
         for (id, cgroup) in &self.cgroups {
             let inhabitant = cgroup.inhabitant.as_ref().and_then(|key| self.inhabitants.get(key));

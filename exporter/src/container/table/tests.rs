@@ -1,4 +1,6 @@
+use super::super::announcement::NamespaceNews;
 use super::super::mounts::MountsRead;
+use super::super::{Image, PodDetails};
 use super::*;
 
 const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -283,4 +285,72 @@ fn a_container_waits_for_what_the_api_tells_of_its_pod() {
     assert!(table.made(10, format!("/k/{A}").replace("012", "998").as_bytes(), now));
     table.assign(10, key("d"), Some(in_pod("d", pod("d", true))));
     assert_eq!(shown(&mut table, &containers, 10), "d=web");
+}
+
+fn policies(text: &str) -> Arc<PolicySet> {
+    let rule = "rules: [{name: r, paths: [/a]}]";
+    let kind = |(name, spec): (&str, &str)| match name.split_once('/') {
+        Some((namespace, name)) => {
+            format!(
+                "kind: FileAccessPolicy\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{{spec}{rule}}}"
+            )
+        }
+        None => format!("kind: ClusterFileAccessPolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}{rule}}}"),
+    };
+    let each = text.lines().map(str::trim).map(|line| line.split_once(' ').unwrap_or((line, ""))).map(kind);
+    let text: String = each.map(|policy| format!("---\napiVersion: inotrail.dev/v1alpha1\n{policy}\n")).collect();
+    let (policies, problems) = crate::policy::document::read(&text);
+    assert_eq!(problems, []);
+    Arc::new(PolicySet::new(policies.into_iter().map(Arc::new)))
+}
+
+/// Names of policies with rules that are about who lives in a cgroup.
+fn about(table: &mut Table, containers: &Containers, id: u64) -> String {
+    table.publish();
+    let snapshot = containers.snapshot();
+    let Some((set, rules)) = snapshot.policies(snapshot.by_now(id)) else { return "everything".to_owned() };
+    rules.indexes().filter_map(|index| Some(&*set.get(index)?.0.name)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn rules_are_chosen_by_what_is_known() {
+    let (mut table, containers, now) = table();
+    assert!(table.made(7, format!("/k/{A}").as_bytes(), now));
+    table.made(8, b"/system.slice/ssh.service", now);
+    assert_eq!(about(&mut table, &containers, 7), "everything");
+    table.judge_by(policies(
+        "all
+         host hostProcesses: true,
+         image images: ['*/web:1'],
+         name containers: [web],
+         shop/own
+         shop/web podSelector: {matchLabels: {app: web}},
+         team namespaceSelector: {matchLabels: {team: a}},",
+    ));
+    let check = |table: &mut Table, cgroup, expected| assert_eq!(about(table, &containers, cgroup), expected);
+    // Of whom nothing is known.
+    check(&mut table, 7, "all host");
+    check(&mut table, 8, "host");
+    let details =
+        |app: &str| Some(Arc::new(PodDetails { labels: [("app".into(), app.into())].into(), ..PodDetails::default() }));
+    let pod = |details| Pod { namespace: "shop".into(), name: "p".into(), uid: "u".into(), details };
+    let image = Image { name: "docker.io/web".into(), tags: vec!["1".into()], ..Image::default() };
+    table.assign(7, key(A), Some(Metadata { pod: Some(pod(None)), image: Some(image), ..named(A, "web") }));
+    check(&mut table, 7, "all host image name shop/own");
+    table.describe("u", &pod(details("web")));
+    check(&mut table, 7, "all host image name shop/own shop/web");
+    table.describe("u", &pod(details("db")));
+    check(&mut table, 7, "all host image name shop/own");
+    let labels = |team: &str| Some([("team".to_owned(), team.to_owned())].into());
+    let news = |labels, is_answer| NamespaceNews { name: "shop".into(), labels, is_answer };
+    table.namespace(news(labels("a"), true));
+    check(&mut table, 7, "all host image name shop/own team");
+    // An answer that comes late.
+    table.namespace(news(labels("b"), true));
+    check(&mut table, 7, "all host image name shop/own team");
+    table.namespace(news(labels("b"), false));
+    check(&mut table, 7, "all host image name shop/own");
+    table.judge_by(policies("bank/other"));
+    check(&mut table, 7, "");
+    check(&mut table, 8, "");
 }
