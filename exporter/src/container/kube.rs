@@ -96,11 +96,14 @@ impl Kube {
     /// Tells of pods until the future is dropped. Where the API server is away, what was told stays. `wanted`: somebody
     /// waits for a pod.
     pub(super) async fn follow(self, announcer: Announcer, wanted: Arc<Notify>) {
-        if self.namespaces.is_none() {
-            return self.follow_pods(announcer, wanted).await;
-        }
+        let wants_namespaces = self.namespaces.is_some();
         let namespaces = namespaces::follow(self.client.clone(), announcer.clone());
-        tokio::join!(namespaces, self.follow_pods(announcer, wanted));
+        let pods = Box::pin(self.follow_pods(announcer, wanted));
+        if wants_namespaces {
+            tokio::join!(Box::pin(namespaces), pods);
+        } else {
+            pods.await;
+        }
     }
 
     async fn follow_pods(mut self, announcer: Announcer, wanted: Arc<Notify>) {

@@ -59,7 +59,7 @@ impl Last {
     /// Writes all of it, in place of what was there.
     pub(super) fn store<'a>(&self, resources: impl Iterator<Item = &'a Stored>) {
         // JSON is YAML.
-        let text: String = resources.map(|stored| format!("---\n{}\n", stored.0)).collect();
+        let text = resources.fold(String::new(), |text, stored| text + "---\n" + &stored.0.to_string() + "\n");
         let new = self.0.with_extension("new");
         if let Err(error) = fs::write(&new, text).and_then(|()| fs::rename(&new, &self.0)) {
             tracing::warn!(%error, "the policies in force cannot be kept in {}", self.0.display());

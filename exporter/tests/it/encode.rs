@@ -17,7 +17,7 @@ use zerocopy::FromBytes;
 
 use super::oracle;
 
-mod judged;
+pub(crate) mod judged;
 mod place;
 
 use place::{Place, place};

@@ -14,6 +14,7 @@ use inotrail::container::{Container, File, FileOwner, Image, Object, Origin, Own
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
+use inotrail::policy::document;
 use inotrail::process::{Ancestor, Process, redaction};
 use inotrail::sensor::backend::Misses;
 use inotrail_ebpf::{Header, flags, kind, mask};
@@ -22,6 +23,8 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prost::Message;
 use zerocopy::FromZeros;
+
+use super::encode::judged::judgement;
 
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("workspace")
@@ -182,7 +185,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
             process_start_ns: 3,
             container: &container,
             file,
-            judgement: None,
+            judgement: judgement(0),
             backend: Backend::Fexit,
             sequence: 1,
             count: 1,
@@ -324,4 +327,13 @@ fn inotrail_commands_parse() {
         parsed += 1;
     }
     assert!(parsed > 8, "{parsed}");
+}
+
+#[test]
+fn policies_are_right() {
+    let readme = readme();
+    let (_, example) = readme.split_once("```yaml\n").unwrap();
+    let (policies, problems) = document::read(example.split("```").next().unwrap());
+    assert_eq!(problems, []);
+    assert_eq!(policies.iter().map(|policy| &*policy.name).collect::<Vec<_>>(), ["shop/tokens", "shadow"]);
 }

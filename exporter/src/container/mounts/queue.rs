@@ -79,12 +79,11 @@ impl MountQueue {
         let due: Vec<_> = due.take(BATCH_MAX).collect();
         let (mut wanted, mut gone) = (Vec::with_capacity(due.len()), Vec::new());
         for cgroup in due {
-            match describe(cgroup) {
-                Some(description) => wanted.push(description),
-                None => {
-                    self.waiting.remove(&cgroup);
-                    gone.push(cgroup);
-                }
+            if let Some(description) = describe(cgroup) {
+                wanted.push(description);
+            } else {
+                self.waiting.remove(&cgroup);
+                gone.push(cgroup);
             }
         }
         if !wanted.is_empty() {

@@ -298,7 +298,8 @@ fn policies(text: &str) -> Arc<PolicySet> {
         None => format!("kind: ClusterFileAccessPolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}{rule}}}"),
     };
     let each = text.lines().map(str::trim).map(|line| line.split_once(' ').unwrap_or((line, ""))).map(kind);
-    let text: String = each.map(|policy| format!("---\napiVersion: inotrail.dev/v1alpha1\n{policy}\n")).collect();
+    let text =
+        each.fold(String::new(), |text, policy| text + "---\napiVersion: inotrail.dev/v1alpha1\n" + &policy + "\n");
     let (policies, problems) = crate::policy::document::read(&text);
     assert_eq!(problems, []);
     Arc::new(PolicySet::new(policies.into_iter().map(Arc::new)))

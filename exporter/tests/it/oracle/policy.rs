@@ -36,7 +36,7 @@ pub(super) fn push(out: &mut Attributes, judgement: &Judgement<'_>) {
         }
     }
     if more > 0 {
-        names += &format!(",+{more}");
+        names = format!("{names},+{more}");
     }
     out.string("inotrail.policy.names", names);
 }
