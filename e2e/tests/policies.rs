@@ -49,10 +49,9 @@ impl Bench {
         Self { trace, state, cluster }
     }
 
-    fn create(&self, policy: Value) -> Timestamp {
-        let start = Timestamp::now();
+    /// Waits until the API server knows the resource.
+    fn create(&self, policy: &Value) {
         interrupt::wait_for("resource definition", LIMIT, || Ok(self.cluster.create(policy.clone()).ok())).unwrap();
-        start
     }
 
     fn seen(&self) -> usize {
@@ -119,12 +118,16 @@ fn rule(paths: &[&str]) -> Value {
 /// A tenant's.
 fn policy(namespace: &str, name: &str, spec: Value) -> Value {
     let metadata = json!({"name": name, "namespace": namespace});
-    json!({"apiVersion": crd::API_VERSION, "kind": "FileAccessPolicy", "metadata": metadata, "spec": spec})
+    let mut policy = json!({"apiVersion": crd::API_VERSION, "kind": "FileAccessPolicy", "metadata": metadata});
+    policy["spec"] = spec;
+    policy
 }
 
 fn cluster_policy(name: &str, spec: Value) -> Value {
     let metadata = json!({"name": name});
-    json!({"apiVersion": crd::API_VERSION, "kind": "ClusterFileAccessPolicy", "metadata": metadata, "spec": spec})
+    let mut policy = json!({"apiVersion": crd::API_VERSION, "kind": "ClusterFileAccessPolicy", "metadata": metadata});
+    policy["spec"] = spec;
+    policy
 }
 
 /// Namespace and path; other programs' paths are left as they are.
@@ -146,7 +149,7 @@ fn what_policies_are_about_is_told_and_nothing_else() {
 
 fn one_tenant(bench: &Bench) {
     let mut tokens = policy("shop", "tokens", json!({"rules": [rule(&["/etc/*"])]}));
-    bench.create(tokens.clone());
+    bench.create(&tokens);
     bench.check(&[("shop", "/etc/passwd"), ("shop", "/etc/group")]);
     let event = bench.trace.find("event of the policy", |event| event["file.path"] == "/etc/passwd").unwrap();
     for (key, value) in [
@@ -192,7 +195,7 @@ fn one_tenant(bench: &Bench) {
 fn labels(bench: &Bench) {
     let spec = json!({"podSelector": {"matchLabels": {"app": "web"}}, "rules": [rule(&["/etc/passwd"])]});
     let by_label = policy("bank", "by-label", spec);
-    bench.create(by_label.clone());
+    bench.create(&by_label);
     bench.check(&[("bank", "/etc/passwd")]);
     let label = |label: &str| {
         let metadata = json!({"name": "app", "namespace": "bank", "labels": {"app": label}});
@@ -205,7 +208,7 @@ fn labels(bench: &Bench) {
     bench.delete(&by_label);
     let spec = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}, "rules": [rule(&["/etc/passwd"])]});
     let by_namespace = cluster_policy("by-namespace", spec);
-    bench.create(by_namespace.clone());
+    bench.create(&by_namespace);
     bench.check(&[]);
     let label = |team: Value| {
         let metadata = json!({"name": "shop", "labels": {"team": team}});
@@ -222,7 +225,7 @@ fn the_whole_cluster(bench: &Bench) {
     let spec =
         |path: &str| json!({"rules": [{"name": "files", "paths": [path], "severity": "high", "action": "violation"}]});
     let all = cluster_policy("all", spec("/etc/passwd"));
-    bench.create(all.clone());
+    bench.create(&all);
     bench.check(&NAMESPACES.map(|namespace| (namespace, "/etc/passwd")));
     let event = bench.trace.find("violation", |event| event["inotrail.policy.action"] == "violation").unwrap();
     assert_eq!((&event["severity_number"], &event["security_rule.ruleset.name"]), (&17.into(), &"all".into()));
@@ -279,9 +282,9 @@ fn what_is_wrong_is_refused(bench: &Bench) {
     let spec = json!({"rules": [rule(&["/etc/[a"])]});
     let (wrong, right) =
         (policy("shop", "wrong", spec), policy("shop", "right", json!({"rules": [rule(&["/etc/passwd"])]})));
-    bench.create(wrong.clone());
+    bench.create(&wrong);
     bench.trace.wait_for_log("refused", 1).unwrap();
-    bench.create(right.clone());
+    bench.create(&right);
     bench.check(&[("shop", "/etc/passwd")]);
     bench.delete(&wrong);
     bench.delete(&right);
@@ -289,7 +292,7 @@ fn what_is_wrong_is_refused(bench: &Bench) {
 
 /// What was in force stays, also for an exporter that starts meanwhile.
 fn the_server_goes_away(mut bench: Bench) {
-    bench.create(policy("shop", "lasting", json!({"rules": [rule(&["/etc/passwd"])]})));
+    bench.create(&policy("shop", "lasting", json!({"rules": [rule(&["/etc/passwd"])]})));
     bench.check(&[("shop", "/etc/passwd")]);
     let kept = bench.state.path().join("policies.yaml");
     let is_kept = || Ok(fs::read_to_string(&kept).is_ok_and(|text| text.contains("lasting")).then_some(()));
