@@ -81,7 +81,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -127,18 +127,18 @@ mod tests {
         prop_oneof!["[ab]{1,2}", "[ab]\\.c", Just("*".to_owned()), Just("*.c".to_owned()), Just("a?".to_owned())]
     }
 
-    fn pattern() -> impl Strategy<Value = String> {
+    pub(in super::super) fn pattern() -> impl Strategy<Value = String> {
         let names = prop::collection::vec(prop_oneof![4 => name(), 1 => Just("**".to_owned())], 1..4);
         (prop_oneof![Just(""), Just("**")], names).prop_map(|(start, names)| format!("{start}/{}", names.join("/")))
     }
 
-    fn path() -> impl Strategy<Value = String> {
+    pub(in super::super) fn path() -> impl Strategy<Value = String> {
         let name = prop_oneof!["[ab]{1,2}", "[ab]\\.c"];
         prop::collection::vec(name, 1..5).prop_map(|names| format!("/{}", names.join("/")))
     }
 
     /// As a reader of the documentation would do it: name by name.
-    fn agrees(pattern: &[&str], path: &[&str]) -> bool {
+    pub(in super::super) fn agrees(pattern: &[&str], path: &[&str]) -> bool {
         match (pattern, path) {
             ([], []) => true,
             (["**"], rest) => !rest.is_empty(),
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    fn is_name(pattern: &[u8], name: &[u8]) -> bool {
+    pub(in super::super) fn is_name(pattern: &[u8], name: &[u8]) -> bool {
         match (pattern, name) {
             ([], []) => true,
             ([b'*', more @ ..], rest) => (0..=rest.len()).any(|skipped| is_name(more, &rest[skipped..])),
@@ -158,7 +158,7 @@ mod tests {
         }
     }
 
-    fn names(text: &str) -> Vec<&str> {
+    pub(in super::super) fn names(text: &str) -> Vec<&str> {
         text.strip_prefix('/').unwrap_or(text).split('/').collect()
     }
 

@@ -6,6 +6,8 @@ use super::scope::{Labels, Place, PodLabels};
 use super::*;
 use crate::event::{Operation, Outcome};
 
+mod reference;
+
 fn rule(name: &str, path: &str, severity: Severity, action: Action) -> Rule {
     let paths = Paths::parse([path]).expect("a pattern");
     Rule { name: name.to_owned(), paths, severity, action, ..Rule::default() }
