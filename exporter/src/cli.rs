@@ -3,7 +3,7 @@
 mod check;
 mod generate;
 pub mod oci_hook;
-mod policy;
+pub mod policy;
 mod run;
 mod trace;
 
@@ -40,6 +40,9 @@ pub enum Error {
     /// A file of policies.
     #[error(transparent)]
     Policies(#[from] policy_source::Error),
+    /// Recorded events cannot be held against policies.
+    #[error(transparent)]
+    Test(#[from] policy::TestError),
     /// stdout failed.
     #[error("cannot write to stdout: {0}")]
     Output(io::Error),

@@ -10,6 +10,7 @@ pub mod document;
 pub mod globs;
 pub mod paths;
 pub mod pattern;
+pub mod replay;
 pub mod rule;
 pub mod scope;
 

@@ -17,7 +17,7 @@ use crate::version;
 
 /// Headings of flags that belong to one look at the terminal and so have no environment variable.
 /// The hook's environment is the runtime's.
-pub(super) const WITHOUT_ENVIRONMENT: [&str; 3] = ["Filter", "Output", "Hook"];
+pub(super) const WITHOUT_ENVIRONMENT: [&str; 4] = ["Filter", "Output", "Hook", "Test"];
 
 /// An audit trail of which pod touched which file: eBPF in, OpenTelemetry logs out.
 #[derive(Debug, Parser)]
@@ -322,6 +322,23 @@ pub enum PolicyCommand {
         #[arg(required = true, value_name = "PATH")]
         files: Vec<PathBuf>,
     },
+    /// Hold recorded events against policies, and say what each rule is about. Exits with 1 where something else was expected.
+    Test(PolicyTestArgs),
+}
+
+/// Flags of `policy test`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Test")]
+pub struct PolicyTestArgs {
+    /// YAML files of policies, and folders of such; may be repeated.
+    #[arg(long, required = true, value_name = "PATH")]
+    pub policy: Vec<PathBuf>,
+    /// What `trace --output json` has printed; - for stdin.
+    #[arg(long, value_name = "FILE")]
+    pub events: PathBuf,
+    /// YAML file that says what is expected, and which labels pods and namespaces have.
+    #[arg(long, value_name = "FILE")]
+    pub expect: Option<PathBuf>,
 }
 
 /// Coming and going of the hook.

@@ -8,6 +8,7 @@ mod export_tcp;
 mod fakes;
 mod layers;
 mod oracle;
+mod policy;
 mod privileges;
 mod probe;
 mod readme;

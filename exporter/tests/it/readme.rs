@@ -15,6 +15,7 @@ use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
 use inotrail::policy::document;
+use inotrail::policy::replay::Expectations;
 use inotrail::process::{Ancestor, Process, redaction};
 use inotrail::sensor::backend::Misses;
 use inotrail_ebpf::{Header, flags, kind, mask};
@@ -332,8 +333,10 @@ fn inotrail_commands_parse() {
 #[test]
 fn policies_are_right() {
     let readme = readme();
-    let (_, example) = readme.split_once("```yaml\n").unwrap();
-    let (policies, problems) = document::read(example.split("```").next().unwrap());
+    let mut blocks = readme.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let (policies, problems) = document::read(blocks.next().unwrap());
     assert_eq!(problems, []);
     assert_eq!(policies.iter().map(|policy| &*policy.name).collect::<Vec<_>>(), ["shop/tokens", "shadow"]);
+    let expectations: Expectations = serde_saphyr::from_str(blocks.next().unwrap()).unwrap();
+    assert_eq!((expectations.expect.len(), expectations.labels.pods.len()), (1, 1));
 }
