@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use e2e::cluster::Cluster;
+use e2e::daemon::Daemon;
 use e2e::exporter::{self, Attributes, Trace};
 use e2e::{image, interrupt};
 use inotrail::policy::crd;
@@ -144,6 +145,7 @@ fn what_policies_are_about_is_told_and_nothing_else() {
     labels(&bench);
     the_whole_cluster(&bench);
     what_is_wrong_is_refused(&bench);
+    nodes_say_what_becomes_of_policies(&bench);
     the_server_goes_away(bench);
 }
 
@@ -288,6 +290,39 @@ fn what_is_wrong_is_refused(bench: &Bench) {
     bench.check(&[("shop", "/etc/passwd")]);
     bench.delete(&wrong);
     bench.delete(&right);
+}
+
+/// `trace` says nothing: it may run beside the exporter.
+fn nodes_say_what_becomes_of_policies(bench: &Bench) {
+    let node = &bench.cluster.nodes[0];
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Command::new(exporter::binary().unwrap());
+    run.args(["run", "--kubernetes-policies", "--endpoint", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"]);
+    run.arg("--runtime-socket").arg(&node.containerd.socket).args(node.arguments(&bench.cluster.api.kubeconfig));
+    let _run = Daemon::start("run", &mut run, folder.path(), None).unwrap();
+    let spec = |path: &str| json!({"rules": [{"name": "files", "paths": [path], "action": "violation"}]});
+    let own = policy("shop", "own", spec("/etc/passwd"));
+    bench.create(&own);
+    let says = |what: &str, is: &dyn Fn(&Value) -> bool| {
+        interrupt::wait_for(what, LIMIT, || {
+            let status = bench.cluster.get(&own)?.data["status"]["nodes"][0].clone();
+            Ok(is(&status).then_some(status))
+        })
+        .unwrap()
+    };
+    let status = says("an active policy", &|status| status["state"] == "Active" && status["containers"] == 1);
+    assert_eq!((&status["node"], &status["observedGeneration"]), (&json!(node.name), &json!(1)));
+    says("violations", &|status| status["violations"].as_i64() > Some(0) && status["records"] == 0);
+    bench.cluster.change(&policy("shop", "own", spec("/etc/[a"))).unwrap();
+    let refused = says("a refused policy", &|status| status["state"] == "Refused");
+    assert!(refused["message"].as_str().unwrap().contains("rules[0].paths[0]: it is not a glob"), "{refused}");
+    assert_eq!(refused["observedGeneration"], 2);
+    let mut dry = policy("shop", "own", spec("/etc/passwd"));
+    dry["spec"]["mode"] = "dry-run".into();
+    bench.cluster.change(&dry).unwrap();
+    let dry = says("a policy that counts only", &|status| status["state"] == "DryRun");
+    assert!(dry.get("message").is_none(), "{dry}");
+    bench.delete(&own);
 }
 
 /// What was in force stays, also for an exporter that starts meanwhile.

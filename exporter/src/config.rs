@@ -188,6 +188,7 @@ impl TryFrom<RunArgs> for Run {
 
     fn try_from(args: RunArgs) -> Result<Self, Error> {
         let (names, policies) = names_and_policies(&args.sensor, &args.node, args.policy)?;
+        let policies = policies.map(|policies| PolicyConfig { reports: true, ..policies });
         Ok(Self {
             sensor: Sensor { pin_dir: args.pin_dir, ..sensor(&args.sensor)? },
             names,
@@ -303,7 +304,7 @@ fn policies(args: PolicyArgs, kube: Option<&KubeConfig>) -> Result<Option<Policy
         ));
     }
     let kube = kube.filter(|_| kubernetes_policies).cloned();
-    Ok((kubernetes_policies || !files.is_empty()).then_some(PolicyConfig { files, kube, state }))
+    Ok((kubernetes_policies || !files.is_empty()).then_some(PolicyConfig { files, kube, reports: false, state }))
 }
 
 fn runtime(args: &SensorArgs) -> Result<Option<RuntimeConfig>, Error> {

@@ -15,7 +15,7 @@ pub mod rule;
 pub mod scope;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rule::{Action, Attempt, Rule, Severity};
 use scope::{Scope, Subject};
@@ -35,11 +35,13 @@ pub struct Policy {
     pub counts: Arc<Counts>,
 }
 
-/// Accesses that rules of a policy were about, by what the rules call them.
+/// Accesses that rules of a policy were about, by what the rules call them, and how many containers it is about.
 #[derive(Debug, Default)]
 pub struct Counts {
     records: AtomicU64,
     violations: AtomicU64,
+    /// Containers that the policy is about now.
+    pub containers: AtomicU64,
 }
 
 impl Counts {
@@ -151,6 +153,25 @@ impl PolicySet {
     #[must_use]
     pub fn select(&self, subject: &Subject<'_>) -> Selection {
         self.rules_of(|policy| policy.scope.contains(subject))
+    }
+
+    /// Says of each policy how many containers it is about; `selections`: of all containers.
+    pub fn count_containers<'a>(&self, selections: impl Iterator<Item = &'a Selection>) {
+        let mut counts = vec![0; self.0.len()];
+        for selection in selections {
+            let mut last = None;
+            for RuleIndex { policy, .. } in selection.indexes() {
+                // Rules of one policy stand side by side.
+                if last.replace(policy) != Some(policy)
+                    && let Some(count) = counts.get_mut(policy as usize)
+                {
+                    *count += 1;
+                }
+            }
+        }
+        for (policy, count) in self.0.iter().zip(counts) {
+            policy.counts.containers.store(count, Ordering::Relaxed);
+        }
     }
 
     /// All rules.

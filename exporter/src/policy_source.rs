@@ -14,10 +14,12 @@ use crate::policy::{Policy, PolicySet};
 use files::Files;
 use last::Last;
 use resources::Resources;
+use status::Reporter;
 
 mod files;
 mod last;
 mod resources;
+mod status;
 
 /// What [`spawn`] needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct PolicyConfig {
     pub files: Vec<PathBuf>,
     /// How the cluster's policies are reached; nothing: they are not asked for.
     pub kube: Option<KubeConfig>,
+    /// The cluster's policies are told what becomes of them on this node.
+    pub reports: bool,
     /// Folder for the policies that the API server told last; nothing: they are not kept.
     pub state: Option<PathBuf>,
 }
@@ -78,6 +82,9 @@ pub fn spawn(config: PolicyConfig, runtime: &Handle) -> Result<watch::Receiver<A
         let client = runtime.block_on(kube::client(kube.kubeconfig))?;
         let last = config.state.as_deref().map(Last::open).transpose()?;
         let resources = Resources::new(last, in_force);
+        if config.reports {
+            runtime.spawn(Reporter::new(kube.node, resources.reported()).follow(client.clone()));
+        }
         runtime.spawn(resources.follow(client));
     }
     Ok(receiver)

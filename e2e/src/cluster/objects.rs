@@ -54,6 +54,15 @@ impl Cluster {
         patch.with_context(|| format!("change {name}"))
     }
 
+    /// Asks for an object that `object` names.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn get(&self, object: &Value) -> Result<DynamicObject> {
+        let (api, name) = (self.kind(object)?, object["metadata"]["name"].as_str().unwrap_or_default());
+        self.call(api.get(name)).with_context(|| format!("get {name}"))
+    }
+
     /// Deletes an object that `object` names.
     ///
     /// # Errors

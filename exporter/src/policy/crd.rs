@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 mod check;
 mod rule;
+mod status;
 
 pub use rule::RuleSpec;
+pub use status::{NodeState, NodeStatus, PolicyStatus};
 
 /// API group and version of all resources.
 pub const API_VERSION: &str = "inotrail.dev/v1alpha1";
@@ -33,8 +35,12 @@ const NAMES_MAX: usize = 64;
     plural = "fileaccesspolicies",
     namespaced,
     shortname = "fap",
+    status = "PolicyStatus",
     category = "inotrail",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Nodes", type_ = "string", json_path = ".status.nodes[*].state"),
+    printcolumn(name = "Containers", type_ = "string", json_path = ".status.nodes[*].containers"),
+    printcolumn(name = "Violations", type_ = "string", json_path = ".status.nodes[*].violations"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     doc = "Which file accesses of this namespace's pods are kept."
 )]
@@ -74,9 +80,13 @@ pub struct FileAccessPolicySpec {
     kind = "ClusterFileAccessPolicy",
     plural = "clusterfileaccesspolicies",
     shortname = "cfap",
+    status = "PolicyStatus",
     category = "inotrail",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
     printcolumn(name = "Host", type_ = "boolean", json_path = ".spec.hostProcesses"),
+    printcolumn(name = "Nodes", type_ = "string", json_path = ".status.nodes[*].state"),
+    printcolumn(name = "Containers", type_ = "string", json_path = ".status.nodes[*].containers"),
+    printcolumn(name = "Violations", type_ = "string", json_path = ".status.nodes[*].violations"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     doc = "Which file accesses are kept on the whole cluster."
 )]

@@ -13,9 +13,11 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher as watch};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch as value;
 use tokio::time::{Instant, sleep_until};
 
 use super::last::{Last, Stored};
+use super::status::Reported;
 use super::{InForce, Source};
 use crate::policy::Policy;
 use crate::policy::crd::{ClusterFileAccessPolicy, FileAccessPolicy};
@@ -40,6 +42,8 @@ pub(super) struct Resources {
     earlier: Vec<Arc<Policy>>,
     kinds: BTreeMap<Kind, Listed>,
     store_at: Option<Instant>,
+    /// For the policies' status.
+    reported: value::Sender<Vec<Reported>>,
 }
 
 /// What the API server has told of one kind.
@@ -54,8 +58,14 @@ struct Listed {
 
 #[derive(Debug)]
 struct Known {
-    stored: Stored,
-    policy: Arc<Policy>,
+    /// Namespace, name and generation.
+    namespace: Option<String>,
+    name: String,
+    generation: i64,
+    /// Why that generation is refused.
+    refused: Option<String>,
+    /// The last version that was right; nothing where none was.
+    right: Option<(Stored, Arc<Policy>)>,
 }
 
 type Told = (Kind, Result<Event<DynamicObject>, watcher::Error>);
@@ -64,11 +74,17 @@ impl Resources {
     /// Until the API server has told, what it told an earlier run is in force.
     pub(super) fn new(last: Option<Last>, in_force: InForce) -> Self {
         let earlier: Vec<_> = last.as_ref().map(Last::load).unwrap_or_default().into_iter().map(Arc::new).collect();
-        let this = Self { in_force, last, earlier, kinds: BTreeMap::new(), store_at: None };
+        let reported = value::channel(Vec::new()).0;
+        let this = Self { in_force, last, earlier, kinds: BTreeMap::new(), store_at: None, reported };
         if !this.earlier.is_empty() {
             this.show();
         }
         this
+    }
+
+    /// What is to be told of policies.
+    pub(super) fn reported(&self) -> value::Receiver<Vec<Reported>> {
+        self.reported.subscribe()
     }
 
     /// Follows the API server until the future is dropped. Where it is away, what it told stays in force.
@@ -97,6 +113,8 @@ impl Resources {
                 listed.by_name.retain(|name, _| telling.contains(name));
                 self.earlier.retain(|policy| kind_of(policy) != kind);
             }
+            // Most changes are those of nodes' status.
+            Ok(Event::Apply(object)) if self.is_known(kind, &object) => return,
             Ok(Event::Apply(object)) => self.take(kind, object, false),
             Ok(Event::Delete(object)) => {
                 self.kinds.entry(kind).or_default().by_name.remove(&name_of(&object));
@@ -110,6 +128,11 @@ impl Resources {
         self.store_at.get_or_insert_with(|| Instant::now() + STORE_EVERY);
     }
 
+    fn is_known(&self, kind: Kind, object: &DynamicObject) -> bool {
+        let known = self.kinds.get(&kind).and_then(|listed| listed.by_name.get(&name_of(object)));
+        known.is_some_and(|known| known.generation > 0 && Some(known.generation) == object.metadata.generation)
+    }
+
     fn failed(&mut self, kind: Kind, error: &watcher::Error) {
         let listed = self.kinds.entry(kind).or_default();
         if !std::mem::replace(&mut listed.away, true) {
@@ -118,32 +141,42 @@ impl Resources {
         }
     }
 
-    /// Takes a new or changed policy in. One that is wrong changes nothing.
+    /// Takes a new or changed policy in. Of one that is wrong an earlier version stays in force.
     fn take(&mut self, kind: Kind, object: DynamicObject, in_list: bool) {
         let listed = self.kinds.entry(kind).or_default();
         let name = name_of(&object);
         if in_list {
             listed.telling.insert(name.clone());
         }
+        let before = listed.by_name.remove(&name).and_then(|known| known.right);
+        let mut known = Known::new(&object);
         match compile(kind, &object) {
             Ok(mut policy) => {
-                if let Some(known) = listed.by_name.get(&name) {
-                    policy.counts = Arc::clone(&known.policy.counts);
+                if let Some((_, before)) = before {
+                    policy.counts = Arc::clone(&before.counts);
                 }
-                listed.by_name.insert(name, Known { stored: Stored::new(object), policy: Arc::new(policy) });
+                known.right = Some((Stored::new(object), Arc::new(policy)));
             }
-            Err(error) => tracing::error!(policy = name, "refused, and an earlier version of it stays: {error}"),
+            Err(error) => {
+                tracing::error!(policy = name, "refused, and an earlier version of it stays: {error}");
+                (known.refused, known.right) = (Some(error), before);
+            }
         }
+        listed.by_name.insert(name, known);
     }
 
     fn show(&self) {
-        let told = self.kinds.values().flat_map(|listed| listed.by_name.values().map(|known| &known.policy));
+        let told = self.kinds.values().flat_map(|listed| listed.by_name.values());
+        let told = told.filter_map(|known| Some(&known.right.as_ref()?.1));
         // Of an earlier run is what is not told yet.
         let telling = |policy: &&Arc<Policy>| {
             !self.kinds.get(&kind_of(policy)).is_some_and(|listed| listed.by_name.contains_key(&policy.name))
         };
         let earlier = self.earlier.iter().filter(telling);
         self.in_force.replace(Source::Resources, told.chain(earlier).cloned().collect());
+        let each =
+            self.kinds.iter().flat_map(|(kind, listed)| listed.by_name.values().map(|known| known.report(*kind)));
+        self.reported.send_replace(each.collect());
     }
 
     fn store(&mut self) {
@@ -152,7 +185,32 @@ impl Resources {
         let is_complete = self.earlier.is_empty();
         if let Some(last) = self.last.as_ref().filter(|_| is_complete) {
             let known = self.kinds.values().flat_map(|listed| listed.by_name.values());
-            last.store(known.map(|known| &known.stored));
+            last.store(known.filter_map(|known| Some(&known.right.as_ref()?.0)));
+        }
+    }
+}
+
+impl Known {
+    fn new(object: &DynamicObject) -> Self {
+        let meta = &object.metadata;
+        Self {
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone().unwrap_or_default(),
+            generation: meta.generation.unwrap_or_default(),
+            refused: None,
+            right: None,
+        }
+    }
+
+    fn report(&self, kind: Kind) -> Reported {
+        let Self { namespace, name, generation, refused, right } = self;
+        Reported {
+            resource: kind.resource(),
+            namespace: namespace.clone(),
+            name: name.clone(),
+            generation: *generation,
+            refused: refused.clone(),
+            policy: right.as_ref().map(|(_, policy)| Arc::clone(policy)),
         }
     }
 }

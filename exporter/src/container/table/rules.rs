@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::super::SANDBOX;
 use super::super::announcement::NamespaceNews;
 use super::super::view::View;
-use super::{Container, Image, Key, Labels, Origin, Table, is_resolved};
+use super::{Container, Image, Inhabitant, Key, Labels, Origin, Table, is_resolved};
 use crate::policy::scope::{PodLabels, Subject};
 use crate::policy::{PolicySet, Selection};
 
@@ -54,6 +55,11 @@ impl Table {
             let rules = select(policies, &inhabitant.container, |namespace| self.namespaces.get(namespace));
             inhabitant.container = Arc::new(inhabitant.container.with_rules(Some(rules)));
         }
+        // Users do not know of the containers that only hold their pods' namespaces.
+        let is_sandbox = |it: &Container| matches!(&it.origin, Origin::Container { name, .. } if name == SANDBOX);
+        let is_one = |known: &&Inhabitant| known.cgroups > 0 && known.is_container() && !is_sandbox(&known.container);
+        let containers = self.inhabitants.values().filter(is_one);
+        policies.count_containers(containers.filter_map(|known| known.container.rules.as_ref()));
     }
 
     /// Chooses what is worth recording: all but containers that no rule is about. Parts of the host are, since new containers
