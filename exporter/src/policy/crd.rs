@@ -1,5 +1,6 @@
 //! Policies as users write them: the resources of group `inotrail.dev`. Their comments are what `kubectl explain` says.
 #![expect(unreachable_pub, reason = "kube's macro writes such")]
+#![expect(clippy::duplicated_attributes, reason = "columns have a type in common")]
 
 use garde::Validate;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};

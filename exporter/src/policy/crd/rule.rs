@@ -49,6 +49,7 @@ pub struct RuleSpec {
     pub executables: Vec<String>,
     /// Ids of users, as the node sees them. Without any: all.
     #[garde(length(max = NAMES_MAX))]
+    #[schemars(with = "Vec<i64>", length(max = NAMES_MAX), inner(range(min = 0, max = u32::MAX)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<u32>,
     /// How bad it is.
