@@ -40,7 +40,7 @@ impl Bench {
         }
         for namespace in NAMESPACES {
             cluster.create_namespace(namespace).unwrap();
-            cluster.create(pod(namespace)).unwrap();
+            cluster.create(pod(namespace, "app", "web", TICK)).unwrap();
         }
         for namespace in NAMESPACES {
             cluster.ready_pod(namespace, "app").unwrap();
@@ -101,13 +101,13 @@ fn trace(cluster: &Cluster, state: &tempfile::TempDir) -> Trace {
     trace
 }
 
-fn pod(namespace: &str) -> Value {
+fn pod(namespace: &str, name: &str, label: &str, script: &str) -> Value {
     let container = json!({
-        "name": "app", "image": image::NAME, "imagePullPolicy": "Never", "command": ["/bin/sh", "-c", TICK],
+        "name": "app", "image": image::NAME, "imagePullPolicy": "Never", "command": ["/bin/sh", "-c", script],
     });
     json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "app", "namespace": namespace, "labels": {"app": "web"}},
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": label}},
         "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
     })
 }
@@ -143,6 +143,7 @@ fn what_policies_are_about_is_told_and_nothing_else() {
     bench.check(&[]);
     one_tenant(&bench);
     labels(&bench);
+    processes_of_before(&bench);
     the_whole_cluster(&bench);
     what_is_wrong_is_refused(&bench);
     nodes_say_what_becomes_of_policies(&bench);
@@ -221,6 +222,24 @@ fn labels(bench: &Bench) {
     label(Value::Null);
     bench.check(&[]);
     bench.delete(&by_namespace);
+}
+
+/// What a container's processes are is known although nothing was recorded of it when they started.
+fn processes_of_before(bench: &Bench) {
+    bench.check(&[]);
+    // It becomes another program when it has been known for long that no rule is about it.
+    let script = format!("sleep 3; exec /bin/busybox sh -c '{TICK}'");
+    bench.cluster.create(pod("bank", "late", "late", &script)).unwrap();
+    bench.cluster.ready_pod("bank", "late").unwrap();
+    bench.check(&[]);
+    bench.check(&[]);
+    let mut rule = rule(&["/etc/passwd"]);
+    rule["executables"] = json!(["/bin/busybox"]);
+    let late = policy("bank", "late", json!({"podSelector": {"matchLabels": {"app": "late"}}, "rules": [rule]}));
+    bench.create(&late);
+    bench.check(&[("bank", "/etc/passwd")]);
+    bench.delete(&late);
+    bench.cluster.delete_pod("bank", "late").unwrap();
 }
 
 fn the_whole_cluster(bench: &Bench) {

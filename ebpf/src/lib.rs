@@ -157,6 +157,8 @@ pub mod scope {
     pub const KEEP: u32 = 1;
     /// Accesses are not recorded (own stack, or outside the configured cgroup root).
     pub const IGNORE: u32 = 2;
+    /// Accesses are not recorded, because no policy is about them; processes are: a policy may be at any time.
+    pub const UNWATCHED: u32 = 3;
 }
 
 /// Map names as they stand in the object.

@@ -4,9 +4,9 @@ pub mod args;
 pub mod choice;
 pub mod default;
 mod environment;
+mod names;
 pub mod parse;
 
-use std::env;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -24,8 +24,9 @@ use crate::event::{Backend, Node};
 use crate::policy_source::PolicyConfig;
 use crate::process::Redaction;
 use args::{CheckArgs, ExportArgs, NodeArgs, PolicyArgs, ProcessArgs, RunArgs, SensorArgs};
-use choice::{Compression, Runtime, When};
+use choice::Compression;
 pub use environment::command;
+use names::{names, names_and_policies};
 
 /// What `run` needs.
 #[derive(Clone, Debug)]
@@ -250,86 +251,6 @@ fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
         mutations: args.mutations,
         pin_dir: None,
     })
-}
-
-fn names(args: &SensorArgs, node: &str) -> Result<Names, Error> {
-    Ok(Names {
-        runtime: runtime(args)?,
-        kube: kube(args, node)?,
-        hook: args.hook_socket.clone(),
-        nri: args.nri_socket.clone(),
-        resolve_within: args.resolve_timeout,
-    })
-}
-
-/// `node`: empty where it was not named.
-fn kube(args: &SensorArgs, node: &str) -> Result<Option<KubeConfig>, Error> {
-    let in_cluster = env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    match args.kubernetes {
-        When::Never if args.kubeconfig.is_some() => {
-            Err(Error::Usage("--kubeconfig is of no use with --kubernetes never: leave one of them out"))
-        }
-        When::Never => Ok(None),
-        When::Always if node.is_empty() => {
-            Err(Error::Usage("--kubernetes always needs --node-name: whose pods to ask for"))
-        }
-        When::Auto if node.is_empty() && args.kubeconfig.is_some() => {
-            Err(Error::Usage("--kubeconfig needs --node-name: whose pods to ask for"))
-        }
-        When::Auto if node.is_empty() || (!in_cluster && args.kubeconfig.is_none()) => Ok(None),
-        When::Auto | When::Always => {
-            Ok(Some(KubeConfig { kubeconfig: args.kubeconfig.clone(), node: node.to_owned(), namespaces: false }))
-        }
-    }
-}
-
-fn names_and_policies(
-    sensor: &SensorArgs,
-    node: &NodeArgs,
-    policy: PolicyArgs,
-) -> Result<(Names, Option<PolicyConfig>), Error> {
-    let mut names = names(sensor, &node.node_name)?;
-    let policies = policies(policy, names.kube.as_ref())?;
-    if let Some(kube) = &mut names.kube {
-        kube.namespaces = policies.is_some();
-    }
-    Ok((names, policies))
-}
-
-fn policies(args: PolicyArgs, kube: Option<&KubeConfig>) -> Result<Option<PolicyConfig>, Error> {
-    let PolicyArgs { policy: files, kubernetes_policies, state } = args;
-    if kubernetes_policies && kube.is_none() {
-        return Err(Error::Usage(
-            "--kubernetes-policies needs the Kubernetes API: run in a pod or name --kubeconfig, and give --node-name",
-        ));
-    }
-    let kube = kube.filter(|_| kubernetes_policies).cloned();
-    Ok((kubernetes_policies || !files.is_empty()).then_some(PolicyConfig { files, kube, reports: false, state }))
-}
-
-fn runtime(args: &SensorArgs) -> Result<Option<RuntimeConfig>, Error> {
-    let api = match args.runtime {
-        Runtime::Auto => None,
-        Runtime::Containerd => Some(Api::Containerd),
-        Runtime::Cri => Some(Api::Cri),
-        Runtime::None => {
-            return match args.runtime_socket {
-                Some(_) => {
-                    Err(Error::Usage("--runtime-socket is of no use with --runtime none: leave one of them out"))
-                }
-                None => Ok(None),
-            };
-        }
-    };
-    if let Some(socket) = args.runtime_socket.clone() {
-        let api = api.unwrap_or_else(|| Api::of_socket(&socket));
-        let runtime = RuntimeConfig { api, socket, required: true };
-        return if runtime.is_there() { Ok(Some(runtime)) } else { Err(Error::NoSocket(runtime.socket)) };
-    }
-    match (RuntimeConfig::find(api), api) {
-        (None, Some(api)) => Err(Error::NoRuntime(api)),
-        (found, wanted) => Ok(found.map(|found| RuntimeConfig { required: wanted.is_some(), ..found })),
-    }
 }
 
 fn scope(args: SensorArgs, host: bool) -> Scope {

@@ -73,6 +73,18 @@ pub(super) fn exec_is_access() -> bool {
 /// Whether accesses of this thread group in this cgroup are recorded.
 #[inline(always)]
 pub(super) fn keeps(cgroup_id: u64, tgid: u32) -> bool {
+    is_in_scope(cgroup_id, tgid, |scope| scope == scope::KEEP)
+}
+
+/// Whether it is to be known which processes are in this cgroup, and what they run.
+#[inline(always)]
+pub(super) fn knows(cgroup_id: u64, tgid: u32) -> bool {
+    is_in_scope(cgroup_id, tgid, |scope| scope != scope::IGNORE)
+}
+
+/// `is`: of the cgroup's scope.
+#[inline(always)]
+fn is_in_scope(cgroup_id: u64, tgid: u32, is: impl FnOnce(u32) -> bool) -> bool {
     let Some(control) = control() else { return false };
     // SAFETY: numbers of the map's value, which user space changes.
     let (own, self_test, default_scope) = unsafe {
@@ -87,7 +99,7 @@ pub(super) fn keeps(cgroup_id: u64, tgid: u32) -> bool {
     }
     // SAFETY: the value is a number that is read once; no reference outlives this call.
     match unsafe { CGROUPS.get(&cgroup_id) } {
-        Some(found) => *found != scope::IGNORE,
+        Some(found) => is(*found),
         None => default_scope == scope::KEEP,
     }
 }

@@ -26,6 +26,9 @@ use crate::policy::scope::Place;
 /// What was told is written down no more often.
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
+/// Policies of one kind.
+const POLICIES_MAX: usize = 20_000;
+
 /// Which resource a policy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -147,6 +150,10 @@ impl Resources {
         let name = name_of(&object);
         if in_list {
             listed.telling.insert(name.clone());
+        }
+        if listed.by_name.len() >= POLICIES_MAX && !listed.by_name.contains_key(&name) {
+            tracing::error!(policy = name, "refused: there are {POLICIES_MAX} others");
+            return;
         }
         let before = listed.by_name.remove(&name).and_then(|known| known.right);
         let mut known = Known::new(&object);

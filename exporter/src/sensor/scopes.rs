@@ -88,7 +88,7 @@ impl KernelFilter for Scopes {
         if scope_of(path, &self.root, &self.exclude).unwrap_or(others) == scope::IGNORE {
             return Ok(());
         }
-        let scope = if on { scope::KEEP } else { scope::IGNORE };
+        let scope = if on { scope::KEEP } else { scope::UNWATCHED };
         self.map.insert(&cgroup, &scope, 0).map_err(io::Error::other)?;
         // The kernel has removed the entry of one that has gone before; its number comes never again.
         if self.hierarchy.id_of(path).ok() != Some(cgroup) {
