@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use inotrail::container::Containers;
 use inotrail::event::Access;
+use inotrail::policy::scope::Subject;
+use inotrail::policy::{PolicySet, Selection, document};
 use inotrail::process::ProcessTable;
 use inotrail_ebpf::{Header, kind};
 use zerocopy::FromZeros as _;
@@ -38,6 +40,35 @@ pub fn processes(leaves: bool) -> ProcessTable {
         start(&mut table, if leaves { ANCESTORS } else { pid - 1 }, pid);
     }
     table
+}
+
+/// As many policies as a large cluster's tenants have together, and pods of a node that each is about.
+pub const POLICIES: usize = 1_000;
+/// Pods of a node.
+pub const PODS: usize = 100;
+
+/// Policies of one rule with three paths of different shapes.
+///
+/// # Panics
+/// They are wrong: a bug.
+#[must_use]
+pub fn policies() -> PolicySet {
+    let policy = |number: usize| {
+        format!(
+            "---\napiVersion: inotrail.dev/v1alpha1\nkind: ClusterFileAccessPolicy\nmetadata: {{name: policy-{number}}}\n\
+             spec: {{rules: [{{name: files, paths: [/data/{number}/**, '**/secret-{number}', '/home/*/.key-{number}']}}]}}\n"
+        )
+    };
+    let text: Vec<_> = (0..POLICIES).map(policy).collect();
+    let (policies, problems) = document::read(&text.concat());
+    assert!(problems.is_empty(), "{problems:?}");
+    PolicySet::new(policies.into_iter().map(Arc::new))
+}
+
+/// What is kept for each pod's container: which rules are about it.
+#[must_use]
+pub fn selections(policies: &PolicySet) -> Vec<Selection> {
+    (0..PODS).map(|_| policies.select(&Subject::Container { name: "app", image: "", pod: None })).collect()
 }
 
 fn start(table: &mut ProcessTable, parent: u32, pid: u32) {

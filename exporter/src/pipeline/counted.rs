@@ -76,15 +76,17 @@ impl<O: Output> Stages<O> {
     }
 
     pub(super) fn counted(&mut self, entry: &Entry, from_ns: u64, snapshot: &Snapshot, held: &mut Held) {
-        // What was only counted has no path to hold against rules.
-        let is_judged =
-            snapshot.get(entry.key.cgroup_id).is_some_and(|container| snapshot.policies(container).is_some());
-        if !entry.overflow && !is_judged {
-            self.outlet.route(self.summary(entry.count, from_ns, &header(&entry.key)), snapshot, held);
-        } else if snapshot.get(entry.key.cgroup_id).is_none_or(|container| {
-            snapshot.policies(container).map_or(self.outlet.reports(container), |(_, rules)| !rules.is_empty())
-        }) {
+        let container = snapshot.get(entry.key.cgroup_id);
+        let rules = container.and_then(|container| snapshot.policies(container)).map(|(_, rules)| rules);
+        let is_lost = match rules {
+            // What was only counted has no path to hold against rules.
+            Some(rules) => !rules.is_empty(),
+            None => entry.overflow && container.is_none_or(|container| self.outlet.reports(container)),
+        };
+        if is_lost {
             self.lost(Some(entry.key.cgroup_id), entry.count);
+        } else if rules.is_none() && !entry.overflow {
+            self.outlet.route(self.summary(entry.count, from_ns, &header(&entry.key)), snapshot, held);
         }
     }
 
