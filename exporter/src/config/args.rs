@@ -52,7 +52,7 @@ pub enum Command {
     /// Try policies out before they are in force.
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Print the Kubernetes resource definitions of policies, for `kubectl apply -f -`.
+    /// Print the Kubernetes resource definitions of policies, and roles for tenants, for `kubectl apply -f -`.
     Crd,
     /// Print the completion script of a shell.
     Completions {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod roles;
 mod rule;
 mod status;
 
@@ -139,11 +140,17 @@ pub enum Mode {
     DryRun,
 }
 
-/// The definitions of all resources, as YAML documents.
+/// The definitions of all resources, and what tenants may do with theirs, as YAML documents.
 #[must_use]
 pub fn definitions() -> String {
-    let text = |crd| serde_saphyr::to_string(&crd).unwrap_or_default();
-    format!("---\n{}---\n{}", text(FileAccessPolicy::crd()), text(ClusterFileAccessPolicy::crd()))
+    let definitions = [FileAccessPolicy::crd(), ClusterFileAccessPolicy::crd()].map(|crd| document(&crd));
+    let roles = roles::tenants().map(|role| document(&role));
+    [definitions, roles].concat().concat()
+}
+
+fn document(object: &impl Serialize) -> String {
+    // Objects of names and texts have a form in YAML.
+    format!("---\n{}", serde_saphyr::to_string(object).unwrap_or_default())
 }
 
 /// A field's path as users write it: `podSelector` for `pod_selector`.

@@ -96,8 +96,9 @@ fn test_holds_events_against_policies() {
 }
 
 #[test]
-fn crd_prints_two_definitions() {
+fn crd_prints_definitions_and_roles() {
     let output = inotrail(&["crd"], &[]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.matches("---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n").count(), 2);
+    assert_eq!(text.matches("---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n").count(), 2);
 }

@@ -1,0 +1,58 @@
+//! What nodes say of policies, and what becomes of these while nobody can be told.
+
+use std::fs;
+use std::process::Command;
+
+use e2e::daemon::Daemon;
+use e2e::{exporter, interrupt};
+use serde_json::{Value, json};
+
+use super::{Bench, LIMIT, policy, rule, trace};
+
+/// `trace` says nothing: it may run beside the exporter.
+pub(super) fn nodes_say_what_becomes_of_policies(bench: &Bench) {
+    let node = &bench.cluster.nodes[0];
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Command::new(exporter::binary().unwrap());
+    run.args(["run", "--kubernetes-policies", "--endpoint", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"]);
+    run.arg("--runtime-socket").arg(&node.containerd.socket).args(node.arguments(&bench.cluster.api.kubeconfig));
+    let _run = Daemon::start("run", &mut run, folder.path(), None).unwrap();
+    let spec = |path: &str| json!({"rules": [{"name": "files", "paths": [path], "action": "violation"}]});
+    let own = policy("shop", "own", spec("/etc/passwd"));
+    bench.create(&own);
+    let says = |what: &str, is: &dyn Fn(&Value) -> bool| {
+        interrupt::wait_for(what, LIMIT, || {
+            let status = bench.cluster.get(&own)?.data["status"]["nodes"][0].clone();
+            Ok(is(&status).then_some(status))
+        })
+        .unwrap()
+    };
+    let status = says("an active policy", &|status| status["state"] == "Active" && status["containers"] == 1);
+    assert_eq!((&status["node"], &status["observedGeneration"]), (&json!(node.name), &json!(1)));
+    says("violations", &|status| status["violations"].as_i64() > Some(0) && status["records"] == 0);
+    bench.cluster.change(&policy("shop", "own", spec("/etc/[a"))).unwrap();
+    let refused = says("a refused policy", &|status| status["state"] == "Refused");
+    assert!(refused["message"].as_str().unwrap().contains("rules[0].paths[0]: it is not a glob"), "{refused}");
+    assert_eq!(refused["observedGeneration"], 2);
+    let mut dry = policy("shop", "own", spec("/etc/passwd"));
+    dry["spec"]["mode"] = "dry-run".into();
+    bench.cluster.change(&dry).unwrap();
+    let dry = says("a policy that counts only", &|status| status["state"] == "DryRun");
+    assert!(dry.get("message").is_none(), "{dry}");
+    bench.delete(&own);
+}
+
+/// What was in force stays, also for an exporter that starts meanwhile.
+pub(super) fn the_server_goes_away(mut bench: Bench) {
+    bench.create(&policy("shop", "lasting", json!({"rules": [rule(&["/etc/passwd"])]})));
+    bench.check(&[("shop", "/etc/passwd")]);
+    let kept = bench.state.path().join("policies.yaml");
+    let is_kept = || Ok(fs::read_to_string(&kept).is_ok_and(|text| text.contains("lasting")).then_some(()));
+    interrupt::wait_for("the policy on disk", LIMIT, is_kept).unwrap();
+    bench.trace.daemon.stop();
+    bench.cluster.api.daemon = None;
+    bench.trace = trace(&bench.cluster, &bench.state);
+    // Without the server nobody knows the pods' labels, which containers wait for; containerd knows their namespaces.
+    bench.trace.wait_for_event(&[("file.path", "/etc/passwd")]).unwrap();
+    bench.check(&[("shop", "/etc/passwd")]);
+}
