@@ -40,6 +40,9 @@ pub enum Error {
     /// A file of policies.
     #[error(transparent)]
     Policies(#[from] policy_source::Error),
+    /// Policies are wrong; the text is `policy check`'s.
+    #[error("policies are wrong:\n{0}")]
+    WrongPolicies(String),
     /// Recorded events cannot be held against policies.
     #[error(transparent)]
     Test(#[from] policy::TestError),

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use super::{Error, print};
 use crate::config::args::PolicyCommand;
+use crate::policy::Policy;
 use crate::policy::document::Problem;
 use crate::policy_source;
 
+mod explain;
 mod test;
 
 pub use test::TestError;
@@ -16,6 +18,7 @@ pub use test::TestError;
 pub(super) fn run(command: PolicyCommand) -> Result<ExitCode, Error> {
     match command {
         PolicyCommand::Check { files } => check(&files),
+        PolicyCommand::Explain { files } => explain::explain(&files),
         PolicyCommand::Test(args) => test::test(&args),
     }
 }
@@ -29,6 +32,12 @@ fn check(files: &[PathBuf]) -> Result<ExitCode, Error> {
     }
     print(list(&problems).as_bytes())?;
     Ok(ExitCode::FAILURE)
+}
+
+/// Policies that are all right.
+fn read(files: &[PathBuf]) -> Result<Vec<Policy>, Error> {
+    let (policies, problems) = policy_source::read(files)?;
+    if problems.is_empty() { Ok(policies) } else { Err(Error::WrongPolicies(list(&problems).trim_end().to_owned())) }
 }
 
 /// `FILE:LINE:COLUMN: what`, one per line.

@@ -322,6 +322,12 @@ pub enum PolicyCommand {
         #[arg(required = true, value_name = "PATH")]
         files: Vec<PathBuf>,
     },
+    /// Say how policies are asked: what the kernel decides, what is left to user space, and what a path costs there.
+    Explain {
+        /// YAML files, and folders of such.
+        #[arg(required = true, value_name = "PATH")]
+        files: Vec<PathBuf>,
+    },
     /// Hold recorded events against policies, and say what each rule is about. Exits with 1 where something else was expected.
     Test(PolicyTestArgs),
 }

@@ -21,6 +21,23 @@ pub struct Paths {
     globs: GlobSet,
 }
 
+/// What a pattern looks like; what a path costs goes by this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `/etc/shadow`: one look-up for all of them.
+    Exact,
+    /// `/etc/*`: one look-up for all of them.
+    Children,
+    /// `**/id_rsa`: one look-up for all of them.
+    Name,
+    /// `/etc/**`: one look-up per folder of the path for all of them.
+    Below,
+    /// `**/*.pem`: one comparison each.
+    Suffix,
+    /// Any other: one automaton for all of them, which reads the whole path.
+    Glob,
+}
+
 impl Paths {
     /// Understands patterns; with what is wrong comes the number of the pattern, from 0.
     ///
@@ -63,6 +80,19 @@ impl Paths {
                 || self.is_below(path)
                 || self.suffixes.iter().any(|suffix| name.ends_with(suffix))
                 || self.globs.is_match_candidate(&Candidate::from_bytes(path)))
+    }
+
+    /// How many patterns there are of each shape, from what is cheapest to ask to what is dearest.
+    #[must_use]
+    pub fn shapes(&self) -> [(Shape, usize); 6] {
+        [
+            (Shape::Exact, self.exact.len()),
+            (Shape::Children, self.children.len()),
+            (Shape::Name, self.names.len()),
+            (Shape::Below, self.below.len()),
+            (Shape::Suffix, self.suffixes.len()),
+            (Shape::Glob, self.globs.len()),
+        ]
     }
 
     fn is_below(&self, path: &[u8]) -> bool {

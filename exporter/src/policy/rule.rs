@@ -112,6 +112,12 @@ impl FromIterator<Operation> for Operations {
 }
 
 impl Operations {
+    /// Whether every operation is in the set.
+    #[must_use]
+    pub const fn is_all(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether an operation is in the set.
     #[must_use]
     pub const fn contains(self, operation: Operation) -> bool {

@@ -68,6 +68,22 @@ fn check_says_where_policies_are_wrong() {
 }
 
 #[test]
+fn explain_says_what_a_path_costs() {
+    let folder = Folder::new("explain");
+    let rule = "[/a, /b, '/c/*', '/d/**', '**/e', '**/*.f', '/g/*/h']\n    except: [/d/x]\n    operations: [open]\n    users: [1";
+    let policies = folder.write("p.yaml", &policy("a", rule).replace("[[", "[").replace("]]", "]"));
+    let output = inotrail(&["policy", "explain", &policies], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let row = " a       r     operation, user  2 path, 1 folder, 1 name, 1 tree, 1 suffix, 1 glob  1 path";
+    assert_eq!(text.lines().nth(1), Some(row), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let wrong = folder.write("w.yaml", &policy("a", "a"));
+    let expected = format!(
+        "inotrail: policies are wrong:\n{wrong}:8:13: spec.rules[0].paths[0]: it must start with '/', or with '**/' for everywhere\n"
+    );
+    says(&inotrail(&["policy", "explain", &wrong], &[]), 1, "", &expected);
+}
+
+#[test]
 fn test_holds_events_against_policies() {
     let folder = Folder::new("test");
     let policies = folder.write("p.yaml", &(policy("a", "/etc/*") + "---\n" + &policy("b", "/tmp/*")));

@@ -11,18 +11,14 @@ use std::sync::Arc;
 use comfy_table::{Table, presets};
 
 use super::super::{Error, print};
-use super::list;
+use super::read;
 use crate::config::args::PolicyTestArgs;
 use crate::policy::replay::{Expectations, Malformed, Recorded};
 use crate::policy::{PolicySet, RuleIndex, Verdict};
-use crate::policy_source;
 
 /// Why events could not be held against policies.
 #[derive(Debug, thiserror::Error)]
 pub enum TestError {
-    /// Policies are wrong; the text is `policy check`'s.
-    #[error("policies are wrong:\n{0}")]
-    Policies(String),
     /// A file cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     File {
@@ -63,11 +59,7 @@ struct Found {
 }
 
 pub(super) fn test(args: &PolicyTestArgs) -> Result<ExitCode, Error> {
-    let (policies, problems) = policy_source::read(&args.policy)?;
-    if !problems.is_empty() {
-        return Err(TestError::Policies(list(&problems).trim_end().to_owned()).into());
-    }
-    let set = PolicySet::new(policies.into_iter().map(Arc::new));
+    let set = PolicySet::new(read(&args.policy)?.into_iter().map(Arc::new));
     let expectations = args.expect.as_deref().map(expectations).transpose()?.unwrap_or_default();
     let found = replay(&set, &expectations, &args.events)?;
     print(summary(&set, &found).as_bytes())?;
