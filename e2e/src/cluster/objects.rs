@@ -54,6 +54,17 @@ impl Cluster {
         patch.with_context(|| format!("change {name}"))
     }
 
+    /// Says something in the status of an object that `object` names, as one of those who may (server-side apply).
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn apply_status(&self, object: &Value, manager: &str, status: &Value) -> Result<DynamicObject> {
+        let (api, name) = (self.kind(object)?, object["metadata"]["name"].as_str().unwrap_or_default());
+        let patch = json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "status": status});
+        let params = PatchParams::apply(manager);
+        self.call(api.patch_status(name, &params, &Patch::Apply(&patch))).with_context(|| format!("tell of {name}"))
+    }
+
     /// Asks for an object that `object` names.
     ///
     /// # Errors

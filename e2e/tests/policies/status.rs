@@ -16,19 +16,27 @@ pub(super) fn nodes_say_what_becomes_of_policies(bench: &Bench) {
     let mut run = Command::new(exporter::binary().unwrap());
     run.args(["run", "--kubernetes-policies", "--endpoint", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"]);
     run.arg("--runtime-socket").arg(&node.containerd.socket).args(node.arguments(&bench.cluster.api.kubeconfig));
-    let _run = Daemon::start("run", &mut run, folder.path(), None).unwrap();
     let spec = |path: &str| json!({"rules": [{"name": "files", "paths": [path], "action": "violation"}]});
     let own = policy("shop", "own", spec("/etc/passwd"));
     bench.create(&own);
+    let gone = json!({"nodes": [{
+        "node": "gone", "observedGeneration": 1, "state": "Active", "containers": 0, "records": 0, "violations": 0,
+    }]});
+    bench.cluster.apply_status(&own, "inotrail-gone", &gone).unwrap();
+    assert_eq!(names(bench, &own).unwrap(), ["gone"]);
+    let _run = Daemon::start("run", &mut run, folder.path(), None).unwrap();
     let says = |what: &str, is: &dyn Fn(&Value) -> bool| {
         interrupt::wait_for(what, LIMIT, || {
-            let status = bench.cluster.get(&own)?.data["status"]["nodes"][0].clone();
-            Ok(is(&status).then_some(status))
+            let status = bench.cluster.get(&own)?.data["status"]["nodes"].clone();
+            let status = status.as_array().and_then(|nodes| nodes.iter().find(|it| it["node"] == *node.name).cloned());
+            Ok(status.filter(|status| is(status)))
         })
         .unwrap()
     };
     let status = says("an active policy", &|status| status["state"] == "Active" && status["containers"] == 1);
     assert_eq!((&status["node"], &status["observedGeneration"]), (&json!(node.name), &json!(1)));
+    let is_alone = || Ok((names(bench, &own)? == [json!(node.name)]).then_some(()));
+    interrupt::wait_for("the end of what a node has said that is gone", LIMIT, is_alone).unwrap();
     says("violations", &|status| status["violations"].as_i64() > Some(0) && status["records"] == 0);
     bench.cluster.change(&policy("shop", "own", spec("/etc/[a"))).unwrap();
     let refused = says("a refused policy", &|status| status["state"] == "Refused");
@@ -40,6 +48,12 @@ pub(super) fn nodes_say_what_becomes_of_policies(bench: &Bench) {
     let dry = says("a policy that counts only", &|status| status["state"] == "DryRun");
     assert!(dry.get("message").is_none(), "{dry}");
     bench.delete(&own);
+}
+
+/// Nodes that have said something of a policy.
+fn names(bench: &Bench, policy: &Value) -> anyhow::Result<Vec<Value>> {
+    let nodes = bench.cluster.get(policy)?.data["status"]["nodes"].as_array().cloned().unwrap_or_default();
+    Ok(nodes.into_iter().map(|node| node["node"].clone()).collect())
 }
 
 /// What was in force stays, also for an exporter that starts meanwhile.

@@ -17,7 +17,7 @@ use tokio::sync::watch as value;
 use tokio::time::{Instant, sleep_until};
 
 use super::last::{Last, Stored};
-use super::status::Reported;
+use super::status::{Nodes, Reported};
 use super::{InForce, Source};
 use crate::policy::Policy;
 use crate::policy::crd::{ClusterFileAccessPolicy, FileAccessPolicy};
@@ -69,6 +69,8 @@ struct Known {
     refused: Option<String>,
     /// The last version that was right; nothing where none was.
     right: Option<(Stored, Arc<Policy>)>,
+    /// Nodes that have said something of it.
+    nodes: Nodes,
 }
 
 type Told = (Kind, Result<Event<DynamicObject>, watcher::Error>);
@@ -116,9 +118,13 @@ impl Resources {
                 listed.by_name.retain(|name, _| telling.contains(name));
                 self.earlier.retain(|policy| kind_of(policy) != kind);
             }
-            // Most changes are those of nodes' status.
-            Ok(Event::Apply(object)) if self.is_known(kind, &object) => return,
-            Ok(Event::Apply(object)) => self.take(kind, object, false),
+            Ok(Event::Apply(object)) => {
+                // Most changes are of what nodes say.
+                if let Some(known) = self.known(kind, &object) {
+                    return known.nodes.set(&object);
+                }
+                self.take(kind, object, false);
+            }
             Ok(Event::Delete(object)) => {
                 self.kinds.entry(kind).or_default().by_name.remove(&name_of(&object));
             }
@@ -131,9 +137,10 @@ impl Resources {
         self.store_at.get_or_insert_with(|| Instant::now() + STORE_EVERY);
     }
 
-    fn is_known(&self, kind: Kind, object: &DynamicObject) -> bool {
-        let known = self.kinds.get(&kind).and_then(|listed| listed.by_name.get(&name_of(object)));
-        known.is_some_and(|known| known.generation > 0 && Some(known.generation) == object.metadata.generation)
+    /// The policy as it is told again.
+    fn known(&self, kind: Kind, object: &DynamicObject) -> Option<&Known> {
+        let known = self.kinds.get(&kind)?.by_name.get(&name_of(object))?;
+        (known.generation > 0 && Some(known.generation) == object.metadata.generation).then_some(known)
     }
 
     fn failed(&mut self, kind: Kind, error: &watcher::Error) {
@@ -206,11 +213,12 @@ impl Known {
             generation: meta.generation.unwrap_or_default(),
             refused: None,
             right: None,
+            nodes: Nodes::of(object),
         }
     }
 
     fn report(&self, kind: Kind) -> Reported {
-        let Self { namespace, name, generation, refused, right } = self;
+        let Self { namespace, name, generation, refused, right, nodes } = self;
         Reported {
             resource: kind.resource(),
             namespace: namespace.clone(),
@@ -218,6 +226,7 @@ impl Known {
             generation: *generation,
             refused: refused.clone(),
             policy: right.as_ref().map(|(_, policy)| Arc::clone(policy)),
+            nodes: nodes.clone(),
         }
     }
 }

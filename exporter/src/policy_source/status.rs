@@ -1,12 +1,13 @@
 //! Tells the API server what becomes of policies on this node.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::core::ApiResource;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, PartialObjectMeta};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::sync::watch;
@@ -18,8 +19,13 @@ use crate::policy::rule::Action;
 
 /// How often is looked for what is new.
 const EVERY: Duration = Duration::from_secs(1);
-/// A policy's counts alone are told no more often.
+/// A policy's counts alone are told no more often, by all nodes together: every exporter is told of each of these changes.
 const COUNTS_EVERY: Duration = Duration::from_secs(10);
+const COUNTS_LATEST: Duration = Duration::from_secs(3600);
+/// What is told at start has been told.
+const SETTLED: Duration = Duration::from_secs(5);
+/// How often is looked for nodes that are no more.
+const NODES_EVERY: Duration = Duration::from_secs(600);
 /// Policies told of in one look.
 const WRITES_MAX: usize = 50;
 
@@ -34,6 +40,36 @@ pub(super) struct Reported {
     pub(super) refused: Option<String>,
     /// What is in force; nothing where no version was right.
     pub(super) policy: Option<Arc<Policy>>,
+    /// Nodes that have said something of it.
+    pub(super) nodes: Nodes,
+}
+
+/// Names of nodes in a policy's status, as it was told last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nodes(Arc<Mutex<Vec<String>>>);
+
+impl Nodes {
+    pub(super) fn of(object: &DynamicObject) -> Self {
+        let nodes = Self::default();
+        nodes.set(object);
+        nodes
+    }
+
+    pub(super) fn set(&self, object: &DynamicObject) {
+        let entries = object.data["status"]["nodes"].as_array().into_iter().flatten();
+        let names = entries.filter_map(|entry| entry["node"].as_str().map(str::to_owned));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names.collect();
+    }
+
+    fn get(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How often one of them tells its counts.
+    fn counts_every(&self) -> Duration {
+        let count = self.0.lock().unwrap_or_else(PoisonError::into_inner).len().max(1);
+        COUNTS_EVERY.saturating_mul(count as u32).min(COUNTS_LATEST)
+    }
 }
 
 /// One entry in each policy's status.
@@ -57,10 +93,39 @@ impl Reporter {
     pub(super) async fn follow(mut self, client: Client) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clean_at = Instant::now() + SETTLED;
         loop {
             ticks.tick().await;
             for (policy, status) in self.due(Instant::now()) {
                 self.tell(&client, policy, status).await;
+            }
+            if Instant::now() >= clean_at {
+                clean_at = Instant::now() + NODES_EVERY;
+                self.clean(&client).await;
+            }
+        }
+    }
+
+    /// Takes out what nodes have said that are no more: nobody else would.
+    async fn clean(&self, client: &Client) {
+        let policies = self.policies.borrow().clone();
+        if policies.iter().all(|policy| policy.nodes.get().iter().all(|node| *node == self.node)) {
+            return;
+        }
+        let nodes: Api<PartialObjectMeta<Node>> = Api::all(client.clone());
+        let alive = match nodes.list(&ListParams::default()).await {
+            Ok(list) => list.items.into_iter().filter_map(|node| node.metadata.name).collect::<HashSet<_>>(),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "entries of nodes that are gone stay in policies' status");
+                return;
+            }
+        };
+        for policy in policies {
+            for gone in policy.nodes.get().into_iter().filter(|node| !alive.contains(node)) {
+                let none: [NodeStatus; 0] = [];
+                let patched = patch(client, &policy, &gone, &none).await;
+                tracing::debug!(policy = policy.name, node = gone, done = patched.is_ok(), "the node is gone");
             }
         }
     }
@@ -73,7 +138,7 @@ impl Reporter {
             let status = policy.status(&self.node);
             let is_due = self.told.get(&policy.key()).is_none_or(|(told, since)| {
                 told.without_counts() != status.without_counts()
-                    || (*told != status && now.duration_since(*since) >= COUNTS_EVERY)
+                    || (*told != status && now.duration_since(*since) >= policy.nodes.counts_every())
             });
             is_due.then_some((policy, status))
         });
@@ -81,15 +146,7 @@ impl Reporter {
     }
 
     async fn tell(&mut self, client: &Client, policy: Reported, status: NodeStatus) {
-        let api: Api<DynamicObject> = match &policy.namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &policy.resource),
-            None => Api::all_with(client.clone(), &policy.resource),
-        };
-        // Each node's exporter owns its own entry and no other.
-        let manager = format!("inotrail-{}", self.node);
-        let patch = json!({"apiVersion": API_VERSION, "kind": policy.resource.kind, "status": {"nodes": [status]}});
-        let params = PatchParams::apply(&manager).force();
-        match api.patch_status(&policy.name, &params, &Patch::Apply(&patch)).await {
+        match patch(client, &policy, &self.node, std::slice::from_ref(&status)).await {
             Ok(_) => self.away = false,
             // It was deleted meanwhile.
             Err(kube::Error::Api(answer)) if answer.code == 404 => {}
@@ -103,6 +160,17 @@ impl Reporter {
         }
         self.told.insert(policy.key(), (status, Instant::now()));
     }
+}
+
+/// Puts a node's entries into a policy's status, in place of those that it has there. Each node owns its own and no other.
+async fn patch(client: &Client, policy: &Reported, node: &str, entries: &[NodeStatus]) -> kube::Result<DynamicObject> {
+    let api: Api<DynamicObject> = match &policy.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &policy.resource),
+        None => Api::all_with(client.clone(), &policy.resource),
+    };
+    let status = json!({"apiVersion": API_VERSION, "kind": policy.resource.kind, "status": {"nodes": entries}});
+    let params = PatchParams::apply(&format!("inotrail-{node}")).force();
+    api.patch_status(&policy.name, &params, &Patch::Apply(&status)).await
 }
 
 impl Reported {
@@ -153,6 +221,7 @@ mod tests {
             generation: 3,
             refused: refused.map(str::to_owned),
             policy,
+            nodes: Nodes::default(),
         }
     }
 

@@ -61,8 +61,11 @@ fn only_the_sensor_knows_the_kernel_interface() {
 fn only_their_modules_know_the_remote_ends() {
     only(&["containerd_client::"], &["container/containerd", "container/channel"]);
     only(&["k8s_cri::"], &["container/cri"]);
-    only(&["kube::Client", "kube::{Api, Client"], &["container/kube", "policy_source/resources"]);
-    only(&["k8s_openapi::"], &["container/kube", "policy/crd"]);
+    only(
+        &["kube::Client", "kube::{Api, Client"],
+        &["container/kube", "policy_source/resources", "policy_source/status"],
+    );
+    only(&["k8s_openapi::"], &["container/kube", "policy/crd", "policy_source/status"]);
     only(&["tonic::transport"], &["ship", "container/containerd", "container/cri", "container/channel"]);
     only(&["opentelemetry_proto::"], &["ship", "sink", "batch/tests"]);
 }
