@@ -22,6 +22,8 @@ pub struct Counters {
     pub unmarked: u64,
     /// Accesses of cgroups that are not in scope, and our own.
     pub ignored: u64,
+    /// Accesses that no rule can be about, in cgroups with a filter.
+    pub filtered: u64,
     /// Permission checks that were not the lookup's own file (overlay's inner inode, exec's second check).
     pub internal: u64,
     /// Paths cut at the step limit.
@@ -37,7 +39,7 @@ pub struct Counters {
 }
 
 /// Names of the fields of [`Counters`], in order, for metrics.
-pub const COUNTERS: [&str; 13] = [
+pub const COUNTERS: [&str; 14] = [
     "emitted",
     "ring_full",
     "ledger",
@@ -45,6 +47,7 @@ pub const COUNTERS: [&str; 13] = [
     "yielded",
     "unmarked",
     "ignored",
+    "filtered",
     "internal",
     "truncated",
     "raced",

@@ -13,6 +13,7 @@
 
 mod control;
 mod counters;
+pub mod filter;
 mod header;
 mod layout;
 mod ledger;
@@ -25,7 +26,7 @@ pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SL
 
 /// Version of everything in this crate but the programs: raise it with any change of a record or of a map. What is pinned under
 /// another version is never adopted.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// `result` of an access whose outcome this backend cannot know (kprobe: the function has not run yet).
 pub const RESULT_UNKNOWN: i32 = 1;
@@ -159,6 +160,8 @@ pub mod scope {
     pub const IGNORE: u32 = 2;
     /// Accesses are not recorded, because no policy is about them; processes are: a policy may be at any time.
     pub const UNWATCHED: u32 = 3;
+    /// From here on: accesses are recorded that the filter of this number less this one lets pass.
+    pub const FILTERED: u32 = 16;
 }
 
 /// Map names as they stand in the object.
@@ -167,6 +170,12 @@ pub mod map {
     pub const EVENTS: &str = "EVENTS";
     /// cgroup id -> [`crate::scope`].
     pub const CGROUPS: &str = "CGROUPS";
+    /// `[filter::Filter; filter::FILTERS_MAX]`, mapped writable by user space.
+    pub const FILTERS: &str = "FILTERS";
+    /// [`crate::filter::NameKey`] -> operations.
+    pub const NAMES: &str = "NAMES";
+    /// [`crate::filter::FileKey`] -> nothing.
+    pub const FILES: &str = "FILES";
     /// `[Counters; cpus * program::COUNT]`, index `cpu * program::COUNT + program`, mapped read-only by user space.
     pub const COUNTERS: &str = "COUNTERS";
     /// One [`crate::Control`], mapped writable by user space.
@@ -184,7 +193,8 @@ pub mod map {
     /// Scratch memory of each program on each CPU.
     pub const SCRATCH: &str = "SCRATCH";
     /// All that outlive a run of user space.
-    pub const PINNED: [&str; 9] = [EVENTS, CGROUPS, COUNTERS, CONTROL, LEDGER, OVERFLOW, CLAIMS, MARKS, HANDOVER];
+    pub const PINNED: [&str; 12] =
+        [EVENTS, CGROUPS, FILTERS, NAMES, FILES, COUNTERS, CONTROL, LEDGER, OVERFLOW, CLAIMS, MARKS, HANDOVER];
 }
 
 /// Read-only globals that the loader sets before it loads the object.

@@ -1,6 +1,7 @@
 //! The programs, one file per hook, and what they share.
 
 mod cgroup;
+mod filter;
 mod inode_permission;
 mod io_uring;
 mod kernel;

@@ -309,6 +309,7 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
         backend: sensor.backend,
         btf: sensor.btf.clone(),
         ring_bytes: sensor.ring_bytes,
+        filter_entries: sensor.filter_entries,
         hierarchy,
         root: scope.root.clone(),
         exclude: scope.exclude.clone(),

@@ -88,6 +88,8 @@ pub struct Sensor {
     pub btf: PathBuf,
     /// Bytes of the ring buffer: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
+    /// Names, and files, that the kernel's filters hold.
+    pub filter_entries: u32,
     /// Time between two drains.
     pub drain_interval: Duration,
     /// Also what is done to files without opening them.
@@ -247,6 +249,7 @@ fn sensor(args: &SensorArgs) -> Result<Sensor, Error> {
         backend: args.backend.into(),
         btf: args.btf.clone().unwrap_or_else(|| default::BTF.into()),
         ring_bytes: args.ring_size,
+        filter_entries: args.filter_entries,
         drain_interval: args.drain_interval,
         mutations: args.mutations,
         pin_dir: None,

@@ -42,6 +42,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch as value};
 
 use crate::metrics::Metrics;
+use crate::policy::filter::Filter;
 use crate::policy::{PolicySet, Selection};
 use announcement::Announcer;
 use cgroup::Hierarchy;
@@ -99,14 +100,47 @@ impl ContainerConfig {
     }
 }
 
-/// Which cgroups the kernel's programs record.
+/// What the kernel's programs record.
 pub trait KernelFilter: fmt::Debug + Send {
-    /// Has them record what happens in a cgroup, or not: nothing of that can be an event. `path`: inside the hierarchy. What
-    /// is never recorded stays so.
+    /// Has them record this of what happens in a cgroup. `path`: inside the hierarchy. What is never recorded stays so.
     ///
     /// # Errors
-    /// The kernel has no room for it, and it goes on as before.
-    fn record(&mut self, cgroup: u64, path: &Path, on: bool) -> io::Result<()>;
+    /// The kernel has no room for the filter, and everything is recorded.
+    fn record(&mut self, cgroup: u64, path: &Path, what: &Recorded) -> io::Result<()>;
+
+    /// Has filters let files pass under whatever name they are accessed: `new` in one more container, `gone` in one less.
+    ///
+    /// # Errors
+    /// The kernel has no room for some.
+    fn watch(&mut self, new: &[FileId], gone: &[FileId]) -> io::Result<()>;
+
+    /// How full it is.
+    fn usage(&self) -> FilterUsage;
+}
+
+/// A file as records name it: `super_block.s_dev` and inode.
+pub type FileId = (u32, u64);
+
+/// What of a cgroup's accesses is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// None: nothing that happens there can be an event.
+    Nothing,
+    /// All.
+    Everything,
+    /// Those that a rule may be about.
+    Filtered(Arc<Filter>),
+}
+
+/// How full the kernel's filter is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilterUsage {
+    /// Names of all filters.
+    pub names: usize,
+    /// Files that pass under whatever name.
+    pub files: usize,
+    /// How many there may be of each.
+    pub limit: usize,
 }
 
 /// Why containers cannot be told apart.

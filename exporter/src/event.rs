@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use inotrail_ebpf::{Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, flags, kind, mask, mutation, program};
+use inotrail_ebpf::{
+    Header, OPEN_FLAGS_UNKNOWN, RESULT_UNKNOWN, confidence, filter, flags, kind, mask, mutation, program,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +167,28 @@ impl Operation {
             Self::Chown => "chown",
             Self::Setxattr => "setxattr",
             Self::MmapExecute => "mmap_execute",
+        }
+    }
+
+    /// Its bit in the kernel's filters ([`filter::operation()`]).
+    #[must_use]
+    pub const fn bit(self) -> u32 {
+        match self {
+            Self::Open => 1 << filter::operation::OPEN,
+            // Not only by an open.
+            Self::Create => 1 << filter::operation::CREATE | 1 << mutation::MKNOD,
+            Self::Execute => 1 << filter::operation::EXECUTE,
+            Self::Delete => 1 << mutation::UNLINK,
+            Self::Rename => 1 << mutation::RENAME,
+            Self::Link => 1 << mutation::LINK,
+            Self::Symlink => 1 << mutation::SYMLINK,
+            Self::Mkdir => 1 << mutation::MKDIR,
+            Self::Rmdir => 1 << mutation::RMDIR,
+            Self::Truncate => 1 << mutation::TRUNCATE,
+            Self::Chmod => 1 << mutation::CHMOD,
+            Self::Chown => 1 << mutation::CHOWN,
+            Self::Setxattr => 1 << mutation::SETXATTR,
+            Self::MmapExecute => 1 << mutation::MMAP_EXECUTE,
         }
     }
 

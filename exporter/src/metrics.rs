@@ -4,6 +4,7 @@ use std::array;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::container::source::Source;
 
@@ -26,6 +27,12 @@ pub struct Metrics {
     pub unresolved: Counter,
     /// Accesses of containers with rules whose file has no name, so that no rule could be asked. The sensor thread's.
     pub undecided: Counter,
+    /// Containers of which everything is recorded because the kernel's filter was full. The container task's.
+    pub filter_full: Counter,
+    /// Names, and files, that the kernel's filter holds now. The container task's.
+    pub filter_entries: [Gauge; 2],
+    /// How many of each it can hold. The container task's.
+    pub filter_limit: Gauge,
     /// Cgroups forgotten before their time because the table was full. The container task's.
     pub containers_evicted: Counter,
     dropped: [Counter; Dropped::ALL.len()],
@@ -71,6 +78,9 @@ impl Default for Metrics {
             exported_bytes: Counter::default(),
             unresolved: Counter::default(),
             undecided: Counter::default(),
+            filter_full: Counter::default(),
+            filter_entries: array::from_fn(|_| Gauge::default()),
+            filter_limit: Gauge::default(),
             containers_evicted: Counter::default(),
             dropped: array::from_fn(|_| Counter::default()),
             resolved: array::from_fn(|_| Counter::default()),

@@ -7,6 +7,7 @@
 pub mod compile;
 pub mod crd;
 pub mod document;
+pub mod filter;
 pub mod globs;
 pub mod paths;
 pub mod pattern;
@@ -60,11 +61,11 @@ impl Counts {
 pub struct PolicySet(Vec<Arc<Policy>>);
 
 /// The rules that are about one container, of the set that chose them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Selection(Box<[RuleIndex]>);
 
 /// A rule of a [`PolicySet`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleIndex {
     policy: u32,
     rule: u32,

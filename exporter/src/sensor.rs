@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aya::maps::{MapData, RingBuf};
+use inotrail_ebpf::filter::FILTER_ENTRIES;
 
 pub mod backend;
 pub mod btf;
 mod check;
 mod error;
+mod filters;
 mod hook;
 mod hooks;
 mod incoming;
@@ -64,6 +66,8 @@ pub struct Options {
     pub btf: PathBuf,
     /// Size of the ring buffer: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
+    /// Names, and files, that the kernel's filters hold.
+    pub filter_entries: u32,
     /// The cgroup hierarchy in which containers live.
     pub hierarchy: Hierarchy,
     /// Only accesses from this cgroup and below are recorded; `/` is all. A path below the hierarchy's root.
@@ -91,6 +95,7 @@ impl Options {
             backend: None,
             btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
             ring_bytes,
+            filter_entries: FILTER_ENTRIES,
             hierarchy,
             root: PathBuf::from("/"),
             exclude: Vec::new(),

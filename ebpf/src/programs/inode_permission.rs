@@ -8,9 +8,10 @@ use aya_ebpf::macros::{fexit, kprobe};
 use aya_ebpf::programs::{FExitContext, ProbeContext};
 use inotrail_ebpf::{ABSENT, RESULT_UNKNOWN, flags, kind, mask, program};
 
+use super::filter;
 use super::kernel::{at, read};
 use super::record::{begin, count, current, current_tgid, emit_access, requested_from_kernel};
-use super::scope::{cgroup_id, keeps};
+use super::scope::{cgroup_id, keeps, scope_of};
 use super::turn::yields;
 use super::walk::walk;
 
@@ -21,7 +22,8 @@ fn permission(program: u32, inode: u64, asked: u32, result: i32) {
     }
     let task = current();
     let cgroup = cgroup_id(task);
-    if !keeps(cgroup, current_tgid()) {
+    let scope = scope_of(cgroup, current_tgid());
+    if !keeps(scope) {
         count(program, |counters| &mut counters.ignored);
         return;
     }
@@ -37,12 +39,18 @@ fn permission(program: u32, inode: u64, asked: u32, result: i32) {
     if yields(program, program == program::KPROBE) {
         return;
     }
+    // A file that this open created is not checked against a mode: the mask is MAY_OPEN alone.
+    let bits = if asked == mask::OPEN { asked | mask::CREATED } else { asked & !mask::MUTATION };
+    if !filter::wants(scope, bits) {
+        count(program, |counters| &mut counters.filtered);
+        return;
+    }
     let Some(scratch) = begin(program, kind::ACCESS, task, cgroup) else { return };
     // SAFETY: this program's scratch.
     unsafe {
+        filter::set(scratch, scope);
         let header = &mut (*scratch).header;
-        // A file that this open created is not checked against a mode: the mask is MAY_OPEN alone.
-        header.mask = if asked == mask::OPEN { asked | mask::CREATED } else { asked & !mask::MUTATION };
+        header.mask = bits;
         header.result = result;
         header.inode = read(inode, at!(inode_ino));
         header.mode = read(inode, at!(inode_mode));

@@ -5,9 +5,10 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use inotrail_ebpf::{flags, kind, mask, program};
 
+use super::filter;
 use super::kernel::{at, read};
 use super::record::{begin, count, current, emit_access};
-use super::scope::{cgroup_id, keeps};
+use super::scope::{cgroup_id, keeps, scope_of};
 use super::sys_exit::{descriptor, opened};
 use super::turn::yields;
 
@@ -23,7 +24,8 @@ fn complete(request: u64, result: i32) {
     }
     let task = current();
     let cgroup = cgroup_id(task);
-    if !keeps(cgroup, read(task, at!(task_tgid))) {
+    let scope = scope_of(cgroup, read(task, at!(task_tgid)));
+    if !keeps(scope) {
         count(program::IO_URING, |counters| &mut counters.ignored);
         return;
     }
@@ -36,6 +38,7 @@ fn complete(request: u64, result: i32) {
     let Some(scratch) = begin(program::IO_URING, kind::ACCESS, task, cgroup) else { return };
     // SAFETY: this program's scratch.
     unsafe {
+        filter::set(scratch, scope);
         let header = &mut (*scratch).header;
         header.flags = flags::IO_URING;
         header.mask = mask::OPEN;

@@ -7,9 +7,10 @@ use aya_ebpf::macros::{fexit, kprobe};
 use aya_ebpf::programs::{FExitContext, ProbeContext};
 use inotrail_ebpf::{ABSENT, RESULT_UNKNOWN, flags, kind, mask, mutation, program};
 
+use super::filter;
 use super::kernel::{at, read};
 use super::record::{Scratch, begin, count, current, emit_access, target_from_kernel};
-use super::scope::{cgroup_id, keeps};
+use super::scope::{cgroup_id, keeps, scope_of};
 use super::turn::yields;
 use super::walk::walk;
 
@@ -36,7 +37,8 @@ impl Call {
     fn begin(self, operation: u32) -> Option<*mut Scratch> {
         let task = current();
         let cgroup = cgroup_id(task);
-        if !keeps(cgroup, read(task, at!(task_tgid))) {
+        let scope = scope_of(cgroup, read(task, at!(task_tgid)));
+        if !keeps(scope) {
             count(self.program, |counters| &mut counters.ignored);
             return None;
         }
@@ -46,6 +48,7 @@ impl Call {
         let scratch = begin(self.program, kind::ACCESS, task, cgroup)?;
         // SAFETY: this program's scratch.
         unsafe {
+            filter::set(scratch, scope);
             (*scratch).header.mask = operation << mask::MUTATION_SHIFT;
             (*scratch).header.result = if self.result == 0 { RESULT_UNKNOWN } else { self.result };
         }

@@ -11,7 +11,7 @@ use inotrail_ebpf::{ABSENT, ARGUMENTS_MAX, REQUESTED_MAX, kind, mask, program};
 
 use super::kernel::{at, read};
 use super::record::{Scratch, begin, emit, emit_access, requested_from_kernel};
-use super::scope::{cgroup_id, exec_is_access, knows, set_caller};
+use super::scope::{cgroup_id, exec_is_access, knows, scope_of, set_caller};
 use super::sys_exit::file;
 use super::turn::yields;
 
@@ -23,7 +23,7 @@ const PID_LEVEL_MAX: u32 = 32;
 pub(crate) fn process_exec(ctx: RawTracePointContext) -> i32 {
     let (task, bprm): (u64, u64) = (ctx.arg(0), ctx.arg(2));
     let cgroup = cgroup_id(task);
-    if !knows(cgroup, read(task, at!(task_tgid))) {
+    if !knows(scope_of(cgroup, read(task, at!(task_tgid)))) {
         return 0;
     }
     let is_access = exec_is_access();
@@ -76,7 +76,7 @@ pub(crate) fn process_fork(ctx: RawTracePointContext) -> i32 {
     }
     let cgroup = cgroup_id(parent);
     let parent_tgid: u32 = read(parent, at!(task_tgid));
-    if !knows(cgroup, parent_tgid) {
+    if !knows(scope_of(cgroup, parent_tgid)) {
         return 0;
     }
     let Some(scratch) = begin(program::PROCESS_FORK, kind::FORK, parent, cgroup) else { return 0 };
@@ -115,7 +115,7 @@ pub(crate) fn process_exit(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     let cgroup = cgroup_id(task);
-    if !knows(cgroup, read(task, at!(task_tgid))) {
+    if !knows(scope_of(cgroup, read(task, at!(task_tgid)))) {
         return 0;
     }
     let Some(scratch) = begin(program::PROCESS_EXIT, kind::EXIT, task, cgroup) else { return 0 };

@@ -12,6 +12,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use inotrail_ebpf::{Counters, Header, OPEN_FLAGS_UNKNOWN, REQUESTED_MAX, STRINGS_MAX, confidence, program};
 
+use super::filter::{self, Sieve};
 use super::kernel::{at, read};
 use super::ledger::account;
 
@@ -30,6 +31,7 @@ pub(super) struct Scratch {
     pub(super) vfsmount: u64,
     pub(super) mount: u64,
     pub(super) retries: u64,
+    pub(super) sieve: Sieve,
 }
 
 #[map]
@@ -73,6 +75,7 @@ pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Optio
         let parent: u64 = read(task, at!(task_real_parent));
         let cred: u64 = read(task, at!(task_real_cred));
         write_volatile(&raw mut (*scratch).used, 0);
+        filter::pass(scratch);
         let header = &mut (*scratch).header;
         header.time_ns = bpf_ktime_get_boot_ns();
         header.cgroup_id = cgroup_id;
@@ -164,9 +167,15 @@ pub(super) fn emit(scratch: *mut Scratch, program: u32) {
     }
 }
 
-/// Like [`emit`], for a record that is an access: where the ring has no room it is counted in the ledger.
+/// Like [`emit`], for a record that is an access: one that the filter does not let pass is none, and where the ring has no
+/// room it is counted in the ledger.
 #[inline(always)]
 pub(super) fn emit_access(scratch: *mut Scratch, program: u32) {
+    // SAFETY: this program's scratch.
+    if !unsafe { filter::passes(scratch) } {
+        count(program, |counters| &mut counters.filtered);
+        return;
+    }
     if !output(scratch, program) {
         count(program, |counters| &mut counters.ring_full);
         // SAFETY: this program's scratch.

@@ -70,22 +70,10 @@ pub(super) fn exec_is_access() -> bool {
     control().is_some_and(|control| unsafe { read_volatile(&raw const (*control).exec_is_access) } != 0)
 }
 
-/// Whether accesses of this thread group in this cgroup are recorded.
+/// What becomes of this thread group's accesses in this cgroup: one of [`scope`].
 #[inline(always)]
-pub(super) fn keeps(cgroup_id: u64, tgid: u32) -> bool {
-    is_in_scope(cgroup_id, tgid, |scope| scope == scope::KEEP)
-}
-
-/// Whether it is to be known which processes are in this cgroup, and what they run.
-#[inline(always)]
-pub(super) fn knows(cgroup_id: u64, tgid: u32) -> bool {
-    is_in_scope(cgroup_id, tgid, |scope| scope != scope::IGNORE)
-}
-
-/// `is`: of the cgroup's scope.
-#[inline(always)]
-fn is_in_scope(cgroup_id: u64, tgid: u32, is: impl FnOnce(u32) -> bool) -> bool {
-    let Some(control) = control() else { return false };
+pub(super) fn scope_of(cgroup_id: u64, tgid: u32) -> u32 {
+    let Some(control) = control() else { return scope::IGNORE };
     // SAFETY: numbers of the map's value, which user space changes.
     let (own, self_test, default_scope) = unsafe {
         (
@@ -95,11 +83,23 @@ fn is_in_scope(cgroup_id: u64, tgid: u32, is: impl FnOnce(u32) -> bool) -> bool 
         )
     };
     if own == tgid {
-        return self_test != 0;
+        return if self_test == 0 { scope::IGNORE } else { scope::KEEP };
     }
     // SAFETY: the value is a number that is read once; no reference outlives this call.
     match unsafe { CGROUPS.get(&cgroup_id) } {
-        Some(found) => is(*found),
-        None => default_scope == scope::KEEP,
+        Some(found) => *found,
+        None => default_scope,
     }
+}
+
+/// Whether any accesses are recorded.
+#[inline(always)]
+pub(super) fn keeps(scope: u32) -> bool {
+    scope == scope::KEEP || scope >= scope::FILTERED
+}
+
+/// Whether it is to be known which processes there are, and what they run.
+#[inline(always)]
+pub(super) fn knows(scope: u32) -> bool {
+    keeps(scope) || scope == scope::UNWATCHED
 }

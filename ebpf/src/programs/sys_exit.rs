@@ -12,9 +12,10 @@ use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use inotrail_ebpf::{REQUESTED_MAX, confidence, flags, kind, mask, program};
 
+use super::filter;
 use super::kernel::{at, read};
 use super::record::{Scratch, begin, count, current, current_tgid, emit_access, set_requested};
-use super::scope::{cgroup_id, keeps};
+use super::scope::{cgroup_id, keeps, scope_of};
 use super::syscall::{COMPAT_BIT, Call, Number, compat, native};
 use super::turn::yields;
 use super::walk::walk;
@@ -140,7 +141,8 @@ fn exit(registers: u64, number: Number, result: i64, status: impl FnOnce() -> u3
     }
     let task = current();
     let cgroup = cgroup_id(task);
-    if !keeps(cgroup, current_tgid()) {
+    let scope = scope_of(cgroup, current_tgid());
+    if !keeps(scope) {
         count(program::SYS_EXIT, |counters| &mut counters.ignored);
         return;
     }
@@ -152,6 +154,7 @@ fn exit(registers: u64, number: Number, result: i64, status: impl FnOnce() -> u3
     let arguments = arguments(registers, is_compat);
     // SAFETY: this program's scratch.
     unsafe {
+        filter::set(scratch, scope);
         if is_compat {
             (*scratch).header.flags |= flags::COMPAT;
         }

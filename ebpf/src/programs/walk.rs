@@ -6,6 +6,7 @@ use core::ptr::{read_volatile, write_volatile};
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use inotrail_ebpf::{ABSENT, STRINGS_LIMIT, STRINGS_MAX, WALK_RETRIES, WALK_STEPS, flags};
 
+use super::filter;
 use super::kernel::{at, read};
 use super::record::{Scratch, count, scratch_of};
 
@@ -20,6 +21,9 @@ const ANONYMOUS: u32 = 0xefff_fff7;
 pub(super) unsafe fn walk(scratch: *mut Scratch, program: u32, vfsmount: u64, dentry: u64) {
     // SAFETY: the scratch is the caller's own; all kernel memory is read by probe reads.
     unsafe {
+        if !filter::start(scratch) {
+            return;
+        }
         let start = read_volatile(&raw const (*scratch).used);
         write_volatile(&raw mut (*scratch).dentry, dentry);
         write_volatile(&raw mut (*scratch).vfsmount, vfsmount);
@@ -39,6 +43,7 @@ pub(super) unsafe fn walk(scratch: *mut Scratch, program: u32, vfsmount: u64, de
         }
         (*scratch).header.retries += read_volatile(&raw const (*scratch).retries) as u16;
         (*scratch).header.path_len = (read_volatile(&raw const (*scratch).used) - start) as u16;
+        filter::end(scratch);
     }
 }
 
@@ -80,6 +85,7 @@ unsafe fn step(scratch: *mut Scratch) -> bool {
         // The top of a file system that is not the mount's: its name is "/". A file in memory has a name and no parent.
         let is_slash = read_volatile((&raw const (*scratch).strings).cast::<u8>().add(offset)) == b'/';
         if !is_top || !is_slash {
+            filter::step(scratch, offset, length);
             write_volatile(&raw mut (*scratch).used, (offset + length) as u64 + 1);
         }
         if is_top {

@@ -90,6 +90,9 @@ pub struct SensorArgs {
     /// Bytes of the ring buffer: a power of two. What does not fit is counted as ring_full.
     #[arg(long, value_name = "SIZE", value_parser = parse::ring_size, default_value = default::RING_SIZE, help_heading = "Sensor")]
     pub ring_size: u32,
+    /// Names, and files, that the kernel's filters of policies hold; more are recorded without a filter.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1 << 22), default_value = default::FILTER_ENTRIES, help_heading = "Sensor")]
+    pub filter_entries: u32,
     /// How often the ring buffer is emptied: longer costs less and delays more.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::DRAIN_INTERVAL, help_heading = "Sensor")]
     pub drain_interval: Duration,

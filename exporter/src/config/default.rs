@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const BACKEND: &str = "auto";
 /// About 80,000 records of typical size: one second of a very busy node while the reader is not scheduled.
 pub const RING_SIZE: &str = "16MiB";
+/// 3 MiB of kernel memory; more than the rules of a thousand policies need that are about the same containers.
+pub const FILTER_ENTRIES: &str = "16384";
 /// Waking per record costs more than the record; 5 ms fills a small part of the ring at any rate seen.
 pub const DRAIN_INTERVAL: &str = "5ms";
 /// Names are wanted where they can be had.

@@ -14,9 +14,10 @@ use super::cgroup::SCAN_MAX;
 use super::mounts::HostMounts;
 use super::owners::Owners;
 use super::path::{self, Candidate};
-use super::{Container, Containers, Image, Origin, Pod};
-use crate::policy::PolicySet;
+use super::{Container, Containers, Image, Origin, Pod, Recorded};
+use crate::policy::filter::Filter;
 use crate::policy::scope::Labels;
+use crate::policy::{PolicySet, Selection};
 
 /// Cgroups known at once.
 const CGROUPS_MAX: usize = SCAN_MAX;
@@ -50,7 +51,9 @@ pub(super) struct Table {
     /// What is worth an event; `None`: everything.
     policies: Option<Arc<PolicySet>>,
     namespaces: HashMap<String, Labels>,
-    /// Cgroups that are to be recorded, or no longer.
+    /// By rules what is to be recorded for their sake.
+    filters: HashMap<Selection, Arc<Filter>>,
+    /// Cgroups of which something else is to be recorded.
     to_record: Vec<ToRecord>,
 }
 
@@ -60,8 +63,8 @@ struct Cgroup {
     path: Arc<[u8]>,
     made: Instant,
     dead: bool,
-    /// Whether the kernel's programs were told to record it; `None`: it is as its parent was when it was made.
-    recorded: Option<bool>,
+    /// What the kernel's programs were told to record of it; `None`: what they recorded of its parent when it was made.
+    recorded: Option<Recorded>,
     /// `None`: the runtime is being asked.
     inhabitant: Option<Key>,
 }
@@ -124,6 +127,7 @@ impl Table {
             owners_changed: false,
             policies: None,
             namespaces: HashMap::new(),
+            filters: HashMap::new(),
             to_record: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -53,6 +54,7 @@ where
         ("events_delivered", "Accesses in log records that the receiver acknowledged", &metrics.delivered),
         ("export_retries", "Export requests sent again", &metrics.export_retries),
         ("unresolved", "Events released without their container's name", &metrics.unresolved),
+        ("filter_full", "Containers recorded as a whole because the kernel's filter was full", &metrics.filter_full),
         ("undecided", "Accesses whose file has no name to hold against policies", &metrics.undecided),
     ];
     for (name, help, counter) in counters {
@@ -83,7 +85,14 @@ impl Collector for Families {
         for source in Source::ALL {
             encode(&mut family, &[("source", source.as_str())], self.0.resolved(source).get())?;
         }
-        Ok(())
+        let help = "What the kernel's filters of policies hold";
+        let mut family = encoder.encode_descriptor("filter_entries", help, None, MetricType::Gauge)?;
+        for (kind, gauge) in ["names", "files"].iter().zip(&self.0.filter_entries) {
+            ConstGauge::new(gauge.get()).encode(family.encode_family(&[("kind", *kind)])?)?;
+        }
+        let help = "What they can hold of each kind";
+        let family = encoder.encode_descriptor("filter_limit", help, None, MetricType::Gauge)?;
+        ConstGauge::new(self.0.filter_limit.get()).encode(family)
     }
 }
 
@@ -146,6 +155,8 @@ mod tests {
             "inotrail_exported_bytes_total 9",
             "inotrail_unresolved_total 0",
             "inotrail_undecided_total 0",
+            "inotrail_filter_entries{kind=\"names\"} 0",
+            "inotrail_filter_limit 0",
             "inotrail_dropped_total{reason=\"queue_full\"} 3",
             "inotrail_dropped_total{reason=\"ring_full\"} 0",
             "inotrail_containers_resolved_total{source=\"nri\"} 0",

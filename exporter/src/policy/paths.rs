@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use foldhash::fast::FixedState;
 use globset::{Candidate, GlobSet, GlobSetBuilder};
 
-use super::pattern::{Invalid, Pattern};
+use super::filter::Anchor;
+use super::pattern::{self, Invalid, Pattern};
 
 type Set = HashSet<Vec<u8>, FixedState>;
 
@@ -19,6 +20,8 @@ pub struct Paths {
     /// Sorted by nothing: there are few kinds of files.
     suffixes: Vec<Vec<u8>>,
     globs: GlobSet,
+    /// What the kernel can tell of each.
+    anchors: HashSet<Anchor, FixedState>,
 }
 
 /// What a pattern looks like; what a path costs goes by this.
@@ -48,7 +51,9 @@ impl Paths {
         let mut globs = GlobSetBuilder::new();
         let mut last = 0;
         for (number, text) in patterns.into_iter().enumerate() {
-            match Pattern::parse(text).map_err(|error| (number, error))? {
+            let pattern = Pattern::parse(text).map_err(|error| (number, error))?;
+            this.anchors.insert(pattern::anchor(text));
+            match pattern {
                 Pattern::Exact(path) => drop(this.exact.insert(path)),
                 Pattern::Children(folder) => drop(this.children.insert(folder)),
                 Pattern::Below(folder) => drop(this.below.insert(folder)),
@@ -93,6 +98,11 @@ impl Paths {
             (Shape::Suffix, self.suffixes.len()),
             (Shape::Glob, self.globs.len()),
         ]
+    }
+
+    /// What the kernel can tell of the patterns: a path that one stands for has one of these.
+    pub fn anchors(&self) -> impl Iterator<Item = &Anchor> {
+        self.anchors.iter()
     }
 
     fn is_below(&self, path: &[u8]) -> bool {

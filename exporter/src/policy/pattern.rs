@@ -2,6 +2,8 @@
 
 use globset::{Glob, GlobBuilder};
 
+use super::filter::Anchor;
+
 /// Longest pattern: `PATH_MAX` (include/uapi/linux/limits.h).
 pub const PATTERN_MAX: usize = 4096;
 /// Longest name of a file: `NAME_MAX` (include/uapi/linux/limits.h).
@@ -88,6 +90,11 @@ impl Pattern {
         }
         Ok(Self::Glob(glob(text)?))
     }
+}
+
+/// What of a pattern's paths the kernel can compare.
+pub(super) fn anchor(text: &str) -> Anchor {
+    Anchor::of(text.split('/'), &SPECIAL)
 }
 
 fn glob(text: &str) -> Result<Glob, globset::Error> {

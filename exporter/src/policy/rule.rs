@@ -107,7 +107,7 @@ impl Attempt<'_> {
 
 impl FromIterator<Operation> for Operations {
     fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
-        Self(operations.into_iter().fold(0, |bits, operation| bits | 1 << operation as u32))
+        Self(operations.into_iter().fold(0, |bits, operation| bits | operation.bit()))
     }
 }
 
@@ -121,7 +121,13 @@ impl Operations {
     /// Whether an operation is in the set.
     #[must_use]
     pub const fn contains(self, operation: Operation) -> bool {
-        self.0 == 0 || self.0 & 1 << operation as u32 != 0
+        self.0 == 0 || self.0 & operation.bit() != 0
+    }
+
+    /// Bits of [`inotrail_ebpf::filter::operation()`].
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        if self.0 == 0 { u32::MAX } else { self.0 }
     }
 }
 

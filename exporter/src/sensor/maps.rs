@@ -8,10 +8,11 @@ use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use inotrail_ebpf::{Layout, global, map, program};
 use zerocopy::IntoBytes as _;
 
+use super::filters::Filters;
 use super::ledger::Ledger;
-use super::memory::{ControlMap, CounterMap, HandoverMap};
+use super::memory::{ControlMap, CounterMap, FilterMap, HandoverMap};
 use super::pins::Pins;
-use super::{AttemptError, OBJECT, backend};
+use super::{AttemptError, OBJECT, Options, backend};
 
 /// The maps, as user space uses them.
 pub(super) struct Maps {
@@ -21,6 +22,7 @@ pub(super) struct Maps {
     pub(super) control: ControlMap,
     pub(super) handover: HandoverMap,
     pub(super) scopes: HashMap<MapData, u64, u32>,
+    pub(super) filters: Filters,
 }
 
 impl Maps {
@@ -35,8 +37,21 @@ impl Maps {
             control: ControlMap::new(&control).map_err(io)?,
             handover: HandoverMap::new(&take(map::HANDOVER)?).map_err(io)?,
             scopes: HashMap::try_from(take(map::CGROUPS)?).map_err(unfit)?,
+            filters: filters(&mut take)?,
         })
     }
+}
+
+fn filters(take: &mut impl FnMut(&str) -> Result<Map, AttemptError>) -> Result<Filters, AttemptError> {
+    let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
+    let numbers = FilterMap::new(&take(map::FILTERS)?).map_err(|error| AttemptError::Maps(error.to_string()))?;
+    let (names, files) = (take(map::NAMES)?, take(map::FILES)?);
+    let limit = match &names {
+        Map::HashMap(map) => map.info().map_err(unfit)?.max_entries(),
+        _ => 0,
+    };
+    let (names, files) = (HashMap::try_from(names).map_err(unfit)?, HashMap::try_from(files).map_err(unfit)?);
+    Filters::new(numbers, names, files, limit).map_err(unfit)
 }
 
 /// Loads the object; with pins, onto the maps that are pinned, which are made where they are not.
@@ -45,16 +60,18 @@ pub(super) fn load(
     ring_bytes: u32,
     instance: u32,
     pins: Option<&Pins>,
-    mutations: bool,
+    options: &Options,
 ) -> Result<Ebpf, AttemptError> {
     let cpus = cpus()?;
-    let programs = if mutations { program::COUNT } else { program::WITHOUT_MUTATIONS };
+    let programs = if options.mutations { program::COUNT } else { program::WITHOUT_MUTATIONS };
     let mut loader = EbpfLoader::new();
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global(global::LAYOUT, layout.as_bytes(), true)
         .override_global(global::INSTANCE, &instance, true)
         .map_max_entries(map::EVENTS, ring_bytes)
+        .map_max_entries(map::NAMES, options.filter_entries)
+        .map_max_entries(map::FILES, options.filter_entries)
         .map_max_entries(map::SCRATCH, programs)
         .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT);
     for name in pins.map(|_| map::PINNED).into_iter().flatten() {
@@ -72,7 +89,7 @@ pub(super) fn pinned(pins: &Pins, name: &str) -> Result<Map, AttemptError> {
     let map = MapData::from_pin(pins.map(name)).map_err(unfit)?;
     Ok(match name {
         map::EVENTS => Map::RingBuf(map),
-        map::CGROUPS => Map::HashMap(map),
+        map::CGROUPS | map::NAMES | map::FILES => Map::HashMap(map),
         _ => Map::Array(map),
     })
 }

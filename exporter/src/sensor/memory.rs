@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use aya::maps::{Map, MapData};
+use inotrail_ebpf::filter::{FILTERS_MAX, Filter};
 use inotrail_ebpf::{COUNTERS, Control, Counters, Handover, program, turn};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::param::page_size;
@@ -27,6 +28,12 @@ pub(super) struct ControlMap {
 /// What one run leaves to the next. The programs know nothing of it.
 #[derive(Debug)]
 pub(super) struct HandoverMap {
+    memory: MmapRaw,
+}
+
+/// The filters by number.
+#[derive(Debug)]
+pub(super) struct FilterMap {
     memory: MmapRaw,
 }
 
@@ -151,6 +158,27 @@ impl HandoverMap {
     /// Aligned: a mapping starts at a page.
     fn handover(&self) -> *mut Handover {
         self.memory.as_mut_ptr().cast()
+    }
+}
+
+impl FilterMap {
+    pub(super) fn new(map: &Map) -> io::Result<Self> {
+        Ok(Self { memory: map_raw(map, size_of::<Filter>() * FILTERS_MAX as usize)? })
+    }
+
+    /// In an order in which no access is held back that either of the old and the new filter would let pass.
+    #[expect(clippy::cast_ptr_alignment, reason = "a mapping starts at a page")]
+    pub(super) fn set(&self, number: u32, new: Filter) {
+        debug_assert!(number < FILTERS_MAX, "there is no filter {number}");
+        // SAFETY: the mapping holds FILTERS_MAX aligned filters; programs read each field for itself.
+        unsafe {
+            let filter = self.memory.as_mut_ptr().cast::<Filter>().add((number % FILTERS_MAX) as usize);
+            (&raw mut (*filter).any).write_volatile(u32::MAX);
+            (&raw mut (*filter).every).write_volatile(u32::MAX);
+            (&raw mut (*filter).kinds).write_volatile(new.kinds);
+            (&raw mut (*filter).every).write_volatile(new.every);
+            (&raw mut (*filter).any).write_volatile(new.any);
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use aya::maps::{HashMap, MapData, MapError};
 use inotrail_ebpf::scope;
 
 use super::Options;
-use crate::container::KernelFilter;
+use super::filters::Filters;
+use crate::container::{FileId, FilterUsage, KernelFilter, Recorded};
 use crate::container::cgroup::Hierarchy;
 
 /// Why the filter could not be set.
@@ -40,15 +41,16 @@ pub(super) fn validate(options: &Options) -> Result<(), Error> {
 /// The map from cgroup id to scope. Later cgroups inherit from their parents inside the kernel.
 pub struct Scopes {
     map: HashMap<MapData, u64, u32>,
+    filters: Filters,
     hierarchy: Hierarchy,
     root: PathBuf,
     exclude: Vec<PathBuf>,
 }
 
 impl Scopes {
-    pub(super) fn new(map: HashMap<MapData, u64, u32>, options: &Options) -> Self {
+    pub(super) fn new(map: HashMap<MapData, u64, u32>, filters: Filters, options: &Options) -> Self {
         let Options { hierarchy, root, exclude, .. } = options;
-        Self { map, hierarchy: hierarchy.clone(), root: root.clone(), exclude: exclude.clone() }
+        Self { map, filters, hierarchy: hierarchy.clone(), root: root.clone(), exclude: exclude.clone() }
     }
 
     /// What becomes of a cgroup that has no entry.
@@ -65,7 +67,7 @@ impl Scopes {
             return Ok(self);
         }
         let mut result = Ok(());
-        let Self { map, hierarchy, root, exclude } = &mut self;
+        let Self { map, hierarchy, root, exclude, .. } = &mut self;
         let scanned = hierarchy.scan(|id, path| {
             let done = match scope_of(path, root, exclude) {
                 Some(scope) => map.insert(&id, &scope, 0),
@@ -83,18 +85,34 @@ impl Scopes {
 }
 
 impl KernelFilter for Scopes {
-    fn record(&mut self, cgroup: u64, path: &Path, on: bool) -> io::Result<()> {
+    fn record(&mut self, cgroup: u64, path: &Path, what: &Recorded) -> io::Result<()> {
         let others = if is_everything(&self.root) { scope::KEEP } else { scope::IGNORE };
         if scope_of(path, &self.root, &self.exclude).unwrap_or(others) == scope::IGNORE {
             return Ok(());
         }
-        let scope = if on { scope::KEEP } else { scope::UNWATCHED };
+        let (scope, result) = match what {
+            Recorded::Nothing => (scope::UNWATCHED, Ok(())),
+            Recorded::Everything => (scope::KEEP, Ok(())),
+            Recorded::Filtered(filter) => match self.filters.number(filter) {
+                Ok(number) => (scope::FILTERED + number, Ok(())),
+                // Dearer, and as right.
+                Err(error) => (scope::KEEP, Err(error)),
+            },
+        };
         self.map.insert(&cgroup, &scope, 0).map_err(io::Error::other)?;
         // The kernel has removed the entry of one that has gone before; its number comes never again.
         if self.hierarchy.id_of(path).ok() != Some(cgroup) {
             let _absent = self.map.remove(&cgroup);
         }
-        Ok(())
+        result
+    }
+
+    fn watch(&mut self, new: &[FileId], gone: &[FileId]) -> io::Result<()> {
+        self.filters.watch(new, gone)
+    }
+
+    fn usage(&self) -> FilterUsage {
+        self.filters.usage()
     }
 }
 

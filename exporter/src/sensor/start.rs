@@ -95,11 +95,11 @@ impl<'a> Found<'a> {
         let (instance, ring_bytes) = (previous.handover.instance, previous.ring_bytes);
         let (mut object, mut standby) = (None, Vec::new());
         if backend == Backend::Fexit && self.options.swap {
-            let mut loaded = load(&self.layout, ring_bytes, instance, Some(pins), self.options.mutations)?;
+            let mut loaded = load(&self.layout, ring_bytes, instance, Some(pins), self.options)?;
             standby = load_standby(&mut loaded, backend, &self.features, wanted, &mut self.types);
             object = Some(loaded);
         }
-        let scopes = Scopes::new(maps.scopes, self.options).fill()?;
+        let scopes = Scopes::new(maps.scopes, maps.filters, self.options).fill()?;
         let tgid = whoami::ask_pinned(pins, &maps.control)?;
         maps.control.set(Control { default_scope: Scopes::others(self.options), ..maps.control.get() });
         let attached = std::mem::take(&mut previous.attached);
@@ -147,7 +147,7 @@ impl<'a> Found<'a> {
         if ring_bytes != self.options.ring_bytes {
             tracing::warn!(ring_bytes, "the ring keeps the size it was pinned with, until `inotrail detach`");
         }
-        let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref(), self.options.mutations)?;
+        let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref(), self.options)?;
         let hooks = hook::load(&mut object, backend, &self.features, &mut self.types)?;
         let wanted = wanted(self.options, &self.features);
         let mutations = Mutations::load(&mut object, backend, wanted, &mut self.types);
@@ -173,7 +173,7 @@ impl<'a> Found<'a> {
         for hook in tables {
             attached.push(hook.attach(&mut object)?);
         }
-        let scopes = Scopes::new(maps.scopes, self.options).fill()?;
+        let scopes = Scopes::new(maps.scopes, maps.filters, self.options).fill()?;
         let role = role(instance, backend == Backend::Kprobe);
         let new = Incoming { backend, role, accesses, mutations: &mut mutations };
         let default_scope = Scopes::others(self.options);

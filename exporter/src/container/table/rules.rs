@@ -1,16 +1,18 @@
 //! Which policies' rules are about which container.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::SANDBOX;
+use super::super::{Recorded, SANDBOX};
 use super::super::announcement::NamespaceNews;
 use super::super::view::View;
 use super::{Container, Image, Inhabitant, Key, Labels, Origin, Table, is_resolved};
+use crate::policy::filter::Filter;
 use crate::policy::scope::{PodLabels, Subject};
 use crate::policy::{PolicySet, Selection};
 
-/// Id and path of a cgroup, and whether it is to be recorded.
-pub(in super::super) type ToRecord = (u64, Arc<[u8]>, bool);
+/// Id and path of a cgroup, and what of it is to be recorded.
+pub(in super::super) type ToRecord = (u64, Arc<[u8]>, Recorded);
 
 /// Namespaces whose labels are kept.
 const NAMESPACES_MAX: usize = 16_384;
@@ -19,6 +21,7 @@ impl Table {
     /// Only what these policies are about is worth an event from now on.
     pub(in super::super) fn judge_by(&mut self, policies: Arc<PolicySet>) {
         self.policies = Some(policies);
+        self.filters.clear();
         self.forget_rules(|_| true);
     }
 
@@ -62,20 +65,23 @@ impl Table {
         policies.count_containers(containers.filter_map(|known| known.container.rules.as_ref()));
     }
 
-    /// Chooses what is worth recording: all but containers that no rule is about. Parts of the host are, since new containers
-    /// are made below them and begin as these are.
+    /// Chooses what is worth recording: of containers what rules may be about. Parts of the host are recorded, since new
+    /// containers are made below them and begin as these are.
     pub(super) fn choose_recorded(&mut self) {
-        if self.policies.is_none() {
-            return;
-        }
+        let Some(policies) = &self.policies else { return };
         for (id, cgroup) in self.cgroups.iter_mut().filter(|(_, cgroup)| !cgroup.dead && !cgroup.path.is_empty()) {
             let Some(key @ Key::Container(_)) = &cgroup.inhabitant else { continue };
             let Some(inhabitant) = self.inhabitants.get(key) else { continue };
-            let has_rules = inhabitant.container.rules.as_ref().is_none_or(|rules| !rules.is_empty());
-            // More may be known of it soon.
-            let on = has_rules || inhabitant.pod_awaited || !is_resolved(&inhabitant.container);
-            if cgroup.recorded.replace(on) != Some(on) {
-                self.to_record.push((*id, Arc::clone(&cgroup.path), on));
+            let what = match &inhabitant.container.rules {
+                // More may be known of it soon.
+                _ if inhabitant.pod_awaited || !is_resolved(&inhabitant.container) => Recorded::Everything,
+                None => Recorded::Everything,
+                Some(rules) if rules.is_empty() => Recorded::Nothing,
+                Some(rules) => recorded(&mut self.filters, policies, rules),
+            };
+            if cgroup.recorded.as_ref() != Some(&what) {
+                cgroup.recorded = Some(what.clone());
+                self.to_record.push((*id, Arc::clone(&cgroup.path), what));
             }
         }
     }
@@ -91,6 +97,16 @@ impl Table {
         let rules_of_unknown = policies.as_ref().map(unknown).unwrap_or_default();
         View { policies, rules_of_unknown, ..View::default() }
     }
+}
+
+/// Those with the same rules share a filter.
+fn recorded(known: &mut HashMap<Selection, Arc<Filter>>, policies: &PolicySet, rules: &Selection) -> Recorded {
+    let filter = known.get(rules).cloned().unwrap_or_else(|| {
+        let filter = Arc::new(policies.filter(rules));
+        known.insert(rules.clone(), Arc::clone(&filter));
+        filter
+    });
+    if filter.is_everything() { Recorded::Everything } else { Recorded::Filtered(filter) }
 }
 
 fn select<'a>(policies: &PolicySet, it: &'a Container, labels_of: impl Fn(&str) -> Option<&'a Labels>) -> Selection {

@@ -1,15 +1,21 @@
 //! Has the kernel's programs record the cgroups that policies are about, and no others.
 
-use super::super::path;
+use super::super::{FilterUsage, path};
 use super::Watch;
 
 impl Watch {
     pub(super) fn record(&mut self) {
         let Some(filter) = &mut self.filter else { return };
-        for (cgroup, path, on) in self.table.take_to_record() {
-            if let Err(error) = filter.record(cgroup, path::as_path(&path), on) {
-                tracing::warn!(%error, on, "what policies are about does not reach the kernel's filter");
+        for (cgroup, path, what) in self.table.take_to_record() {
+            if let Err(error) = filter.record(cgroup, path::as_path(&path), &what) {
+                self.metrics.filter_full.inc();
+                tracing::warn!(%error, "the kernel's filter is full: everything in a container is recorded; raise --filter-entries");
             }
         }
+        let FilterUsage { names, files, limit } = filter.usage();
+        for (gauge, used) in self.metrics.filter_entries.iter().zip([names, files]) {
+            gauge.set(used as i64);
+        }
+        self.metrics.filter_limit.set(limit as i64);
     }
 }

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::KernelFilter;
+use super::super::{FileId, FilterUsage, KernelFilter, Recorded};
 use super::super::{Api, CgroupEvents, ContainerConfig, Containers, MountReader, Origin, RuntimeConfig, spawn};
 use super::*;
 
@@ -213,9 +213,17 @@ async fn the_api_is_asked_while_a_container_waits() {
 struct Told(Arc<std::sync::Mutex<Vec<(u64, bool)>>>);
 
 impl KernelFilter for Told {
-    fn record(&mut self, cgroup: u64, _: &Path, on: bool) -> std::io::Result<()> {
-        self.0.lock().unwrap().push((cgroup, on));
+    fn record(&mut self, cgroup: u64, _: &Path, what: &Recorded) -> std::io::Result<()> {
+        self.0.lock().unwrap().push((cgroup, *what != Recorded::Nothing));
         Ok(())
+    }
+
+    fn watch(&mut self, _: &[FileId], _: &[FileId]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn usage(&self) -> FilterUsage {
+        FilterUsage::default()
     }
 }
 

@@ -239,6 +239,9 @@ proptest! {
             let selection = set.select(&subject(done));
             // What the kernel is not to record, nobody would miss.
             prop_assert!(!selection.is_empty() || about.is_empty(), "{:?}", done);
+            let [path, requested, target] = done.names.each_ref().map(String::as_str);
+            let passes = filter::tests::passes(&set.filter(&selection), done.operation.bit(), path, requested, target);
+            prop_assert!(passes || about.is_empty(), "{:?} {:?}", done, policies);
             let verdict = set.decide(&selection, &attempt(done), &mut matched);
             let found = match verdict {
                 Verdict::Ignore => None,
