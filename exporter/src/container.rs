@@ -29,6 +29,7 @@ mod table;
 mod view;
 mod volume;
 mod watch;
+mod watched;
 
 use std::fmt;
 use std::io;
@@ -40,6 +41,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch as value};
+
+use inotrail_ebpf::Header;
 
 use crate::metrics::Metrics;
 use crate::policy::filter::Filter;
@@ -59,6 +62,7 @@ use table::Table;
 pub use view::{Containers, Mounted, Snapshot};
 pub use volume::{Object, PodVolumes, Volume, VolumeSource};
 use watch::{Change, Incoming, Scan, Watch};
+use watched::WatchedFiles;
 
 /// Kubernetes' name for a container that only holds a pod's namespaces has always been this one; CRI gives it none.
 const SANDBOX: &str = "POD";
@@ -265,6 +269,12 @@ impl CgroupEvents {
         let _full = self.changes.try_send(Change::UnknownMounts(id));
     }
 
+    /// A file that rules name was accessed in a cgroup, and is not the one that it was.
+    pub fn stale_files(&self, id: u64) {
+        // What finds no room is told again.
+        let _full = self.changes.try_send(Change::StaleFiles(id));
+    }
+
     /// Reads the whole tree again.
     pub fn rescan(&self) {
         self.rescan.notify_one();
@@ -288,6 +298,8 @@ pub struct Container {
     pub image: Option<Image>,
     /// What it has mounted; `None`: not known.
     mounts: Option<Mounts<Content>>,
+    /// Files that its rules name by their whole paths; `None`: not looked for.
+    watched: Option<Arc<WatchedFiles>>,
     /// Rules that are about it; `None`: not chosen yet for what is known of it.
     rules: Option<Selection>,
     /// Shared by all versions of one container's metadata.
@@ -303,6 +315,8 @@ struct Lasting {
     losses: AtomicU64,
     /// When its mounts were last found to be unknown, nanoseconds since the Unix epoch.
     unknown_mounts_ns: AtomicU64,
+    /// When its rules' files were last found to be others, in the same form.
+    stale_files_ns: AtomicU64,
 }
 
 /// What acted.
@@ -364,12 +378,18 @@ impl Container {
     /// The same container with better metadata; the stream of events goes on.
     #[must_use]
     pub fn update(&self, origin: Origin, pod: Option<Pod>, image: Option<Image>) -> Self {
-        Self { origin, pod, image, mounts: self.mounts.clone(), rules: None, lasting: Arc::clone(&self.lasting) }
+        let (mounts, watched) = (self.mounts.clone(), self.watched.clone());
+        Self { origin, pod, image, mounts, watched, rules: None, lasting: Arc::clone(&self.lasting) }
     }
 
     /// The same container with the rules that are about it.
     fn with_rules(&self, rules: Option<Selection>) -> Self {
         Self { rules, ..self.update(self.origin.clone(), self.pod.clone(), self.image.clone()) }
+    }
+
+    /// The same container with other files that its rules name.
+    fn with_watched(&self, watched: Option<Arc<WatchedFiles>>) -> Self {
+        Self { watched, ..self.with_rules(self.rules.clone()) }
     }
 
     /// The same container with other mounts.
@@ -382,16 +402,26 @@ impl Container {
         self.pod.as_ref().map(|pod| &*pod.uid)
     }
 
+    /// Paths by which its rules name the file of a record, whatever it was accessed as.
+    #[must_use]
+    pub fn names_of(&self, header: &Header) -> &[Box<[u8]>] {
+        self.watched.as_ref().map_or(&[], |files| files.names_of((header.device, header.inode)))
+    }
+
+    /// Whether to tell that files that its rules name are to be looked for again, after an access to one of them.
+    #[must_use]
+    pub fn tells_stale_files(&self, header: &Header, path: &[u8], now_ns: u64) -> bool {
+        const AGAIN_NS: u64 = 1_000_000_000;
+        let file = (header.device, header.inode);
+        let is_stale = |files: &Arc<WatchedFiles>| header.inode != 0 && files.is_stale(file, path);
+        self.watched.as_ref().is_some_and(is_stale) && is_due(&self.lasting.stale_files_ns, now_ns, AGAIN_NS)
+    }
+
     /// Whether to tell that its mounts are unknown: not for every file that has no place in any, as those in memory only.
     #[must_use]
     pub fn tells_unknown_mounts(&self, now_ns: u64) -> bool {
         const AGAIN_NS: u64 = 10_000_000_000;
-        let last = self.lasting.unknown_mounts_ns.load(Ordering::Relaxed);
-        let is_due = now_ns.saturating_sub(last) >= AGAIN_NS;
-        if is_due {
-            self.lasting.unknown_mounts_ns.store(now_ns, Ordering::Relaxed);
-        }
-        is_due
+        is_due(&self.lasting.unknown_mounts_ns, now_ns, AGAIN_NS)
     }
 
     /// The number of the next event of this container, from 1.
@@ -405,4 +435,13 @@ impl Container {
     pub fn next_loss_sequence(&self) -> u64 {
         self.lasting.losses.fetch_add(1, Ordering::Relaxed) + 1
     }
+}
+
+/// Whether something was last done so long ago; if so, it is done now.
+fn is_due(last_ns: &AtomicU64, now_ns: u64, after_ns: u64) -> bool {
+    let is_due = now_ns.saturating_sub(last_ns.load(Ordering::Relaxed)) >= after_ns;
+    if is_due {
+        last_ns.store(now_ns, Ordering::Relaxed);
+    }
+    is_due
 }

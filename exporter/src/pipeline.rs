@@ -223,7 +223,12 @@ impl<O: Output> Outlet<O> {
         let mut judge = std::mem::take(&mut self.judge);
         match judge.rule(&event, snapshot) {
             Ruling::Everything if self.reports(event.container) => self.hand_over(event, snapshot),
-            Ruling::Keep(judgement) => self.hand_over(Event { judgement: Some(judgement), ..event }, snapshot),
+            Ruling::Keep(judgement) => {
+                if event.container.tells_stale_files(event.access.header, event.access.path, event.observed_ns) {
+                    self.cgroups.stale_files(event.access.header.cgroup_id);
+                }
+                self.hand_over(Event { judgement: Some(judgement), ..event }, snapshot);
+            }
             Ruling::Undecided => drop(self.metrics.undecided.inc_by(event.count)),
             Ruling::Everything | Ruling::Ignore => {}
         }

@@ -156,6 +156,11 @@ impl PolicySet {
         self.rules_of(|policy| policy.scope.contains(subject))
     }
 
+    /// Whole paths in these rules.
+    pub fn files<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a [u8]> {
+        selection.indexes().filter_map(|index| self.get(index)).flat_map(|(_, rule)| rule.paths.exact())
+    }
+
     /// Says of each policy how many containers it is about; `selections`: of all containers.
     pub fn count_containers<'a>(&self, selections: impl Iterator<Item = &'a Selection>) {
         let mut counts = vec![0; self.0.len()];

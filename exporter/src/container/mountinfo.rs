@@ -8,6 +8,8 @@ use std::path::Path;
 /// One mount. Paths are bytes: whoever mounts chooses them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MountLine<'a> {
+    /// The mount's number (`STATX_MNT_ID`).
+    pub(super) id: u64,
     /// `super_block.s_dev`: major << 20 | minor, as records have it.
     pub(super) device: u32,
     /// Which directory (or file) of the file system is seen there.
@@ -27,11 +29,13 @@ impl<'a> MountLine<'a> {
 
     fn parse(line: &'a [u8]) -> Option<Self> {
         let separator = line.windows(3).position(|part| part == b" - ")?;
-        let mut fields = line[..separator].split(|byte| *byte == b' ').skip(2);
+        let mut fields = line[..separator].split(|byte| *byte == b' ');
+        let id = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let mut fields = fields.skip(1);
         let (device, root, point) = (device(fields.next()?)?, unescape(fields.next()?), unescape(fields.next()?));
         let mut fields = line[separator + 3..].split(|byte| *byte == b' ');
         let (filesystem, options) = (fields.next()?, fields.nth(1)?);
-        Some(Self { device, root, point, filesystem, options })
+        Some(Self { id, device, root, point, filesystem, options })
     }
 
     /// Whether the file system has this option: a controller of version 1's cgroups.

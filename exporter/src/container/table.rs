@@ -3,19 +3,19 @@
 mod pods;
 mod rules;
 mod shown;
+mod watched;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rules::ToRecord;
+use rules::{ToRecord, Wanted};
 
 use super::cgroup::SCAN_MAX;
 use super::mounts::HostMounts;
 use super::owners::Owners;
 use super::path::{self, Candidate};
-use super::{Container, Containers, Image, Origin, Pod, Recorded};
-use crate::policy::filter::Filter;
+use super::{Container, Containers, FileId, Image, Origin, Pod, Recorded};
 use crate::policy::scope::Labels;
 use crate::policy::{PolicySet, Selection};
 
@@ -52,9 +52,13 @@ pub(super) struct Table {
     policies: Option<Arc<PolicySet>>,
     namespaces: HashMap<String, Labels>,
     /// By rules what is to be recorded for their sake.
-    filters: HashMap<Selection, Arc<Filter>>,
+    filters: HashMap<Selection, Wanted>,
     /// Cgroups of which something else is to be recorded.
     to_record: Vec<ToRecord>,
+    /// Files are to be looked for in some container.
+    rules_changed: bool,
+    /// Files of containers that are no more.
+    gone_files: Vec<FileId>,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,10 @@ struct Inhabitant {
     mounts: Reading,
     /// What the API server tells of its pod; readers of the table wait for that.
     pod_awaited: bool,
+    /// Files that its rules name are to be looked for anew.
+    rules_changed: bool,
+    /// The kernel's filter has no room for them.
+    unfiltered: bool,
 }
 
 /// Whether it is known what a container has mounted.
@@ -129,6 +137,8 @@ impl Table {
             namespaces: HashMap::new(),
             filters: HashMap::new(),
             to_record: Vec::new(),
+            rules_changed: false,
+            gone_files: Vec::new(),
         }
     }
 
@@ -173,6 +183,7 @@ impl Table {
         let before = cgroup.inhabitant.replace(key.clone());
         let inhabitant = self.inhabitants.entry(key.clone()).or_insert_with_key(Inhabitant::nameless);
         inhabitant.cgroups += 1;
+        self.rules_changed |= inhabitant.rules_changed;
         if self.reads_mounts && inhabitant.mounts == Reading::No && inhabitant.is_container() {
             inhabitant.mounts = Reading::Awaited;
             self.unread.push(id);
@@ -334,6 +345,11 @@ impl Table {
         }
         // Should it come back, what it has mounted is to be read again.
         inhabitant.mounts = Reading::No;
+        if inhabitant.container.watched.is_some() {
+            self.gone_files.extend(watched::ids(inhabitant.container.watched.as_deref()));
+            inhabitant.container = Arc::new(inhabitant.container.with_watched(None));
+        }
+        (inhabitant.rules_changed, self.rules_changed) = (true, true);
         self.idle.push_back(key);
         if self.idle.len() > IDLE_MAX
             && let Some(oldest) = self.idle.pop_front()
@@ -361,7 +377,7 @@ fn without_runtime(path: &[u8]) -> Key {
 impl Inhabitant {
     /// Of whom nothing is known but the key.
     fn nameless(key: &Key) -> Self {
-        Self { container: nameless(key), cgroups: 0, mounts: Reading::No, pod_awaited: false }
+        Self { container: nameless(key), cgroups: 0, mounts: Reading::No, pod_awaited: false, rules_changed: false, unfiltered: false }
     }
 
     /// Its runtime says that it is a pod's, and the API server has not told of that one.

@@ -1,5 +1,6 @@
 //! The writer of the table of containers: hears of cgroups, asks the runtime, shows the result.
 
+mod files;
 mod mounts;
 mod record;
 mod tree;
@@ -23,6 +24,7 @@ use super::pods::{PodNews, Pods};
 use super::questions::{Answer, Question, Questions};
 use super::runtime::{Link, State};
 use super::table::{Key, Metadata, Table};
+use super::watched::FileQueue;
 use crate::metrics::Metrics;
 use crate::policy::PolicySet;
 pub(super) use tree::Scan;
@@ -34,6 +36,8 @@ const CHANGES_MAX: usize = 1024;
 const SCAN_EVERY: Duration = Duration::from_millis(500);
 /// A container without a name is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// Files that rules name are looked for again: nobody tells when one is replaced and not accessed.
+const FILES_AGAIN: Duration = Duration::from_secs(10);
 /// How often deadlines are looked at: while mounts are to be read, while names are awaited, and else for the dead alone.
 const TICKS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_secs(5)];
 
@@ -44,6 +48,7 @@ pub(super) enum Change {
     Released(u64),
     Unknown(u64),
     UnknownMounts(u64),
+    StaleFiles(u64),
 }
 
 /// Where the task hears from.
@@ -67,6 +72,10 @@ pub(super) struct Watch {
     pods: Pods,
     /// `None`: nobody reads what containers have mounted.
     mounts: Option<MountQueue>,
+    /// `None`: the same.
+    files: Option<FileQueue>,
+    /// When all files are looked for again.
+    files_at: Alarm,
     /// `None`: the kernel's programs record everything.
     filter: Option<Box<dyn KernelFilter>>,
     /// `None`: no runtime is configured.
@@ -97,6 +106,8 @@ impl Watch {
             table,
             known: Known::default(),
             pods: Pods::default(),
+            files: mounts.as_ref().map(|mounts| FileQueue::new(mounts.reader())),
+            files_at: Alarm::now(),
             mounts,
             filter: None,
             questions: None,
@@ -148,6 +159,7 @@ impl Watch {
                 (scan, wanted) = finished(&mut self.scanning) => self.scanned(scan, &wanted),
                 answer = next_answer(&mut self.questions) => self.answered(answer),
                 read = mounts::next_mounts(&mut self.mounts) => self.table.mounts(read),
+                looked = files::next_files(&mut self.files) => self.looked(looked),
                 up = next_state(&mut link) => self.connected(up),
                 policies = next_policies(&mut incoming.policies) => self.table.judge_by(policies),
                 () = sleep_until(ask_again) => {
@@ -164,6 +176,11 @@ impl Watch {
             Change::Made(id, path) => self.made(id, &path),
             Change::Released(id) => self.released(id),
             Change::UnknownMounts(id) => self.want_mounts(id),
+            Change::StaleFiles(id) => {
+                if let Some(files) = &mut self.files {
+                    files.want(id);
+                }
+            }
             Change::Unknown(id) if self.table.contains(id) || self.wanted.len() >= SCAN_MAX => {}
             Change::Unknown(id) => {
                 self.wanted.insert(id);
@@ -324,6 +341,7 @@ impl Watch {
         }
         self.read_mounts();
         self.table.publish();
+        self.look_for_files();
         self.record();
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());
         match &self.mounts {

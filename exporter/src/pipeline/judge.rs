@@ -55,6 +55,7 @@ fn attempt<'a>(event: &Event<'a>) -> Attempt<'a> {
         path: access.path,
         target: access.target,
         requested: access.requested,
+        also: event.container.names_of(access.header),
         operation: access.operation(),
         outcome: access.outcome(),
         executable: &event.process.executable,

@@ -100,6 +100,11 @@ impl Paths {
         ]
     }
 
+    /// Patterns that are whole paths.
+    pub fn exact(&self) -> impl Iterator<Item = &[u8]> {
+        self.exact.iter().map(Vec::as_slice)
+    }
+
     /// What the kernel can tell of the patterns: a path that one stands for has one of these.
     pub fn anchors(&self) -> impl Iterator<Item = &Anchor> {
         self.anchors.iter()

@@ -39,6 +39,8 @@ pub struct Attempt<'a> {
     pub target: &'a [u8],
     /// What was asked for; empty where that is unknown.
     pub requested: &'a [u8],
+    /// Paths by which rules name the very file, whatever it was accessed as.
+    pub also: &'a [Box<[u8]>],
     /// What was done.
     pub operation: Operation,
     /// How it ended.
@@ -153,10 +155,11 @@ impl Rule {
     }
 
     /// A file has each of its names: what was asked for counts too, as a symbolic link's name does, or a file's in a
-    /// config map, where the path is that of one of its versions. What is left out by one name is left out by the others.
+    /// config map, where the path is that of one of its versions, and that of a hard link or a second mount. What is left out by one name is left out by the others.
     fn is_about(&self, attempt: &Attempt<'_>) -> bool {
         let names = [attempt.path, attempt.absolute_request(), attempt.target];
-        names.iter().any(|name| self.paths.matches(name)) && !names.iter().any(|name| self.except.matches(name))
+        let names = || names.into_iter().chain(attempt.also.iter().map(AsRef::as_ref));
+        names().any(|name| self.paths.matches(name)) && !names().any(|name| self.except.matches(name))
     }
 }
 
@@ -169,6 +172,7 @@ mod tests {
         path: b"/etc/passwd",
         target: b"",
         requested: b"",
+        also: &[],
         operation: Operation::Open,
         outcome: Outcome::Success,
         executable: b"/usr/bin/cat",
@@ -207,6 +211,10 @@ mod tests {
             &version,
             false,
         );
+        let also = [Box::from(*b"/etc/passwd")];
+        let linked = Attempt { path: b"/tmp/link", also: &also, ..PASSWD };
+        check(&etc(), &linked, true);
+        check(&Rule { except: paths(&["/tmp/*"]), ..etc() }, &linked, false);
         let renamed = Attempt { path: b"/tmp/x", target: b"/etc/passwd", operation: Operation::Rename, ..PASSWD };
         check(&etc(), &renamed, true);
         let relative = Attempt { path: b"", requested: b"etc/passwd", ..PASSWD };

@@ -90,22 +90,23 @@ impl Filters {
     /// # Errors
     /// There is no room for one of them; the others pass.
     pub(super) fn watch(&mut self, new: &[FileId], gone: &[FileId]) -> io::Result<()> {
+        let mut result = Ok(());
+        // What stays must not be away for a moment.
+        for id in new {
+            if let Some(count) = self.watched.get_mut(id) {
+                *count += 1;
+            } else if let Err(error) = self.files.insert(&file(*id), &1, 0) {
+                result = Err(io::Error::other(error));
+            } else {
+                self.watched.insert(*id, 1);
+            }
+        }
         for id in gone {
             let Some(count) = self.watched.get_mut(id) else { continue };
             *count -= 1;
             if *count == 0 {
                 self.watched.remove(id);
                 let _absent = self.files.remove(&file(*id));
-            }
-        }
-        let mut result = Ok(());
-        for id in new {
-            let count = self.watched.entry(*id).or_default();
-            *count += 1;
-            if *count == 1
-                && let Err(error) = self.files.insert(&file(*id), &1, 0)
-            {
-                result = Err(io::Error::other(error));
             }
         }
         result

@@ -11,7 +11,8 @@ fn every_program_loads() {
     let hierarchy = Hierarchy::detect().unwrap();
     let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap();
     let (layout, _) = layout::resolve(&btf, hierarchy.controller, hierarchy.id).unwrap();
-    let mut ebpf = maps::load(&layout, 4096, 1, None, true).unwrap();
+    let options = Options { mutations: true, ..Options::new(hierarchy, 4096) };
+    let mut ebpf = maps::load(&layout, 4096, 1, None, &options).unwrap();
     let kernel = KernelBtf::from_sys_fs().unwrap();
     let mut loaded = Vec::new();
     for (name, program) in ebpf.programs_mut() {

@@ -50,6 +50,10 @@ impl MountQueue {
         Self { reader: Arc::new(reader), within, waiting: HashMap::new(), running: None }
     }
 
+    pub(in super::super) fn reader(&self) -> Arc<MountReader> {
+        Arc::clone(&self.reader)
+    }
+
     /// Asks for what is mounted in the container of a cgroup; false: too much waits.
     pub(in super::super) fn want(&mut self, cgroup: u64, now: Instant) -> bool {
         let room = self.waiting.len() < WAITING_MAX || self.waiting.contains_key(&cgroup);

@@ -98,6 +98,14 @@ impl MountReader {
         (host, found)
     }
 
+    /// The folder in procfs of a process that is in its container's root; `directory`: where its cgroup's files are.
+    pub(in super::super) fn inside(&self, directory: &Path) -> Option<PathBuf> {
+        let list = limited(&directory.join("cgroup.procs"), PROCS_MAX).ok()?;
+        let list = String::from_utf8_lossy(&list);
+        let folders = list.lines().take(PROCESSES_MAX).map(|pid| self.proc.join(pid));
+        folders.into_iter().find(|folder| identity(&folder.join("root")).is_ok_and(|root| root != self.root))
+    }
+
     fn container(&self, wanted: &Wanted, host: &HostMounts) -> Outcome {
         let Ok(list) = limited(&wanted.directory.join("cgroup.procs"), PROCS_MAX) else { return Outcome::Unreadable };
         let list = String::from_utf8_lossy(&list).into_owned();

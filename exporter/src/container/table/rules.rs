@@ -1,18 +1,29 @@
 //! Which policies' rules are about which container.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::{Recorded, SANDBOX};
 use super::super::announcement::NamespaceNews;
 use super::super::view::View;
+use super::super::watched::FilePath;
 use super::{Container, Image, Inhabitant, Key, Labels, Origin, Table, is_resolved};
-use crate::policy::filter::Filter;
 use crate::policy::scope::{PodLabels, Subject};
 use crate::policy::{PolicySet, Selection};
 
 /// Id and path of a cgroup, and what of it is to be recorded.
 pub(in super::super) type ToRecord = (u64, Arc<[u8]>, Recorded);
+
+/// What is wanted for rules' sake.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) recorded: Recorded,
+    /// Paths of files that are to be known under whatever name.
+    pub(super) files: Arc<[FilePath]>,
+}
+
+/// Such files of one container.
+const FILES_MAX: usize = 4096;
 
 /// Namespaces whose labels are kept.
 const NAMESPACES_MAX: usize = 16_384;
@@ -57,6 +68,7 @@ impl Table {
         for inhabitant in self.inhabitants.values_mut().filter(|inhabitant| inhabitant.container.rules.is_none()) {
             let rules = select(policies, &inhabitant.container, |namespace| self.namespaces.get(namespace));
             inhabitant.container = Arc::new(inhabitant.container.with_rules(Some(rules)));
+            (inhabitant.rules_changed, inhabitant.unfiltered, self.rules_changed) = (true, false, true);
         }
         // Users do not know of the containers that only hold their pods' namespaces.
         let is_sandbox = |it: &Container| matches!(&it.origin, Origin::Container { name, .. } if name == SANDBOX);
@@ -77,7 +89,10 @@ impl Table {
                 _ if inhabitant.pod_awaited || !is_resolved(&inhabitant.container) => Recorded::Everything,
                 None => Recorded::Everything,
                 Some(rules) if rules.is_empty() => Recorded::Nothing,
-                Some(rules) => recorded(&mut self.filters, policies, rules),
+                Some(rules) => match wanted(&mut self.filters, policies, rules).recorded {
+                    Recorded::Filtered(_) if inhabitant.unfiltered => Recorded::Everything,
+                    recorded => recorded,
+                },
             };
             if cgroup.recorded.as_ref() != Some(&what) {
                 cgroup.recorded = Some(what.clone());
@@ -100,13 +115,16 @@ impl Table {
 }
 
 /// Those with the same rules share a filter.
-fn recorded(known: &mut HashMap<Selection, Arc<Filter>>, policies: &PolicySet, rules: &Selection) -> Recorded {
-    let filter = known.get(rules).cloned().unwrap_or_else(|| {
-        let filter = Arc::new(policies.filter(rules));
-        known.insert(rules.clone(), Arc::clone(&filter));
-        filter
-    });
-    if filter.is_everything() { Recorded::Everything } else { Recorded::Filtered(filter) }
+fn wanted(known: &mut HashMap<Selection, Wanted>, policies: &PolicySet, rules: &Selection) -> Wanted {
+    if let Some(wanted) = known.get(rules) {
+        return wanted.clone();
+    }
+    let filter = policies.filter(rules);
+    let recorded = if filter.is_everything() { Recorded::Everything } else { Recorded::Filtered(Arc::new(filter)) };
+    let files: BTreeSet<&[u8]> = policies.files(rules).take(FILES_MAX).collect();
+    let wanted = Wanted { recorded, files: files.into_iter().map(Into::into).collect() };
+    known.insert(rules.clone(), wanted.clone());
+    wanted
 }
 
 fn select<'a>(policies: &PolicySet, it: &'a Container, labels_of: impl Fn(&str) -> Option<&'a Labels>) -> Selection {

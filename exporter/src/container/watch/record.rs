@@ -1,15 +1,17 @@
 //! Has the kernel's programs record the cgroups that policies are about, and no others.
 
+use std::io;
+
 use super::super::{FilterUsage, path};
 use super::Watch;
+use crate::metrics::Metrics;
 
 impl Watch {
     pub(super) fn record(&mut self) {
         let Some(filter) = &mut self.filter else { return };
         for (cgroup, path, what) in self.table.take_to_record() {
             if let Err(error) = filter.record(cgroup, path::as_path(&path), &what) {
-                self.metrics.filter_full.inc();
-                tracing::warn!(%error, "the kernel's filter is full: everything in a container is recorded; raise --filter-entries");
+                full(&self.metrics, &error);
             }
         }
         let FilterUsage { names, files, limit } = filter.usage();
@@ -18,4 +20,13 @@ impl Watch {
         }
         self.metrics.filter_limit.set(limit as i64);
     }
+
+    pub(super) fn filter_is_full(&self, error: &io::Error) {
+        full(&self.metrics, error);
+    }
+}
+
+fn full(metrics: &Metrics, error: &io::Error) {
+    metrics.filter_full.inc();
+    tracing::warn!(%error, "the kernel's filter is full: all of a container is recorded; raise --filter-entries");
 }

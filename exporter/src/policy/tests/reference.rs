@@ -201,7 +201,8 @@ fn rule_is_about(rule: &RuleSpec, done: &Done) -> bool {
 fn attempt(done: &Done) -> Attempt<'_> {
     let [path, requested, target] = done.names.each_ref().map(String::as_bytes);
     let Done { operation, outcome, user, .. } = *done;
-    Attempt { path, target, requested, operation, outcome, executable: done.executable.as_bytes(), user }
+    let executable = done.executable.as_bytes();
+    Attempt { path, target, requested, also: &[], operation, outcome, executable, user }
 }
 
 fn subject(done: &Done) -> Subject<'_> {

@@ -28,6 +28,7 @@ static JUDGED: LazyLock<Judged> = LazyLock::new(|| {
             path: path.as_bytes(),
             target: b"",
             requested: b"",
+            also: &[],
             operation: Operation::Open,
             outcome: Outcome::Success,
             executable: b"",
