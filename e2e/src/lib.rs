@@ -22,6 +22,8 @@ pub mod loki;
 pub mod namespaces;
 pub mod podman;
 pub mod privileges;
+pub mod puppet;
 pub mod stack;
 pub mod tools;
 pub mod vm;
+pub mod watched;

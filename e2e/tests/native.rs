@@ -4,13 +4,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use e2e::{
     accesses::{self, RING_BYTES},
+    exporter,
     load::{Attack, Hostile, Opens, Reader, Renames, prove_restarts},
+    watched,
 };
 use inotrail::event::Backend::RawTracepoint;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -34,6 +37,14 @@ fn alone() -> MutexGuard<'static, ()> {
 fn tells_every_access_of_the_list() {
     let _alone = alone();
     accesses::prove(RawTracepoint, guest()).unwrap();
+}
+
+#[test]
+fn watched_files_are_told_by_whatever_name() {
+    let _alone = alone();
+    let exporter = Command::new(exporter::binary().unwrap());
+    let told = watched::prove(RawTracepoint, exporter, guest(), &accesses::base()).unwrap();
+    println!("{told}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ mod watched;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -271,7 +271,7 @@ impl CgroupEvents {
 
     /// A file that rules name was accessed in a cgroup, and is not the one that it was.
     pub fn stale_files(&self, id: u64) {
-        // What finds no room is told again.
+        // What finds no room is found when all files are looked for again.
         let _full = self.changes.try_send(Change::StaleFiles(id));
     }
 
@@ -315,8 +315,8 @@ struct Lasting {
     losses: AtomicU64,
     /// When its mounts were last found to be unknown, nanoseconds since the Unix epoch.
     unknown_mounts_ns: AtomicU64,
-    /// When its rules' files were last found to be others, in the same form.
-    stale_files_ns: AtomicU64,
+    /// It was told that its rules' files are to be looked for again, and nobody has yet.
+    stale_files: AtomicBool,
 }
 
 /// What acted.
@@ -410,18 +410,22 @@ impl Container {
 
     /// Whether to tell that files that its rules name are to be looked for again, after an access to one of them.
     #[must_use]
-    pub fn tells_stale_files(&self, header: &Header, path: &[u8], now_ns: u64) -> bool {
-        const AGAIN_NS: u64 = 1_000_000_000;
+    pub fn tells_stale_files(&self, header: &Header, path: &[u8]) -> bool {
         let file = (header.device, header.inode);
         let is_stale = |files: &Arc<WatchedFiles>| header.inode != 0 && files.is_stale(file, path);
-        self.watched.as_ref().is_some_and(is_stale) && is_due(&self.lasting.stale_files_ns, now_ns, AGAIN_NS)
+        self.watched.as_ref().is_some_and(is_stale) && !self.lasting.stale_files.swap(true, Ordering::Relaxed)
     }
 
     /// Whether to tell that its mounts are unknown: not for every file that has no place in any, as those in memory only.
     #[must_use]
     pub fn tells_unknown_mounts(&self, now_ns: u64) -> bool {
         const AGAIN_NS: u64 = 10_000_000_000;
-        is_due(&self.lasting.unknown_mounts_ns, now_ns, AGAIN_NS)
+        let last = self.lasting.unknown_mounts_ns.load(Ordering::Relaxed);
+        let is_due = now_ns.saturating_sub(last) >= AGAIN_NS;
+        if is_due {
+            self.lasting.unknown_mounts_ns.store(now_ns, Ordering::Relaxed);
+        }
+        is_due
     }
 
     /// The number of the next event of this container, from 1.
@@ -435,13 +439,4 @@ impl Container {
     pub fn next_loss_sequence(&self) -> u64 {
         self.lasting.losses.fetch_add(1, Ordering::Relaxed) + 1
     }
-}
-
-/// Whether something was last done so long ago; if so, it is done now.
-fn is_due(last_ns: &AtomicU64, now_ns: u64, after_ns: u64) -> bool {
-    let is_due = now_ns.saturating_sub(last_ns.load(Ordering::Relaxed)) >= after_ns;
-    if is_due {
-        last_ns.store(now_ns, Ordering::Relaxed);
-    }
-    is_due
 }

@@ -224,7 +224,7 @@ impl<O: Output> Outlet<O> {
         match judge.rule(&event, snapshot) {
             Ruling::Everything if self.reports(event.container) => self.hand_over(event, snapshot),
             Ruling::Keep(judgement) => {
-                if event.container.tells_stale_files(event.access.header, event.access.path, event.observed_ns) {
+                if event.container.tells_stale_files(event.access.header, event.access.path) {
                     self.cgroups.stale_files(event.access.header.cgroup_id);
                 }
                 self.hand_over(Event { judgement: Some(judgement), ..event }, snapshot);

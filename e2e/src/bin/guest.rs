@@ -2,12 +2,15 @@
 
 use std::{
     env,
+    ffi::OsString,
+    io,
     path::{Path, PathBuf},
+    process,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use clap::{Parser, Subcommand, ValueEnum as _};
+use clap::{FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 use e2e::{
     accesses::{self, RING_BYTES},
     load::{
@@ -15,7 +18,9 @@ use e2e::{
         prove_hotplug, prove_restarts, prove_swap,
     },
     privileges::{self, Limited},
+    puppet,
     vm::{Facts, Outcome, Verdict, backend},
+    watched,
 };
 use inotrail::event::Backend;
 use rustix::{
@@ -47,6 +52,11 @@ enum Command {
     Miss,
     /// Start the sensor with a few capabilities only
     Limited(Limited),
+    /// Be the exporter
+    Exporter {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Be watched
     Watched {
         /// Where to mount a file system for the files
@@ -71,6 +81,8 @@ enum Deed {
     Renames { opens: usize },
     /// Try to make the sensor tell of another file
     Hostile { attack: Attack, opens: usize },
+    /// Do what is asked for
+    Puppet,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -79,6 +91,8 @@ enum What {
     Accesses,
     /// The golden list of mutations
     Mutations,
+    /// That watched files are reported by whatever name
+    Watched,
     /// That the books close under load
     Opens {
         #[arg(long)]
@@ -145,8 +159,18 @@ fn main() -> Result<()> {
         }
         Command::Miss => e2e::bench::miss::measure(),
         Command::Limited(limited) => limited.run(),
-        Command::Watched { base, procs, deed } => watched(&base, &procs, &deed),
+        Command::Exporter { arguments } => run(arguments),
+        Command::Watched { base, procs, deed } => be_watched(&base, &procs, &deed),
     }
+}
+
+/// As the program `inotrail` does it: a machine has no other program than this one.
+fn run(arguments: Vec<OsString>) -> Result<()> {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).init();
+    let name = OsString::from("inotrail");
+    let matches = inotrail::config::command().try_get_matches_from([name].into_iter().chain(arguments))?;
+    inotrail::cli::execute(inotrail::config::args::Args::from_arg_matches(&matches)?.command)?;
+    Ok(())
 }
 
 /// What works here. That something does not is no failure: the harness knows what must.
@@ -169,7 +193,7 @@ fn outcome(result: Result<String>) -> Outcome {
 }
 
 #[expect(deprecated, reason = "the safe call: only unsharing descriptors is unsafe, and this does not")]
-fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
+fn be_watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
     // Mounts of its own, which go with it.
     rustix::thread::unshare(UnshareFlags::NEWNS).context("unshare the mount namespace")?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
@@ -179,6 +203,7 @@ fn watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
         Deed::Access { case } => accesses::access(case, base, procs),
         Deed::Opens(opens) => open_files(*opens, base, procs),
         Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
+        Deed::Puppet => puppet::obey(base, procs),
         Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
     }
 }
@@ -196,6 +221,11 @@ impl What {
         match self {
             Self::Accesses => Ok(format!("all {}", accesses::prove(backend, guest)?)),
             Self::Mutations => Ok(format!("all {}", accesses::prove_mutations(backend, guest)?)),
+            Self::Watched => {
+                let mut exporter = process::Command::new(guest);
+                exporter.arg("exporter");
+                watched::prove(backend, exporter, guest, &accesses::base())
+            }
             Self::Opens { threads, each } => {
                 let opens = Opens { files: 64, ..Opens::new(threads, each) };
                 Ok(told(opens, opens.prove(backend, guest, reader)?))

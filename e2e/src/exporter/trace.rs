@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -57,8 +58,15 @@ impl Trace {
     /// # Errors
     /// See [`Self::start`].
     pub fn start_in(place: Place, arguments: &[&str]) -> Result<Self> {
+        Self::start_program(place.command(binary()?), arguments)
+    }
+
+    /// Starts it by a command of its own, without arguments.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_program(mut command: Command, arguments: &[&str]) -> Result<Self> {
         let folder = Folder::new(None)?;
-        let mut command = place.command(binary()?);
         command.args(ARGUMENTS).args(arguments);
         let daemon = Daemon::start("trace", &mut command, folder.as_ref(), None)?;
         let events = Events::of(folder.as_ref().join("trace.log"));

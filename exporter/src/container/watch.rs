@@ -346,7 +346,7 @@ impl Watch {
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());
         match &self.mounts {
             Some(mounts) if mounts.is_busy() => TICKS[0],
-            _ if waits => TICKS[1],
+            _ if waits || self.files.as_ref().is_some_and(FileQueue::is_busy) => TICKS[1],
             _ => TICKS[2],
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::super::watched::{FilePath, WantedFiles, WatchedFiles};
 use super::super::{FileId, path};
@@ -45,6 +46,8 @@ impl Table {
         let rules = inhabitant.container.rules.as_ref()?;
         let paths: Arc<[FilePath]> = Arc::clone(&self.filters.get(rules)?.files);
         let is_in_container = path::outermost(&path::candidates(path)).is_some();
+        // From now on it is worth telling.
+        inhabitant.container.lasting.stale_files.store(false, Ordering::Relaxed);
         let is_wanted = is_in_container && !(paths.is_empty() && inhabitant.container.watched.is_none());
         is_wanted.then(|| WantedFiles { cgroup, directory: directory(path), paths })
     }
