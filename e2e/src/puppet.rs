@@ -1,5 +1,6 @@
 //! A process with a root of its own, like a container's, that does to files what it is told.
 
+use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _, stdin, stdout};
 use std::os::unix::fs::symlink;
@@ -7,8 +8,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::mount::{UnmountFlags, mount_bind, unmount};
-use rustix::process::pivot_root;
+use rustix::mount::{mount_bind, mount_move};
+use rustix::process::chroot;
 
 /// One that lives; it ends when this is dropped.
 #[derive(Debug)]
@@ -101,10 +102,11 @@ impl Drop for Puppet {
 /// It cannot have a root of its own.
 pub fn obey(base: &Path, procs: &Path) -> Result<()> {
     let mut procs = OpenOptions::new().write(true).open(procs).context("open the cgroup")?;
-    fs::create_dir(base.join("old"))?;
-    pivot_root(base, &base.join("old")).context("change the root")?;
-    std::env::set_current_dir("/")?;
-    unmount("/old", UnmountFlags::DETACH).context("leave the old root")?;
+    // Where the root is the kernel's first one, it cannot be exchanged (pivot_root(2)), but covered.
+    env::set_current_dir(base)?;
+    mount_move(".", "/").context("cover the root")?;
+    chroot(".").context("change the root")?;
+    env::set_current_dir("/")?;
     procs.write_all(b"0").context("enter the cgroup")?;
     drop(procs);
     say("done")?;

@@ -40,6 +40,12 @@ fn tells_every_access_of_the_list() {
 }
 
 #[test]
+fn what_no_rule_is_about_is_kept_back() {
+    let _alone = alone();
+    println!("{}", accesses::prove_filtered(RawTracepoint, guest()).unwrap());
+}
+
+#[test]
 fn watched_files_are_told_by_whatever_name() {
     let _alone = alone();
     let exporter = Command::new(exporter::binary().unwrap());

@@ -2,7 +2,11 @@
 
 use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 
-use inotrail::event::{Access, AccessMode, Backend, Operation, Outcome};
+use inotrail::{
+    event::{Access, AccessMode, Backend, Operation, Outcome},
+    policy::rule::Attempt,
+};
+
 use inotrail_ebpf::{flags, kind};
 
 use super::{
@@ -96,6 +100,16 @@ impl Seen {
             },
             cgroup: header.cgroup_id,
         })
+    }
+}
+
+impl Seen {
+    /// As policies are asked about it.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt<'_> {
+        let Self { operation, path, target, requested, outcome, user, .. } = self;
+        let (operation, outcome, user) = (*operation, *outcome, user.effective);
+        Attempt { path, target, requested, also: &[], operation, outcome, executable: b"", user }
     }
 }
 

@@ -91,13 +91,26 @@ fn prove_list(
 }
 
 /// Whether `io_uring_complete` names the request: since 5.19. Hooks on system calls see no open by `io_uring` otherwise.
-fn io_uring_is_told() -> Result<bool> {
+pub(super) fn io_uring_is_told() -> Result<bool> {
     let btf = Btf::load(Path::new("/sys/kernel/btf/vmlinux"))?;
     let (_, features) = layout::resolve(&btf, None, 0)?;
     Ok(features.io_uring.is_some())
 }
 
 fn prove_case(watch: &mut Watch, case: &Case, guest: &Path, io_uring_is_told: bool) -> Result<()> {
+    let (place, seen) = see(watch, case, guest, io_uring_is_told)?;
+    let expected = case.seen_by(watch.backend(), &place);
+    ensure!(seen == expected, "\n  expected {expected:#?}\n  and saw  {seen:#?}");
+    Ok(())
+}
+
+/// What is told of a case, and where it ran.
+pub(super) fn see(
+    watch: &mut Watch,
+    case: &Case,
+    guest: &Path,
+    io_uring_is_told: bool,
+) -> Result<(Place, Vec<Seen>)> {
     let backend = watch.backend();
     let mut child = spawn(guest, &["access", case.name], &watch.procs())?;
     let place = Place::of(&child, case.name, watch, io_uring_is_told);
@@ -108,11 +121,8 @@ fn prove_case(watch: &mut Watch, case: &Case, guest: &Path, io_uring_is_told: bo
             seen.extend(Seen::of(backend, access));
         }
     })?;
-    let expected = case.seen_by(backend, &place?);
-    if !status.success() || seen != expected {
-        bail!("{status}\n  expected {expected:#?}\n  and saw  {seen:#?}");
-    }
-    Ok(())
+    ensure!(status.success(), "{status}, and saw {seen:#?}");
+    Ok((place?, seen))
 }
 
 /// The part of the guest: prepares the case, enters the cgroup that is watched, and accesses.

@@ -3,15 +3,18 @@
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
-    process, thread,
+    process,
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use inotrail::{
-    container::cgroup::Hierarchy,
+    container::{KernelFilter as _, Recorded, cgroup::Hierarchy},
     event::Backend,
-    sensor::{Entry, Options, Record, Sensor, backend::Misses},
+    policy::filter::Filter,
+    sensor::{Entry, Options, Record, Sensor, backend::Misses, scopes::Scopes},
 };
 use inotrail_ebpf::{Counters, program};
 
@@ -37,6 +40,7 @@ pub struct Watch {
     sensor: Sensor,
     cgroup: Cgroup,
     id: u64,
+    filter: Option<Scopes>,
     /// Counts when the watch started, of each program.
     start: [Counters; program::COUNT as usize],
     /// Records taken from the ring since, of each program.
@@ -88,7 +92,27 @@ impl Watch {
         sensor.ledger().take(|_| {});
         let counters = sensor.counters();
         let start = std::array::from_fn(|program| counters.totals(program as u32));
-        Ok(Self { sensor, cgroup, id, start, taken: Default::default(), malformed: 0, unsound: None })
+        Ok(Self { sensor, cgroup, id, filter: None, start, taken: Default::default(), malformed: 0, unsound: None })
+    }
+
+    /// Has the programs record no more of the cgroup than the filter lets pass.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn filter(&mut self, filter: Filter) -> Result<()> {
+        let mut scopes = self.sensor.take_scopes().context("there is a filter")?;
+        let filtered = Recorded::Filtered(Arc::new(filter));
+        scopes.record(self.id, self.cgroup.path(), &filtered)?;
+        self.filter = Some(scopes);
+        Ok(())
+    }
+
+    /// What it kept back since the watch started.
+    #[must_use]
+    pub fn filtered(&self) -> u64 {
+        let counters = self.sensor.counters();
+        let since = |program: usize| counters.totals(program as u32).filtered - self.start[program].filtered;
+        (0..program::COUNT as usize).map(since).sum()
     }
 
     /// The file by which a process enters the cgroup.

@@ -91,6 +91,8 @@ enum What {
     Accesses,
     /// The golden list of mutations
     Mutations,
+    /// The golden lists behind a filter of policies
+    Filtered,
     /// That watched files are reported by whatever name
     Watched,
     /// That the books close under load
@@ -221,6 +223,7 @@ impl What {
         match self {
             Self::Accesses => Ok(format!("all {}", accesses::prove(backend, guest)?)),
             Self::Mutations => Ok(format!("all {}", accesses::prove_mutations(backend, guest)?)),
+            Self::Filtered => accesses::prove_filtered(backend, guest),
             Self::Watched => {
                 let mut exporter = process::Command::new(guest);
                 exporter.arg("exporter");
