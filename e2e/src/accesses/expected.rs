@@ -4,7 +4,7 @@ use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt as _};
 
 use inotrail::{
     event::{Access, AccessMode, Backend, Operation, Outcome},
-    policy::rule::Attempt,
+    policy::rule::{self, Attempt},
 };
 
 use inotrail_ebpf::{flags, kind};
@@ -109,7 +109,7 @@ impl Seen {
     pub fn attempt(&self) -> Attempt<'_> {
         let Self { operation, path, target, requested, outcome, user, .. } = self;
         let (operation, outcome, user) = (*operation, *outcome, user.effective);
-        Attempt { path, target, requested, also: &[], operation, outcome, executable: b"", user }
+        Attempt { path, target, requested: rule::name(requested), also: &[], operation, outcome, executable: b"", user }
     }
 }
 

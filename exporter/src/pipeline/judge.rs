@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::container::Snapshot;
 use crate::event::Event;
-use crate::policy::rule::Attempt;
+use crate::policy::rule::{self, Attempt};
 use crate::policy::{Judgement, RuleIndex, Verdict};
 
 /// Asks the policies; its list grows to the longest seen and stays.
@@ -54,7 +54,7 @@ fn attempt<'a>(event: &Event<'a>) -> Attempt<'a> {
     Attempt {
         path: access.path,
         target: access.target,
-        requested: access.requested,
+        requested: rule::name(access.requested),
         also: event.container.names_of(access.header),
         operation: access.operation(),
         outcome: access.outcome(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::rule::{Action, Attempt, Severity};
+use super::rule::{self, Action, Attempt, Severity};
 use super::scope::{Labels, PodLabels, Subject};
 use super::{PolicySet, RuleIndex, Verdict};
 use crate::escape;
@@ -129,7 +129,7 @@ impl Recorded {
     pub fn judge(&self, set: &PolicySet, labels: &KnownLabels, matched: &mut Vec<RuleIndex>) -> Verdict {
         let [path, requested, target, executable] = self.names.each_ref().map(Vec::as_slice);
         let Self { operation, outcome, user, .. } = *self;
-        let attempt = Attempt { path, target, requested, also: &[], operation, outcome, executable, user };
+        let attempt = Attempt { path, target, requested: rule::name(requested), also: &[], operation, outcome, executable, user };
         set.decide(&set.select(&self.subject(labels)), &attempt, matched)
     }
 

@@ -37,7 +37,7 @@ pub struct Attempt<'a> {
     pub path: &'a [u8],
     /// Second path of a rename or a link; else empty.
     pub target: &'a [u8],
-    /// What was asked for; empty where that is unknown.
+    /// What was asked for, where it names a file by itself ([`name`]); else empty.
     pub requested: &'a [u8],
     /// Paths by which rules name the very file, whatever it was accessed as.
     pub also: &'a [Box<[u8]>],
@@ -98,13 +98,18 @@ impl Attempt<'_> {
     /// Whether nothing names the file: rules cannot say anything of it.
     #[must_use]
     pub fn is_nameless(&self) -> bool {
-        self.path.is_empty() && self.absolute_request().is_empty() && self.target.is_empty()
+        self.path.is_empty() && self.requested.is_empty() && self.target.is_empty()
     }
+}
 
-    /// What was asked for; empty where it is relative to a folder that is not known here.
-    fn absolute_request(&self) -> &[u8] {
-        if self.requested.starts_with(b"/") { self.requested } else { b"" }
-    }
+/// A path that was asked for; empty where it does not name a file by itself: it starts in a folder that is not known here, or
+/// goes up again, by way of a link perhaps.
+#[must_use]
+pub fn name(requested: &[u8]) -> &[u8] {
+    let mut names = requested.split(|byte| *byte == b'/');
+    let is_absolute = names.next().is_some_and(<[u8]>::is_empty);
+    let is_name = is_absolute && names.all(|name| !matches!(name, b"" | b"." | b".."));
+    if is_name { requested } else { b"" }
 }
 
 impl FromIterator<Operation> for Operations {
@@ -157,7 +162,7 @@ impl Rule {
     /// A file has each of its names: what was asked for counts too, as a symbolic link's name does, or a file's in a
     /// config map, where the path is that of one of its versions, and that of a hard link or a second mount. What is left out by one name is left out by the others.
     fn is_about(&self, attempt: &Attempt<'_>) -> bool {
-        let names = [attempt.path, attempt.absolute_request(), attempt.target];
+        let names = [attempt.path, attempt.requested, attempt.target];
         let names = || names.into_iter().chain(attempt.also.iter().map(AsRef::as_ref));
         names().any(|name| self.paths.matches(name)) && !names().any(|name| self.except.matches(name))
     }
@@ -217,8 +222,19 @@ mod tests {
         check(&Rule { except: paths(&["/tmp/*"]), ..etc() }, &linked, false);
         let renamed = Attempt { path: b"/tmp/x", target: b"/etc/passwd", operation: Operation::Rename, ..PASSWD };
         check(&etc(), &renamed, true);
-        let relative = Attempt { path: b"", requested: b"etc/passwd", ..PASSWD };
-        check(&Rule { paths: paths(&["**/passwd"]), ..Rule::default() }, &relative, false);
+    }
+
+    #[test]
+    fn names_that_were_asked_for() {
+        let check = |requested: &str, expected: bool| {
+            let found = name(requested.as_bytes());
+            assert_eq!(found, if expected { requested.as_bytes() } else { b"" }, "{requested}");
+        };
+        check("/etc/passwd", true);
+        check("/etc/.ssh/..data", true);
+        for other in ["", "etc/passwd", "/", "/etc/", "/etc//passwd", "/srv/../etc/passwd", "/etc/./passwd", "/etc/.."] {
+            check(other, false);
+        }
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! The exporter's sensor, drained as the exporter drains it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use inotrail::container::cgroup::Hierarchy;
+use inotrail::container::{KernelFilter as _, Recorded};
 use inotrail::event::Backend;
+use inotrail::sensor::scopes::Scopes;
 use inotrail::sensor::{Options, Record, Sensor};
 use inotrail_ebpf::program;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
-use super::rows::{ALL_OPENS, DRAIN, opens_with};
+use super::super::memory::policies;
+use super::rows::{ALL_OPENS, Case, DRAIN, opens_with};
 use crate::accesses::RING_BYTES;
 use crate::cgroup::Cgroup;
 
@@ -24,8 +28,8 @@ pub(super) struct Ours {
     pub(super) backend: Backend,
     /// Whether the raw tracepoint has typed arguments: without the kernel's own type information it cannot.
     pub(super) typed: bool,
-    /// Whether this process's accesses are reported.
-    pub(super) wanted: bool,
+    /// What becomes of this process's accesses.
+    pub(super) case: Case,
 }
 
 impl Ours {
@@ -36,7 +40,7 @@ impl Ours {
     pub(super) fn cost(self) -> Result<f64> {
         let _hidden = (!self.typed).then(Hidden::new).transpose()?;
         let cgroup = Cgroup::create_top("inotrail-miss")?;
-        let root = if self.wanted { Path::new("/") } else { cgroup.path() };
+        let root = if self.case == Case::OutOfScope { cgroup.path() } else { Path::new("/") };
         let btf = PathBuf::from(if self.typed { BTF } else { BTF_COPY });
         let hierarchy = Hierarchy::detect()?;
         let (backend, ring_bytes) = (Some(self.backend), RING_BYTES);
@@ -44,6 +48,7 @@ impl Ours {
         let options =
             Options { backend, btf, root: root.to_owned(), include_self: true, ..Options::new(hierarchy, ring_bytes) };
         let mut sensor = Sensor::start(&options).with_context(|| format!("start {}", self.backend.as_str()))?;
+        let _policies = self.apply_policies(&mut sensor, &cgroup)?;
         sensor.drain(|_| ());
         let counters = sensor.counters();
         let hook = match self.backend {
@@ -57,10 +62,31 @@ impl Ours {
             sensor.drain(|record| reported += u64::from(matches!(record, Ok(Record::Access(_)))));
             thread::sleep(DRAIN);
         })?;
-        let ignored = counters.totals(hook).ignored - before.ignored;
-        let expected = if self.wanted { (0, ALL_OPENS) } else { (ALL_OPENS, 0) };
-        ensure!((ignored, reported) == expected, "{self:?}: {ignored} opens ignored and {reported} reported");
+        let after = counters.totals(hook);
+        let found = [after.ignored - before.ignored, after.filtered - before.filtered, reported];
+        let expected = match self.case {
+            Case::OutOfScope | Case::NoRule => [ALL_OPENS, 0, 0],
+            Case::NoFile => [0, ALL_OPENS, 0],
+            Case::Wanted => [0, 0, ALL_OPENS],
+        };
+        ensure!(found == expected, "{self:?}: opens ignored, filtered and reported: {found:?}");
         Ok(cost)
+    }
+
+    /// Has a thousand policies in force, for this process or for another one's cgroup.
+    fn apply_policies(self, sensor: &mut Sensor, other: &Cgroup) -> Result<Option<Scopes>> {
+        if matches!(self.case, Case::OutOfScope | Case::Wanted) {
+            return Ok(None);
+        }
+        let hierarchy = Hierarchy::detect()?;
+        let own = hierarchy.own_cgroup()?;
+        let mut scopes = sensor.take_scopes().context("the filter is taken")?;
+        let policies = policies();
+        let filtered = Recorded::Filtered(Arc::new(policies.filter(&policies.all())));
+        scopes.record(hierarchy.id_of(other.path())?, other.path(), &filtered)?;
+        let what = if self.case == Case::NoRule { Recorded::Nothing } else { filtered };
+        scopes.record(hierarchy.id_of(&own)?, &own, &what)?;
+        Ok(Some(scopes))
     }
 }
 

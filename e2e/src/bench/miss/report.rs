@@ -6,7 +6,7 @@ use std::fmt;
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::rows::Row;
+use super::rows::{Case, Row};
 
 /// How far the two baselines may lie apart.
 pub(super) const TOLERANCE_PERCENT: f64 = 0.5;
@@ -29,8 +29,12 @@ pub(super) struct Report {
 struct Program {
     name: String,
     ours: bool,
-    /// To an access that is not wanted.
+    /// To an access that is not wanted: its cgroup is not in scope.
     miss: f64,
+    /// To one that is not wanted with a thousand policies in force: none is about its container.
+    no_rule: Option<f64>,
+    /// The same: all are about its container, and none about the file.
+    no_file: Option<f64>,
     /// To one that is.
     wanted: f64,
     /// For a peer's program: how many times more it adds to a miss than each of ours.
@@ -46,18 +50,16 @@ impl Report {
         let (baseline, baseline_end) = (first.instructions, last.instructions);
         let mean = f64::midpoint(baseline, baseline_end);
         let mut programs = Vec::new();
-        for pair in between.chunks(2) {
-            let [miss, wanted] = pair else { anyhow::bail!("a row is missing") };
-            let name = miss.program.clone().context("a baseline between programs")?;
-            ensure!(
-                wanted.program.as_ref() == Some(&name) && wanted.wanted && !miss.wanted,
-                "{name}: a row is missing"
-            );
+        for rows in between.chunk_by(|one, next| one.program == next.program) {
+            let name = rows[0].program.clone().context("a baseline between programs")?;
+            let cost = |case| rows.iter().find(|row| row.case == case).map(|row| row.instructions - mean);
             programs.push(Program {
+                miss: cost(Case::OutOfScope).with_context(|| format!("{name}: a row is missing"))?,
+                no_rule: cost(Case::NoRule),
+                no_file: cost(Case::NoFile),
+                wanted: cost(Case::Wanted).with_context(|| format!("{name}: a row is missing"))?,
                 name,
-                ours: miss.ours,
-                miss: miss.instructions - mean,
-                wanted: wanted.instructions - mean,
+                ours: rows[0].ours,
                 ratios: BTreeMap::new(),
             });
         }
@@ -78,11 +80,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "instructions added to one open and close of a file below four folders, kernel {}", self.kernel)?;
         writeln!(f, "(without programs: {:.0}, and {:.0} at the end)", self.baseline, self.baseline_end)?;
-        writeln!(f, "  {:<50} {:>10} {:>10}", "", "not wanted", "wanted")?;
+        writeln!(f, "  {:<50} {:>10} {:>10} {:>10} {:>10}", "", "not wanted", "no rule", "no file", "wanted")?;
         for program in &self.programs {
             let whose = if program.ours { "inotrail" } else { "peer" };
             let name = format!("{whose}: {}", program.name);
-            writeln!(f, "  {name:<50} {:>10.0} {:>10.0}", program.miss, program.wanted)?;
+            let [rule, file] =
+                [program.no_rule, program.no_file].map(|cost| cost.map(|cost| format!("{cost:.0}")).unwrap_or_default());
+            writeln!(f, "  {name:<50} {:>10.0} {rule:>10} {file:>10} {:>10.0}", program.miss, program.wanted)?;
         }
         writeln!(f, "how many times more a peer adds to an open that is not wanted")?;
         for peer in self.programs.iter().filter(|program| !program.ours) {
@@ -100,7 +104,8 @@ mod tests {
     use super::*;
 
     fn row(program: Option<&str>, wanted: bool, instructions: f64) -> Row {
-        Row { program: program.map(str::to_owned), ours: program == Some("fexit"), wanted, instructions }
+        let case = if wanted { Case::Wanted } else { Case::OutOfScope };
+        Row { program: program.map(str::to_owned), ours: program == Some("fexit"), case, instructions }
     }
 
     fn rows(end: f64) -> [Row; 6] {

@@ -35,10 +35,23 @@ pub(super) struct Row {
     pub(super) program: Option<String>,
     /// Whether it is one of ours.
     pub(super) ours: bool,
-    /// Whether it had to report the accesses.
-    pub(super) wanted: bool,
+    /// What it had to do with the accesses.
+    pub(super) case: Case,
     /// Instructions, kernel and readers together.
     pub(super) instructions: f64,
+}
+
+/// What a program has to do with an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Case {
+    /// Nothing: its cgroup is out of scope.
+    OutOfScope,
+    /// Nothing: no rule is about its container.
+    NoRule,
+    /// Nothing: no rule of its container is about the file.
+    NoFile,
+    /// To report it.
+    Wanted,
 }
 
 /// The row in a line of the console.
@@ -57,27 +70,27 @@ pub fn measure() -> Result<()> {
     while now() < WARM_UP_NS {
         opens_with(|| thread::sleep(DRAIN))?;
     }
-    row(None, false, false, opens()?)?;
+    row(None, false, Case::OutOfScope, opens()?)?;
     for (name, backend, typed) in [
         ("fexit", Backend::Fexit, true),
         ("kprobe", Backend::Kprobe, true),
         ("raw-tracepoint", Backend::RawTracepoint, false),
         ("raw-tracepoint, typed", Backend::RawTracepoint, true),
     ] {
-        for wanted in [false, true] {
-            row(Some(name), true, wanted, Ours { backend, typed, wanted }.cost()?)?;
+        for case in [Case::OutOfScope, Case::NoRule, Case::NoFile, Case::Wanted] {
+            row(Some(name), true, case, Ours { backend, typed, case }.cost()?)?;
         }
     }
     for peer in Peer::ALL {
-        for wanted in [false, true] {
-            row(Some(peer.name()), false, wanted, peer.cost(wanted)?)?;
+        for case in [Case::OutOfScope, Case::Wanted] {
+            row(Some(peer.name()), false, case, peer.cost(case == Case::Wanted)?)?;
         }
     }
-    row(None, false, false, opens()?)
+    row(None, false, Case::OutOfScope, opens()?)
 }
 
-fn row(program: Option<&str>, ours: bool, wanted: bool, instructions: f64) -> Result<()> {
-    let row = Row { program: program.map(str::to_owned), ours, wanted, instructions };
+fn row(program: Option<&str>, ours: bool, case: Case, instructions: f64) -> Result<()> {
+    let row = Row { program: program.map(str::to_owned), ours, case, instructions };
     eprintln!("{LINE}{}", serde_json::to_string(&row)?);
     Ok(())
 }

@@ -7,13 +7,18 @@ use comfy_table::{Table, presets};
 
 use super::super::{Error, print};
 use super::read;
+use crate::policy::filter::Anchor;
 use crate::policy::paths::{Paths, Shape};
 use crate::policy::rule::Rule;
 
+/// Names in one row of the table.
+const NAMES_SHOWN: usize = 6;
+
 /// What is true of all policies.
 const FOOTER: &str = "
-The kernel records accesses of containers that a rule is about, and of no others. Which of them are about a rule's files is
-decided in user space, for each name of a file:
+The kernel records accesses of containers that a rule is about, and of no others; of these, such as are done by one of the
+rule's operations to a file with one of the names under IN THE KERNEL: two look-ups per access, and one more per folder of the
+path where there are names of folders. Whatever passes is decided in user space, for each name of a file:
   path, folder, name   one look-up for all patterns of the shape
   tree                 one look-up per folder of the path, for all of them
   suffix               one comparison each
@@ -22,15 +27,41 @@ decided in user space, for each name of a file:
 
 pub(super) fn explain(files: &[PathBuf]) -> Result<ExitCode, Error> {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["POLICY", "RULE", "ASKED FIRST", "FILES", "BUT NOT"]);
+    table.load_style(presets::NOTHING).set_header([
+        "POLICY",
+        "RULE",
+        "IN THE KERNEL",
+        "ASKED FIRST",
+        "FILES",
+        "BUT NOT",
+    ]);
     for policy in read(files)? {
         for rule in &policy.rules {
-            let row = [policy.name.clone(), rule.name.clone(), first(rule), shapes(&rule.paths), shapes(&rule.except)];
-            table.add_row(row);
+            let names = [policy.name.clone(), rule.name.clone(), in_kernel(&rule.paths), first(rule)];
+            table.add_row(names.into_iter().chain([shapes(&rule.paths), shapes(&rule.except)]));
         }
     }
     print((table.trim_fmt() + "\n" + FOOTER).as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// `shadow, etc/, *.pem`
+fn in_kernel(paths: &Paths) -> String {
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let mut names = Vec::new();
+    for anchor in paths.anchors() {
+        names.push(match anchor {
+            Anchor::Nothing => return "every file".to_owned(),
+            Anchor::Leaf(name) => text(name),
+            Anchor::Folder(name) => text(name) + "/",
+            Anchor::Suffix(name) => format!("*{}", text(name)),
+        });
+    }
+    names.sort_unstable();
+    let more = names.len().saturating_sub(NAMES_SHOWN);
+    names.truncate(NAMES_SHOWN);
+    let names = names.join(", ");
+    if more == 0 { names } else { format!("{names} and {more} more") }
 }
 
 /// What is asked before any path is looked at.

@@ -202,7 +202,7 @@ fn attempt(done: &Done) -> Attempt<'_> {
     let [path, requested, target] = done.names.each_ref().map(String::as_bytes);
     let Done { operation, outcome, user, .. } = *done;
     let executable = done.executable.as_bytes();
-    Attempt { path, target, requested, also: &[], operation, outcome, executable, user }
+    Attempt { path, target, requested: rule::name(requested), also: &[], operation, outcome, executable, user }
 }
 
 fn subject(done: &Done) -> Subject<'_> {
