@@ -23,11 +23,13 @@ pub struct Filter {
     pub every: u32,
     /// Bits `1 << kind` of the kinds of names that it has: the others need no look-up.
     pub kinds: u32,
+    /// Always 0: the kernel puts values of an array eight bytes apart at least, and user space maps them one beside another.
+    pub reserved: u32,
 }
 
 impl Filter {
     /// Lets everything pass. It stands where there is no filter, so that whatever still points there loses nothing.
-    pub const EVERYTHING: Self = Self { any: u32::MAX, every: u32::MAX, kinds: 0 };
+    pub const EVERYTHING: Self = Self { any: u32::MAX, every: u32::MAX, kinds: 0, reserved: 0 };
 }
 
 /// A name in a filter: the value of the map is the operations that pass with it.
@@ -65,6 +67,7 @@ pub struct FileKey {
 }
 
 const _: () = assert!(size_of::<NameKey>() == 40 && size_of::<FileKey>() == 16);
+const _: () = assert!(size_of::<Filter>() % 8 == 0);
 
 /// The bit of what is done, by [`crate::Header::mask`].
 #[must_use]

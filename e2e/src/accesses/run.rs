@@ -105,12 +105,7 @@ fn prove_case(watch: &mut Watch, case: &Case, guest: &Path, io_uring_is_told: bo
 }
 
 /// What is told of a case, and where it ran.
-pub(super) fn see(
-    watch: &mut Watch,
-    case: &Case,
-    guest: &Path,
-    io_uring_is_told: bool,
-) -> Result<(Place, Vec<Seen>)> {
+pub(super) fn see(watch: &mut Watch, case: &Case, guest: &Path, io_uring_is_told: bool) -> Result<(Place, Vec<Seen>)> {
     let backend = watch.backend();
     let mut child = spawn(guest, &["access", case.name], &watch.procs())?;
     let place = Place::of(&child, case.name, watch, io_uring_is_told);

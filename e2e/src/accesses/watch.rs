@@ -101,8 +101,10 @@ impl Watch {
     /// The kernel refuses.
     pub fn filter(&mut self, filter: Filter) -> Result<()> {
         let mut scopes = self.sensor.take_scopes().context("there is a filter")?;
-        let filtered = Recorded::Filtered(Arc::new(filter));
-        scopes.record(self.id, self.cgroup.path(), &filtered)?;
+        // One that lets nothing pass comes first: each has its own place.
+        for filter in [Filter::default(), filter] {
+            scopes.record(self.id, self.cgroup.path(), &Recorded::Filtered(Arc::new(filter)))?;
+        }
         self.filter = Some(scopes);
         Ok(())
     }

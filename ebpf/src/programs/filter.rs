@@ -9,8 +9,8 @@ use core::ptr::{read_volatile, write_volatile};
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
-use inotrail_ebpf::filter::{FILTER_ENTRIES, FILTERS_MAX, FileKey, Filter, NAME_BYTES, NameKey, SUFFIX_BYTES, name};
 use inotrail_ebpf::filter::operation;
+use inotrail_ebpf::filter::{FILTER_ENTRIES, FILTERS_MAX, FileKey, Filter, NAME_BYTES, NameKey, SUFFIX_BYTES, name};
 use inotrail_ebpf::{Header, STRINGS_MAX, flags, mask, mutation, scope};
 
 use super::record::Scratch;

@@ -377,7 +377,14 @@ fn without_runtime(path: &[u8]) -> Key {
 impl Inhabitant {
     /// Of whom nothing is known but the key.
     fn nameless(key: &Key) -> Self {
-        Self { container: nameless(key), cgroups: 0, mounts: Reading::No, pod_awaited: false, rules_changed: false, unfiltered: false }
+        Self {
+            container: nameless(key),
+            cgroups: 0,
+            mounts: Reading::No,
+            pod_awaited: false,
+            rules_changed: false,
+            unfiltered: false,
+        }
     }
 
     /// Its runtime says that it is a pod's, and the API server has not told of that one.

@@ -151,12 +151,8 @@ pub(super) mod tests {
         let set = PolicySet::new([std::sync::Arc::new(spec.compile("p", "shop").unwrap())]);
         let filter = set.filter(&set.all());
         let bit = |operation: crate::event::Operation| operation.bit();
-        let [open, delete, execute] = [
-            crate::event::Operation::Open,
-            crate::event::Operation::Delete,
-            crate::event::Operation::Execute,
-        ]
-        .map(bit);
+        let [open, delete, execute] =
+            [crate::event::Operation::Open, crate::event::Operation::Delete, crate::event::Operation::Execute].map(bit);
         assert_eq!((filter.any, filter.every), (open | delete | execute, execute));
         let names: Vec<_> = filter.names.iter().map(|((kind, name), bits)| (*kind, &**name, *bits)).collect();
         let expected: [(u32, &[u8], u32); 3] =

@@ -129,7 +129,8 @@ impl Recorded {
     pub fn judge(&self, set: &PolicySet, labels: &KnownLabels, matched: &mut Vec<RuleIndex>) -> Verdict {
         let [path, requested, target, executable] = self.names.each_ref().map(Vec::as_slice);
         let Self { operation, outcome, user, .. } = *self;
-        let attempt = Attempt { path, target, requested: rule::name(requested), also: &[], operation, outcome, executable, user };
+        let attempt =
+            Attempt { path, target, requested: rule::name(requested), also: &[], operation, outcome, executable, user };
         set.decide(&set.select(&self.subject(labels)), &attempt, matched)
     }
 

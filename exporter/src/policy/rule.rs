@@ -232,7 +232,8 @@ mod tests {
         };
         check("/etc/passwd", true);
         check("/etc/.ssh/..data", true);
-        for other in ["", "etc/passwd", "/", "/etc/", "/etc//passwd", "/srv/../etc/passwd", "/etc/./passwd", "/etc/.."] {
+        for other in ["", "etc/passwd", "/", "/etc/", "/etc//passwd", "/srv/../etc/passwd", "/etc/./passwd", "/etc/.."]
+        {
             check(other, false);
         }
     }

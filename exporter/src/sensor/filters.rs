@@ -79,7 +79,7 @@ impl Filters {
             }
         }
         let kinds = filter.names.keys().fold(0, |bits, (kind, _)| bits | 1 << kind);
-        self.numbers.set(number, contract::Filter { any: filter.any, every: filter.every, kinds });
+        self.numbers.set(number, contract::Filter { any: filter.any, every: filter.every, kinds, reserved: 0 });
         self.names_used += keys.len();
         self.slots[number as usize] = Slot { filter: Arc::downgrade(filter), keys };
         Ok(number)

@@ -10,8 +10,8 @@ use inotrail_ebpf::scope;
 
 use super::Options;
 use super::filters::Filters;
-use crate::container::{FileId, FilterUsage, KernelFilter, Recorded};
 use crate::container::cgroup::Hierarchy;
+use crate::container::{FileId, FilterUsage, KernelFilter, Recorded};
 
 /// Why the filter could not be set.
 #[derive(Debug, thiserror::Error)]

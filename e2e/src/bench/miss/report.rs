@@ -84,8 +84,8 @@ impl fmt::Display for Report {
         for program in &self.programs {
             let whose = if program.ours { "inotrail" } else { "peer" };
             let name = format!("{whose}: {}", program.name);
-            let [rule, file] =
-                [program.no_rule, program.no_file].map(|cost| cost.map(|cost| format!("{cost:.0}")).unwrap_or_default());
+            let [rule, file] = [program.no_rule, program.no_file]
+                .map(|cost| cost.map(|cost| format!("{cost:.0}")).unwrap_or_default());
             writeln!(f, "  {name:<50} {:>10.0} {rule:>10} {file:>10} {:>10.0}", program.miss, program.wanted)?;
         }
         writeln!(f, "how many times more a peer adds to an open that is not wanted")?;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::super::{Recorded, SANDBOX};
 use super::super::announcement::NamespaceNews;
 use super::super::view::View;
 use super::super::watched::FilePath;
+use super::super::{Recorded, SANDBOX};
 use super::{Container, Image, Inhabitant, Key, Labels, Origin, Table, is_resolved};
 use crate::policy::scope::{PodLabels, Subject};
 use crate::policy::{PolicySet, Selection};

@@ -15,7 +15,9 @@ impl Watch {
             self.files_at = Instant::now() + FILES_AGAIN;
             table.watching().into_iter().for_each(|cgroup| files.want(cgroup));
         }
-        files.start(Instant::now().into_std(), |cgroup| table.files_wanted(cgroup, |path| hierarchy.directory(as_path(path))));
+        files.start(Instant::now().into_std(), |cgroup| {
+            table.files_wanted(cgroup, |path| hierarchy.directory(as_path(path)))
+        });
         let gone = table.take_gone();
         if let Some(filter) = self.filter.as_mut().filter(|_| !gone.is_empty()) {
             // Taking away needs no room.

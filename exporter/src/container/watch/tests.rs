@@ -1,8 +1,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::{FileId, FilterUsage, KernelFilter, Recorded};
 use super::super::{Api, CgroupEvents, ContainerConfig, Containers, MountReader, Origin, RuntimeConfig, spawn};
+use super::super::{FileId, FilterUsage, KernelFilter, Recorded};
 use super::*;
 
 const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -18,8 +18,7 @@ use crate::container::FileId;
 
 /// File systems that answer by themselves: what is looked up there waits for nobody whom the container could have asked not
 /// to answer.
-const LOCAL: [&[u8]; 9] =
-    [b"overlay", b"ext4", b"ext3", b"ext2", b"xfs", b"btrfs", b"tmpfs", b"f2fs", b"squashfs"];
+const LOCAL: [&[u8]; 9] = [b"overlay", b"ext4", b"ext3", b"ext2", b"xfs", b"btrfs", b"tmpfs", b"f2fs", b"squashfs"];
 
 /// Which files of whom are looked for.
 #[derive(Debug)]
