@@ -33,7 +33,11 @@ pub(super) fn tenants_reach_their_own_namespace_alone(bench: &Bench) {
         ("containers", json!(["*"])),
         ("images", json!(["*", "!no-such-image"])),
         ("mode", json!("active")),
-        ("rules", json!([{"name": "all", "paths": ["/**", "**", "/proc/1/root/**", "**/*"], "executables": ["/**"]}])),
+        (
+            "rules",
+            json!([{"name": "all", "paths": ["/**", "**", "/proc/1/root/**", "**/*"], "executables": ["/**"],
+            "labels": {"k8s.namespace.name": "bank"}}]),
+        ),
     ] {
         let mut wide = own.clone();
         wide["spec"][field] = value;

@@ -9,6 +9,7 @@ use super::*;
 use crate::container::{Container, File, Origin};
 use crate::event::{Access, Backend};
 use crate::process::{Ancestor, Process};
+use crate::sink::sample::Judged;
 
 fn header() -> Header {
     Header { kind: kind::ACCESS, mask: mask::OPEN | mask::READ, inode: 7, tgid: 1234, ..Header::new_zeroed() }
@@ -145,6 +146,7 @@ fn a_warm_batch_allocates_nothing_per_event() {
     let ancestors = (1..9).map(|tgid| Ancestor { tgid, executable: Arc::clone(&executable) }).collect();
     let arguments = b"sh\0-c\0exit".as_slice().into();
     let process = Process { executable, ancestors, arguments, vpid: 7, session: true, ..Process::default() };
+    let judged = Judged::new();
     let mut batch = batch(100_000, usize::MAX);
     let mut fill = |paths: [&[u8]; 2]| {
         for index in 0..1000 {
@@ -152,6 +154,7 @@ fn a_warm_batch_allocates_nothing_per_event() {
             let event = Event {
                 sequence: 1,
                 process: &process,
+                judgement: Some(judged.judgement()),
                 ..event(&header, &containers[index % 2], paths[index / 2 % 2])
             };
             assert_eq!(batch.push(&event, 0), None);

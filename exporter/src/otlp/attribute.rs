@@ -66,6 +66,9 @@ pub const POLICY_ACTION: &str = "inotrail.policy.action";
 /// string: all policies with a rule that is about it, joined by commas (`shop/tokens`); past 1 KiB their number (`+7`). Absent
 /// without policies.
 pub const POLICY_NAMES: &str = "inotrail.policy.names";
+/// Start of names; string: what the rule that gives the event its severity says besides, by its own keys
+/// (`inotrail.policy.label.team`). Absent without policies, and where the rule has no labels.
+pub const POLICY_LABEL: &str = "inotrail.policy.label.";
 /// int, at least 1: how many accesses the record stands for.
 pub const AGGREGATION_COUNT: &str = "inotrail.aggregation.count";
 /// string, ISO 8601: where accesses were only counted, the end of the time in which; the record's time is its start.

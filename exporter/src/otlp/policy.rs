@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::attribute;
 use super::record::INFO2;
-use super::wire::attribute;
+use super::wire::{self, attribute};
 use crate::policy::Judgement;
 use crate::policy::rule::{Action, Severity};
 
@@ -41,6 +41,9 @@ pub(super) fn push(out: &mut Vec<u8>, judgement: &Judgement<'_>, text: &mut Vec<
     );
     names(text, judgement);
     attribute!(string, out, attribute::POLICY_NAMES, text);
+    for (name, value) in &rule.labels {
+        wire::named_string(out, name, value);
+    }
 }
 
 fn names(text: &mut Vec<u8>, judgement: &Judgement<'_>) {

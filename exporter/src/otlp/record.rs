@@ -52,7 +52,8 @@ impl Encoder {
     /// Appends the event as one element of `ScopeLogs.log_records`.
     ///
     /// At most eight bytes per byte of path, target, requested path, executable, ancestors and arguments (an escaped byte is
-    /// four, the body repeats a path, and an argument has up to seven of its own), and 8 KiB: no name in Kubernetes is longer than 253.
+    /// four, the body repeats a path, and an argument has up to seven of its own), and
+    /// 16 KiB: no name in Kubernetes is longer than 253, and a rule has 16 labels of 343 bytes, names and values together.
     pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
         let names = Names::new(event, &mut self.names);
         let start = open(out, tag(2));

@@ -114,6 +114,11 @@ pub(super) fn string<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], v
     out.extend_from_slice(value);
 }
 
+/// Appends a record's attribute with a string value, whose key a user has chosen.
+pub(super) fn named_string(out: &mut Vec<u8>, key: &str, value: &str) {
+    key_value(out, RECORD_ATTRIBUTES, key.as_bytes(), STRING, value.as_bytes());
+}
+
 /// Appends a record's attribute with an array of strings, made by [`element`]. `key` is made by [`key`].
 pub(super) fn array<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], elements: &[u8]) {
     key_value(out, RECORD_ATTRIBUTES, &key[4..N - 4], ARRAY, elements);

@@ -12,6 +12,7 @@ use super::paths::Paths;
 use super::pattern;
 use super::rule::Rule;
 use super::scope::{Place, Scope};
+use crate::otlp::attribute;
 
 /// Why a policy cannot be in force.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +105,12 @@ fn rule(spec: &RuleSpec) -> Result<Rule, Refused> {
         users: spec.users.clone(),
         severity: spec.severity,
         action: spec.action,
+        labels: spec.labels.iter().map(label).collect(),
     })
+}
+
+fn label((key, value): (&String, &String)) -> (String, String) {
+    (format!("{}{key}", attribute::POLICY_LABEL), value.clone())
 }
 
 fn names(globs: &[String], star: Star) -> Result<Globs, globs::Invalid> {
@@ -131,6 +137,16 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_attributes() {
+        let labels = serde_json::json!({"team": "", "example.com/run_book-1": "é".repeat(128), "A": "a\n"});
+        let policy = spec(&serde_json::json!([{"name": "a", "paths": ["/a"], "labels": labels}])).expect("a policy");
+        let names: Vec<_> = policy.rules[0].labels.iter().map(|(name, _)| &**name).collect();
+        let of = |key| format!("inotrail.policy.label.{key}");
+        assert_eq!(names, [of("A"), of("example.com/run_book-1"), of("team")]);
+        assert_eq!(policy.rules[0].labels[2].1, "");
+    }
+
+    #[test]
     fn what_is_refused_says_where() {
         let check = |rules: serde_json::Value, expected: &str| {
             let error = spec(&rules).expect_err(expected);
@@ -153,6 +169,13 @@ mod tests {
             serde_json::json!([rule(serde_json::json!({})), rule(serde_json::json!({}))]),
             "two rules are called 'a'",
         );
+        let labels = |labels: serde_json::Value| one(serde_json::json!({ "labels": labels }));
+        for key in ["", "a b", "-a", "a.", "é", &"a".repeat(64)] {
+            check(labels(serde_json::json!({key: "x"})), &format!("rules[0].labels: '{key}': a label's key is"));
+        }
+        check(labels(serde_json::json!({"a": "é".repeat(129)})), "rules[0].labels: 'a' has more than 256 bytes");
+        let many: std::collections::BTreeMap<_, _> = (0..17).map(|number| (format!("a{number}"), "x")).collect();
+        check(labels(serde_json::json!(many)), "rules[0].labels: there are 17 labels");
         check(one(serde_json::json!({"pahts": []})), "unknown field `pahts`");
         check(one(serde_json::json!({"operations": ["read"]})), "unknown variant `read`");
     }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::globs::Globs;
 use super::paths::Paths;
 use crate::event::{Operation, Outcome};
+#[cfg(doc)]
+use crate::otlp::attribute;
 
 /// A rule, ready to be asked.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,8 @@ pub struct Rule {
     pub severity: Severity,
     /// What it is.
     pub action: Action,
+    /// What its events say besides: names of attributes ([`attribute::POLICY_LABEL`] and a key), in order, and values.
+    pub labels: Box<[(String, String)]>,
 }
 
 /// What a rule is asked about. Paths are as [`crate::event::Access`] has them.

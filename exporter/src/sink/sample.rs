@@ -9,6 +9,9 @@ use crate::container::{Container, File, Image, Origin, Pod};
 use crate::event::{Access, Backend, Event, Node};
 use crate::loss::{Counts, Loss};
 use crate::metrics::Dropped;
+use crate::policy::rule::Action;
+use crate::policy::scope::Subject;
+use crate::policy::{Judgement, PolicySet, RuleIndex, document};
 use crate::process::{Ancestor, Process};
 
 /// What differs between tests; the rest is fixed.
@@ -108,4 +111,22 @@ pub(crate) fn loss(container: &Arc<Container>) -> Loss<'_> {
 
 pub(crate) fn node() -> Node {
     Node { name: "node-1".into(), cluster: "prod".into(), host: "node-1.example".into(), stream_id: "run-1".into() }
+}
+
+/// What a policy of one rule with a label says of whatever it is about.
+pub(crate) struct Judged(PolicySet, Vec<RuleIndex>);
+
+impl Judged {
+    pub(crate) fn new() -> Self {
+        let text = "apiVersion: inotrail.dev/v1alpha1\nkind: ClusterFileAccessPolicy\nmetadata: {name: p}\n\
+                    spec: {rules: [{name: r, paths: ['/**'], labels: {team: shop}}]}\n";
+        let set = PolicySet::new(document::read(text).0.into_iter().map(Arc::new));
+        let selection = set.select(&Subject::Container { name: "", image: "", pod: None });
+        let matched = selection.indexes().collect();
+        Self(set, matched)
+    }
+
+    pub(crate) fn judgement(&self) -> Judgement<'_> {
+        Judgement { set: &self.0, rule: self.1[0], action: Action::Record, matched: &self.1 }
+    }
 }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::container::{Container, Origin};
+use crate::event::Event;
 use crate::process::Process;
-use crate::sink::sample::{self, Sample};
+use crate::sink::sample::{self, Judged, Sample};
 
 fn written(output: TraceOutput, sample: &Sample) -> String {
     let mut out = Vec::new();
@@ -182,4 +183,23 @@ fn counted_accesses_have_no_process() {
     ] {
         assert!(value[absent].is_null(), "{absent}");
     }
+}
+
+#[test]
+fn labels_of_rules_go_everywhere() {
+    let judged = Judged::new();
+    let written = |output| {
+        let mut out = Vec::new();
+        let mut sink = Sink::new(&mut out, output, sample::node(), false, None);
+        let judgement = Some(judged.judgement());
+        Sample::default().with(|event| sink.write(&Event { judgement, ..*event })).expect("write");
+        serde_json::from_slice::<Value>(&out).expect("JSON")
+    };
+    let label = "inotrail.policy.label.team";
+    assert_eq!(written(TraceOutput::Json)[label], "shop");
+    assert_eq!(written(TraceOutput::Vector)["attributes"][label], "shop");
+    let otlp = written(TraceOutput::OtlpJson);
+    let attributes = &otlp["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"];
+    let expected = json!({"key": label, "value": {"stringValue": "shop"}});
+    assert!(attributes.as_array().expect("a list").contains(&expected), "{attributes}");
 }

@@ -14,6 +14,7 @@ use inotrail::container::{Container, File, FileOwner, Image, Object, Origin, Own
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
+use inotrail::otlp::attribute::POLICY_LABEL;
 use inotrail::policy::document;
 use inotrail::policy::replay::Expectations;
 use inotrail::process::{Ancestor, Process, redaction};
@@ -236,7 +237,9 @@ fn collect(types: &mut BTreeMap<String, &'static str>, attributes: Vec<KeyValue>
             Some(Value::ArrayValue(_)) => "string[]",
             other => panic!("{}: {other:?}", attribute.key),
         };
-        types.insert(attribute.key, kind);
+        // Users choose the rest of its name.
+        let is_label = attribute.key.starts_with(POLICY_LABEL);
+        types.insert(if is_label { format!("{POLICY_LABEL}<key>") } else { attribute.key }, kind);
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a schema cannot say: garde's rules for single values.
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "garde passes a context, which there is none of")]
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use kube::core::Selector;
 
 use super::super::globs::{Globs, Star};
 use super::super::pattern::Pattern;
+use super::rule::{LABEL_KEY_MAX, LABEL_VALUE_MAX, LABELS_MAX, LABELS_MESSAGE};
 use super::{LabelSelector, RuleSpec};
 
 pub(super) fn path(text: &str, _: &()) -> garde::Result {
@@ -39,4 +40,29 @@ pub(super) fn rules(rules: &[RuleSpec], _: &()) -> garde::Result {
         Some(twice) => Err(garde::Error::new(format!("two rules are called '{}': give each its own name", twice.name))),
         None => Ok(()),
     }
+}
+
+pub(super) fn labels(labels: &BTreeMap<String, String>, _: &()) -> garde::Result {
+    if labels.len() > LABELS_MAX {
+        return Err(garde::Error::new(format!(
+            "there are {} labels, and at most {LABELS_MAX} are taken",
+            labels.len()
+        )));
+    }
+    if let Some(key) = labels.keys().find(|key| !is_label_key(key)) {
+        return Err(garde::Error::new(format!("'{key}': {LABELS_MESSAGE}")));
+    }
+    match labels.iter().find(|(_, value)| value.len() > LABEL_VALUE_MAX) {
+        Some((key, _)) => Err(garde::Error::new(format!("'{key}' has more than {LABEL_VALUE_MAX} bytes"))),
+        None => Ok(()),
+    }
+}
+
+fn is_label_key(key: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = key.as_bytes();
+    bytes.len() <= LABEL_KEY_MAX
+        && is_end(bytes.first())
+        && is_end(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(byte))
 }

@@ -1,6 +1,8 @@
 //! One rule of a policy as users write it.
 #![expect(clippy::doc_markdown, reason = "these comments are texts of the Kubernetes API, which knows no Markdown")]
 
+use std::collections::BTreeMap;
+
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,17 @@ const PATHS_MAX: usize = 10_000;
 
 /// What the API server refuses by itself: what is relative, has an empty name, or a name that is one or two dots.
 const PATH: &str = r"^(\*\*|(\*\*)?(/([^./][^/]*|\.[^./][^/]*|\.\.[^/]+))+)$";
+
+/// Labels of one rule: each is on every event that the rule gives its severity.
+pub(super) const LABELS_MAX: usize = 16;
+/// Bytes of a label's key, as of the name of a Kubernetes label (apimachinery `qualifiedNameMaxLength`).
+pub(super) const LABEL_KEY_MAX: usize = 63;
+/// Bytes of a label's value.
+pub(super) const LABEL_VALUE_MAX: usize = 256;
+/// CEL: what a label's key is. A schema that Kubernetes takes says nothing of keys.
+const LABELS: &str = "self.all(key, size(key) <= 63 && key.matches('^[A-Za-z0-9]([-._/A-Za-z0-9]*[A-Za-z0-9])?$'))";
+pub(super) const LABELS_MESSAGE: &str =
+    "a label's key is up to 63 letters, digits, '-', '_', '.' and '/', with a letter or a digit at both ends";
 
 /// One rule of a policy.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize, Validate)]
@@ -60,4 +73,13 @@ pub struct RuleSpec {
     #[garde(skip)]
     #[serde(default)]
     pub action: Action,
+    /// What events say besides, as attributes inotrail.policy.label.<key>: who is to be told, or where it is written down what to do.
+    #[garde(custom(check::labels))]
+    #[schemars(extend(
+        "maxProperties" = LABELS_MAX,
+        "additionalProperties" = {"type": "string", "maxLength": LABEL_VALUE_MAX},
+        "x-kubernetes-validations" = [{"rule": LABELS, "message": LABELS_MESSAGE}],
+    ))]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }

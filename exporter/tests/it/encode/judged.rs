@@ -1,5 +1,6 @@
 //! What policies say of events.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
@@ -7,6 +8,7 @@ use inotrail::event::{Operation, Outcome};
 use inotrail::policy::rule::{Action, Attempt};
 use inotrail::policy::scope::Subject;
 use inotrail::policy::{Judgement, PolicySet, RuleIndex, Verdict, document};
+use serde_json::json;
 
 /// What rules are about: few of one policy, many of many, with names that are too long together, and each severity.
 const PATHS: [&str; 5] = ["/one", "/many", "/medium", "/high", "/critical"];
@@ -50,16 +52,25 @@ fn text() -> String {
     };
     for number in 0..40 {
         let name = format!("{number:02}{}", "n".repeat(number));
-        policy(&name, "active", "{name: a, paths: [/many]}, {name: b, paths: [/many, /one]}");
+        policy(&name, "active", "{name: a, paths: [/many]}, {name: b, paths: [/many, /one], labels: {team: shop}}");
     }
     policy("dry", "dry-run", "{name: x, paths: [/many], severity: critical, action: violation}");
     policy(
         "severe",
         "active",
-        "{name: m, paths: [/medium], severity: medium}, {name: h, paths: [/high], severity: high, action: violation},
-         {name: c, paths: [/critical], severity: critical}",
+        "{name: m, paths: [/medium], severity: medium}, {name: h, paths: [/high], severity: high, action: violation}",
     );
+    let labels = json!(labels());
+    policy("labels", "active", &format!("{{name: c, paths: [/critical], severity: critical, labels: {labels}}}"));
     text
+}
+
+/// As many as there may be, of every length that takes another form, and as long as may be.
+fn labels() -> BTreeMap<String, String> {
+    let label = |number: usize| (format!("example.com/{number}"), "é\n".repeat(number * 3));
+    let mut labels: BTreeMap<_, _> = (0..15).map(label).collect();
+    labels.insert("k".repeat(63), "v".repeat(256));
+    labels
 }
 
 /// One of those, by any number; `None` for some.

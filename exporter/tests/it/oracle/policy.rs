@@ -3,7 +3,9 @@
 use inotrail::policy::Judgement;
 use inotrail::policy::rule::{Action, Severity};
 
-use super::Attributes;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+
+use super::{Attributes, attribute};
 
 pub(super) fn severity(judgement: Judgement<'_>) -> i32 {
     match judgement.rule().unwrap().1.severity {
@@ -39,4 +41,9 @@ pub(super) fn push(out: &mut Attributes, judgement: &Judgement<'_>) {
         names = format!("{names},+{more}");
     }
     out.string("inotrail.policy.names", names);
+    for (name, value) in &rule.labels {
+        assert!(name.starts_with("inotrail.policy.label."));
+        // Without a value it is there all the same.
+        out.0.push(attribute(name, Value::StringValue(value.clone())));
+    }
 }
