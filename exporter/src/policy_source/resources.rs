@@ -1,18 +1,15 @@
 //! Policies by the Kubernetes API.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use kube::api::DynamicObject;
-use kube::core::ApiResource;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher as watch};
 use kube::{Api, Client};
-use serde::de::DeserializeOwned;
 use tokio::sync::watch as value;
 use tokio::time::{Instant, sleep_until};
 
@@ -20,21 +17,15 @@ use super::last::{Last, Stored};
 use super::status::{Nodes, Reported};
 use super::{InForce, Source};
 use crate::policy::Policy;
-use crate::policy::crd::{ClusterFileAccessPolicy, FileAccessPolicy};
-use crate::policy::scope::Place;
+use kind::Kind;
+
+mod kind;
 
 /// What was told is written down no more often.
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
 /// Policies of one kind.
 const POLICIES_MAX: usize = 20_000;
-
-/// Which resource a policy is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Namespace,
-    Cluster,
-}
 
 /// The cluster's policies.
 #[derive(Debug)]
@@ -105,32 +96,51 @@ impl Resources {
 
     fn hear(&mut self, kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) {
         match event {
-            Err(error) => return self.failed(kind, &error),
+            Err(error) => self.failed(kind, &error),
             // Only now is the server asked.
-            Ok(Event::Init) => return self.kinds.entry(kind).or_default().telling.clear(),
-            Ok(Event::InitApply(object)) => {
-                self.take(kind, object, true);
-                return;
-            }
-            Ok(Event::InitDone) => {
-                let listed = self.kinds.entry(kind).or_default();
-                let telling = std::mem::take(&mut listed.telling);
-                listed.by_name.retain(|name, _| telling.contains(name));
-                self.earlier.retain(|policy| kind_of(policy) != kind);
-            }
-            Ok(Event::Apply(object)) => {
-                // Most changes are of what nodes say.
-                if let Some(known) = self.known(kind, &object) {
-                    return known.nodes.set(&object);
-                }
-                self.take(kind, object, false);
-            }
-            Ok(Event::Delete(object)) => {
-                self.kinds.entry(kind).or_default().by_name.remove(&name_of(&object));
-            }
+            Ok(Event::Init) => self.listed(kind).telling.clear(),
+            Ok(Event::InitApply(object)) => self.told_in_list(kind, object),
+            Ok(Event::InitDone) => self.list_ends(kind),
+            Ok(Event::Apply(object)) => self.told(kind, object),
+            Ok(Event::Delete(object)) => self.deleted(kind, &object),
         }
-        let listed = self.kinds.entry(kind).or_default();
-        if std::mem::take(&mut listed.away) {
+    }
+
+    fn listed(&mut self, kind: Kind) -> &mut Listed {
+        self.kinds.entry(kind).or_default()
+    }
+
+    fn told_in_list(&mut self, kind: Kind, object: DynamicObject) {
+        self.listed(kind).telling.insert(name_of(&object));
+        self.take(kind, object);
+    }
+
+    /// What the list does not have is no more.
+    fn list_ends(&mut self, kind: Kind) {
+        let listed = self.listed(kind);
+        let telling = std::mem::take(&mut listed.telling);
+        listed.by_name.retain(|name, _| telling.contains(name));
+        self.earlier.retain(|policy| Kind::of(policy) != kind);
+        self.changed(kind);
+    }
+
+    /// Most changes are of what nodes say.
+    fn told(&mut self, kind: Kind, object: DynamicObject) {
+        if let Some(known) = self.known(kind, &object) {
+            return known.nodes.set(&object);
+        }
+        self.take(kind, object);
+        self.changed(kind);
+    }
+
+    fn deleted(&mut self, kind: Kind, object: &DynamicObject) {
+        self.listed(kind).by_name.remove(&name_of(object));
+        self.changed(kind);
+    }
+
+    /// Shows what is known now, and has it written down soon.
+    fn changed(&mut self, kind: Kind) {
+        if std::mem::take(&mut self.listed(kind).away) {
             tracing::info!(%kind, "the Kubernetes API tells of policies again");
         }
         self.show();
@@ -144,27 +154,23 @@ impl Resources {
     }
 
     fn failed(&mut self, kind: Kind, error: &watcher::Error) {
-        let listed = self.kinds.entry(kind).or_default();
-        if !std::mem::replace(&mut listed.away, true) {
+        if !std::mem::replace(&mut self.listed(kind).away, true) {
             let error = error as &dyn std::error::Error;
             tracing::warn!(error, %kind, "the Kubernetes API does not tell of policies: those in force stay");
         }
     }
 
     /// Takes a new or changed policy in. Of one that is wrong an earlier version stays in force.
-    fn take(&mut self, kind: Kind, object: DynamicObject, in_list: bool) {
-        let listed = self.kinds.entry(kind).or_default();
+    fn take(&mut self, kind: Kind, object: DynamicObject) {
+        let listed = self.listed(kind);
         let name = name_of(&object);
-        if in_list {
-            listed.telling.insert(name.clone());
-        }
         if listed.by_name.len() >= POLICIES_MAX && !listed.by_name.contains_key(&name) {
             tracing::error!(policy = name, "refused: there are {POLICIES_MAX} others");
             return;
         }
         let before = listed.by_name.remove(&name).and_then(|known| known.right);
         let mut known = Known::new(&object);
-        match compile(kind, &object) {
+        match kind.compile(&object) {
             Ok(mut policy) => {
                 if let Some((_, before)) = before {
                     policy.counts = Arc::clone(&before.counts);
@@ -184,7 +190,7 @@ impl Resources {
         let told = told.filter_map(|known| Some(&known.right.as_ref()?.1));
         // Of an earlier run is what is not told yet.
         let telling = |policy: &&Arc<Policy>| {
-            !self.kinds.get(&kind_of(policy)).is_some_and(|listed| listed.by_name.contains_key(&policy.name))
+            !self.kinds.get(&Kind::of(policy)).is_some_and(|listed| listed.by_name.contains_key(&policy.name))
         };
         let earlier = self.earlier.iter().filter(telling);
         self.in_force.replace(Source::Resources, told.chain(earlier).cloned().collect());
@@ -243,53 +249,10 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-fn kind_of(policy: &Policy) -> Kind {
-    match policy.scope.place {
-        Place::Namespace(_) => Kind::Namespace,
-        Place::Cluster { .. } => Kind::Cluster,
-    }
-}
-
 /// As [`Policy::name`].
 fn name_of(object: &DynamicObject) -> String {
     let name = object.metadata.name.as_deref().unwrap_or_default();
     object.metadata.namespace.as_deref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
-}
-
-fn compile(kind: Kind, object: &DynamicObject) -> Result<Policy, String> {
-    let meta = &object.metadata;
-    let name = meta.name.as_deref().unwrap_or_default();
-    let policy = match kind {
-        Kind::Namespace => {
-            parse::<FileAccessPolicy>(object)?.spec.compile(name, meta.namespace.as_deref().unwrap_or_default())
-        }
-        Kind::Cluster => parse::<ClusterFileAccessPolicy>(object)?.spec.compile(name),
-    };
-    policy.map_err(|refused| refused.to_string())
-}
-
-/// Each by itself: a list with one that cannot be parsed would be refused as a whole.
-fn parse<T: DeserializeOwned>(object: &DynamicObject) -> Result<T, String> {
-    let value = serde_json::to_value(object).map_err(|error| error.to_string())?;
-    serde_json::from_value(value).map_err(|error| error.to_string())
-}
-
-impl Kind {
-    fn resource(self) -> ApiResource {
-        match self {
-            Self::Namespace => ApiResource::erase::<FileAccessPolicy>(&()),
-            Self::Cluster => ApiResource::erase::<ClusterFileAccessPolicy>(&()),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Namespace => "FileAccessPolicy",
-            Self::Cluster => "ClusterFileAccessPolicy",
-        })
-    }
 }
 
 #[cfg(test)]
