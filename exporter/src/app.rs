@@ -31,6 +31,7 @@ use crate::ship::{self, Queue};
 use crate::sink::Printer;
 
 mod export;
+mod health;
 mod losses;
 mod reader;
 mod watchdog;
@@ -87,9 +88,9 @@ pub fn run(config: &config::Run) -> Result<(), Error> {
     let mut attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
-    attached.judge_by(config.policies.clone(), &runtime)?;
-    let listener = TcpListener::from_std(listener)?;
     let metrics = Arc::new(Metrics::default());
+    attached.judge_by(config.policies.clone(), &runtime, &metrics)?;
+    let listener = TcpListener::from_std(listener)?;
     let queue = ship::spawn(&config.export, Arc::clone(&metrics))?;
     let parts = Parts::start(&runtime, attached, &metrics)?;
     let backend = parts.sensor.backend();
@@ -119,7 +120,7 @@ where
     let mut attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
-    attached.judge_by(config.policies.clone(), &runtime)?;
+    attached.judge_by(config.policies.clone(), &runtime, metrics)?;
     let parts = Parts::start(&runtime, attached, metrics)?;
     // Loading takes a moment, and a quiet node shows nothing: say when it counts.
     let _closed = writeln!(io::stderr(), "inotrail: watching by {}", parts.sensor.backend().as_str());
@@ -170,9 +171,17 @@ impl Attached {
     }
 
     /// Reports only what policies are about, where there is a source of such.
-    fn judge_by(&mut self, policies: Option<PolicyConfig>, runtime: &Runtime) -> Result<(), Error> {
+    fn judge_by(
+        &mut self,
+        policies: Option<PolicyConfig>,
+        runtime: &Runtime,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(), Error> {
+        // The self-test went well.
+        metrics.health.sensor.set(true);
         let Some(policies) = policies else { return Ok(()) };
-        self.source.policies = Some(policy_source::spawn(policies, runtime.handle())?);
+        let health = health::of_node(self.sensor.hooks(), Arc::clone(metrics));
+        self.source.policies = Some(policy_source::spawn(policies, runtime.handle(), health)?);
         self.source.filter = self.sensor.take_scopes().map(|scopes| Box::new(scopes) as _);
         Ok(())
     }
@@ -201,7 +210,6 @@ impl Parts {
     fn start(runtime: &Runtime, attached: Attached, metrics: &Arc<Metrics>) -> Result<Self, Error> {
         let Attached { sensor, source, processes, host } = attached;
         warn_of_missing(sensor.mutations());
-        metrics.health.sensor.set(true);
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         runtime.spawn(watch(sensor.hooks()));
         let table = ProcessTable::new(processes.redaction.clone());

@@ -58,7 +58,8 @@ pub struct Access<'a> {
 }
 
 /// How accesses are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Backend {
     /// `inode_permission`, at its return.
     Fexit,

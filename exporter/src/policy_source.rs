@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::container::kube::{self, KubeConfig};
+use crate::event::Backend;
 use crate::policy::document::{self, Problem};
 use crate::policy::{Policy, PolicySet};
 use files::Files;
@@ -32,6 +33,19 @@ pub struct PolicyConfig {
     pub reports: bool,
     /// Folder for the policies that the API server told last; nothing: they are not kept.
     pub state: Option<PathBuf>,
+}
+
+/// How well this node sees, as policies' status tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeHealth {
+    /// What reports accesses.
+    pub backend: Backend,
+    /// The programs report: they were tested lately.
+    pub reports: bool,
+    /// Calls of the programs that the kernel has skipped.
+    pub missed: u64,
+    /// Times that the kernel's filter had no room for what policies ask for.
+    pub filter_full: u64,
 }
 
 /// Why there are no policies.
@@ -65,12 +79,16 @@ impl Error {
 }
 
 /// Reads all files, and starts the tasks that follow changes of theirs and of the cluster's. The receiver has the policies
-/// that are in force, at once and from then on.
+/// that are in force, at once and from then on; when it is dropped, nothing is told of them any more. `health` is asked every
+/// second.
 ///
 /// # Errors
 ///
 /// [`Error`]. A policy that is wrong is none: it is logged.
-pub fn spawn(config: PolicyConfig, runtime: &Handle) -> Result<watch::Receiver<Arc<PolicySet>>, Error> {
+pub fn spawn<H>(config: PolicyConfig, runtime: &Handle, health: H) -> Result<watch::Receiver<Arc<PolicySet>>, Error>
+where
+    H: Fn() -> NodeHealth + Send + Sync + 'static,
+{
     let _entered = runtime.enter();
     let (in_force, receiver) = InForce::new();
     if !config.files.is_empty() {
@@ -81,9 +99,16 @@ pub fn spawn(config: PolicyConfig, runtime: &Handle) -> Result<watch::Receiver<A
     if let Some(kube) = config.kube {
         let client = runtime.block_on(kube::client(kube.kubeconfig))?;
         let last = config.state.as_deref().map(Last::open).transpose()?;
-        let resources = Resources::new(last, in_force);
+        let resources = Resources::new(kube.node.clone(), last, in_force.clone());
         if config.reports {
-            runtime.spawn(Reporter::new(kube.node, resources.reported()).follow(client.clone()));
+            let reporter = Reporter::new(kube.node, resources.reported(), health).follow(client.clone());
+            runtime.spawn(async move {
+                // An exporter that stops sees nothing: that is not to be told.
+                tokio::select! {
+                    () = in_force.0.set.closed() => {}
+                    () = reporter => {}
+                }
+            });
         }
         runtime.spawn(resources.follow(client));
     }

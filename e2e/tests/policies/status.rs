@@ -35,19 +35,34 @@ pub(super) fn nodes_say_what_becomes_of_policies(bench: &Bench) {
     };
     let status = says("an active policy", &|status| status["state"] == "Active" && status["containers"] == 1);
     assert_eq!((&status["node"], &status["observedGeneration"]), (&json!(node.name), &json!(1)));
+    assert!(["fexit", "kprobe", "raw-tracepoint"].contains(&status["backend"].as_str().unwrap()), "{status}");
+    assert_eq!(conditions(&status), ["Accepted=True Valid", "Active=True Watching", "Degraded=False AsExpected"]);
+    let since = status["conditions"][2]["lastTransitionTime"].clone();
     let is_alone = || Ok((names(bench, &own)? == [json!(node.name)]).then_some(()));
     interrupt::wait_for("the end of what a node has said that is gone", LIMIT, is_alone).unwrap();
     says("violations", &|status| status["violations"].as_i64() > Some(0) && status["records"] == 0);
     bench.cluster.change(&policy("shop", "own", spec("/etc/[a"))).unwrap();
     let refused = says("a refused policy", &|status| status["state"] == "Refused");
-    assert!(refused["message"].as_str().unwrap().contains("rules[0].paths[0]: it is not a glob"), "{refused}");
+    assert_eq!(conditions(&refused)[..2], ["Accepted=False Invalid", "Active=True EarlierVersion"]);
+    let why = refused["conditions"][0]["message"].as_str().unwrap();
+    assert!(why.contains("rules[0].paths[0]: it is not a glob"), "{refused}");
     assert_eq!(refused["observedGeneration"], 2);
     let mut dry = policy("shop", "own", spec("/etc/passwd"));
     dry["spec"]["mode"] = "dry-run".into();
     bench.cluster.change(&dry).unwrap();
     let dry = says("a policy that counts only", &|status| status["state"] == "DryRun");
-    assert!(dry.get("message").is_none(), "{dry}");
+    assert_eq!(conditions(&dry), ["Accepted=True Valid", "Active=False DryRun", "Degraded=False AsExpected"]);
+    assert_eq!(dry["conditions"][2]["lastTransitionTime"], since, "nothing was degraded: {dry}");
     bench.delete(&own);
+}
+
+/// `Active=True Watching`
+fn conditions(status: &Value) -> Vec<String> {
+    let word = |it: &Value| {
+        let text = |key: &str| it[key].as_str().unwrap_or_default();
+        format!("{}={} {}", text("type"), text("status"), text("reason"))
+    };
+    status["conditions"].as_array().unwrap().iter().map(word).collect()
 }
 
 /// Nodes that have said something of a policy.

@@ -14,7 +14,7 @@ mod rule;
 mod status;
 
 pub use rule::RuleSpec;
-pub use status::{NodeState, NodeStatus, PolicyStatus};
+pub use status::{Condition, MESSAGE_MAX, NodeState, NodeStatus, PolicyStatus, Time};
 
 /// API group and version of all resources.
 pub const API_VERSION: &str = "inotrail.dev/v1alpha1";

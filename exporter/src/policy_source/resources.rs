@@ -31,6 +31,8 @@ const POLICIES_MAX: usize = 20_000;
 #[derive(Debug)]
 pub(super) struct Resources {
     in_force: InForce,
+    /// The name of this one.
+    node: String,
     last: Option<Last>,
     /// Policies of an earlier run, for kinds of which the API server has not told yet.
     earlier: Vec<Arc<Policy>>,
@@ -68,10 +70,10 @@ type Told = (Kind, Result<Event<DynamicObject>, watcher::Error>);
 
 impl Resources {
     /// Until the API server has told, what it told an earlier run is in force.
-    pub(super) fn new(last: Option<Last>, in_force: InForce) -> Self {
+    pub(super) fn new(node: String, last: Option<Last>, in_force: InForce) -> Self {
         let earlier: Vec<_> = last.as_ref().map(Last::load).unwrap_or_default().into_iter().map(Arc::new).collect();
         let reported = value::channel(Vec::new()).0;
-        let this = Self { in_force, last, earlier, kinds: BTreeMap::new(), store_at: None, reported };
+        let this = Self { in_force, node, last, earlier, kinds: BTreeMap::new(), store_at: None, reported };
         if !this.earlier.is_empty() {
             this.show();
         }
@@ -127,7 +129,7 @@ impl Resources {
     /// Most changes are of what nodes say.
     fn told(&mut self, kind: Kind, object: DynamicObject) {
         if let Some(known) = self.known(kind, &object) {
-            return known.nodes.set(&object);
+            return known.nodes.set(&object, &self.node);
         }
         self.take(kind, object);
         self.changed(kind);
@@ -162,14 +164,15 @@ impl Resources {
 
     /// Takes a new or changed policy in. Of one that is wrong an earlier version stays in force.
     fn take(&mut self, kind: Kind, object: DynamicObject) {
-        let listed = self.listed(kind);
+        let Self { node, kinds, .. } = self;
+        let listed = kinds.entry(kind).or_default();
         let name = name_of(&object);
         if listed.by_name.len() >= POLICIES_MAX && !listed.by_name.contains_key(&name) {
             tracing::error!(policy = name, "refused: there are {POLICIES_MAX} others");
             return;
         }
         let before = listed.by_name.remove(&name).and_then(|known| known.right);
-        let mut known = Known::new(&object);
+        let mut known = Known::new(&object, node);
         match kind.compile(&object) {
             Ok(mut policy) => {
                 if let Some((_, before)) = before {
@@ -211,7 +214,7 @@ impl Resources {
 }
 
 impl Known {
-    fn new(object: &DynamicObject) -> Self {
+    fn new(object: &DynamicObject, node: &str) -> Self {
         let meta = &object.metadata;
         Self {
             namespace: meta.namespace.clone(),
@@ -219,7 +222,7 @@ impl Known {
             generation: meta.generation.unwrap_or_default(),
             refused: None,
             right: None,
-            nodes: Nodes::of(object),
+            nodes: Nodes::of(object, node),
         }
     }
 

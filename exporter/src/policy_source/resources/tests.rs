@@ -15,7 +15,7 @@ impl State {
 
     fn resources(&self) -> (Resources, Receiver<Arc<PolicySet>>) {
         let (in_force, set) = InForce::new();
-        (Resources::new(Some(Last::open(&self.0).unwrap()), in_force), set)
+        (Resources::new("node-1".to_owned(), Some(Last::open(&self.0).unwrap()), in_force), set)
     }
 }
 
