@@ -41,6 +41,8 @@ pub struct Policy {
 pub struct Counts {
     records: AtomicU64,
     violations: AtomicU64,
+    /// Events that the policy was about while it was not active, each once.
+    pub dry_events: AtomicU64,
     /// Containers that the policy is about now.
     pub containers: AtomicU64,
 }
@@ -209,6 +211,19 @@ impl PolicySet {
             }
         }
         best.map_or(Verdict::Ignore, |(rule, _)| Verdict::Keep { rule, action })
+    }
+
+    /// Counts an event that stands for so many accesses; `matched` is as [`Self::decide`] leaves it.
+    pub fn count(&self, matched: &[RuleIndex], accesses: u64) {
+        let mut last = None;
+        for index in matched {
+            let Some((policy, rule)) = self.get(*index) else { continue };
+            policy.counts.of(rule.action).fetch_add(accesses, Ordering::Relaxed);
+            // Rules of one policy stand side by side.
+            if last.replace(index.policy) != Some(index.policy) && !policy.active {
+                policy.counts.dry_events.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 }
 

@@ -53,6 +53,9 @@ pub(super) fn nodes_say_what_becomes_of_policies(bench: &Bench) {
     let dry = says("a policy that counts only", &|status| status["state"] == "DryRun");
     assert_eq!(conditions(&dry), ["Accepted=True Valid", "Active=False DryRun", "Degraded=False AsExpected"]);
     assert_eq!(dry["conditions"][2]["lastTransitionTime"], since, "nothing was degraded: {dry}");
+    // It is opened every 20 ms or so.
+    let rate = says("an expected rate", &|status| status["expectedPerMinute"].as_i64() > Some(100));
+    assert!(rate["expectedPerMinute"].as_i64() < Some(6000) && rate["state"] == "DryRun", "{rate}");
     bench.delete(&own);
 }
 

@@ -1,7 +1,5 @@
 //! What policies say of events.
 
-use std::sync::atomic::Ordering;
-
 use crate::container::Snapshot;
 use crate::event::Event;
 use crate::policy::rule::{self, Attempt};
@@ -37,11 +35,7 @@ impl Judge {
             return Ruling::Undecided;
         }
         let verdict = set.decide(selection, &attempt, &mut self.matched);
-        for index in &self.matched {
-            if let Some((policy, rule)) = set.get(*index) {
-                policy.counts.of(rule.action).fetch_add(event.count, Ordering::Relaxed);
-            }
-        }
+        set.count(&self.matched, event.count);
         match verdict {
             Verdict::Ignore => Ruling::Ignore,
             Verdict::Keep { rule, action } => Ruling::Keep(Judgement { set, rule, action, matched: &self.matched }),

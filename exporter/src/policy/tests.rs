@@ -102,6 +102,25 @@ fn nobody_is_held_against_the_rules_of_others() {
 }
 
 #[test]
+fn what_a_dry_run_would_make_is_counted_once() {
+    let paths = ["/a", "/**"].map(|path| rule(path, path, Severity::Low, Action::Record));
+    let mut dry = policy("dry", "shop", paths.to_vec());
+    Arc::make_mut(&mut dry).active = false;
+    let active = policy("active", "shop", paths.to_vec());
+    let set = PolicySet::new([Arc::clone(&dry), Arc::clone(&active)]);
+    let (shop, mut matched) = (select(&set, "shop"), Vec::new());
+    for (path, accesses) in [("/a", 1), ("/a", 12), ("/b", 1)] {
+        set.decide(&shop, &open(path), &mut matched);
+        set.count(&matched, accesses);
+    }
+    let counted = |policy: &Policy| {
+        let counts = &policy.counts;
+        [counts.of(Action::Record), &counts.dry_events].map(|count| count.load(Ordering::Relaxed))
+    };
+    assert_eq!([counted(&dry), counted(&active)], [[27, 3], [27, 0]]);
+}
+
+#[test]
 fn an_index_of_another_set_is_nothing() {
     let set = set();
     assert!(PolicySet::default().get(RuleIndex { policy: 0, rule: 0 }).is_none());

@@ -21,10 +21,12 @@ use crate::policy::rule::Action;
 use conditions::{Subject, conditions};
 use degraded::Degradation;
 pub(super) use nodes::Nodes;
+use rate::Rate;
 
 mod conditions;
 mod degraded;
 mod nodes;
+mod rate;
 
 /// How often is looked for what is new.
 const EVERY: Duration = Duration::from_secs(1);
@@ -56,6 +58,8 @@ pub(super) struct Reporter<H> {
     policies: watch::Receiver<Vec<Reported>>,
     health: H,
     degradation: Degradation,
+    /// Of policies that count only, with the generation that each is about.
+    rates: HashMap<Key, (i64, Rate)>,
     told: HashMap<Key, (NodeStatus, Instant)>,
     away: bool,
 }
@@ -65,7 +69,8 @@ type Key = (String, Option<String>, String);
 
 impl<H: Fn() -> NodeHealth> Reporter<H> {
     pub(super) fn new(node: String, policies: watch::Receiver<Vec<Reported>>, health: H) -> Self {
-        Self { node, policies, health, degradation: Degradation::default(), told: HashMap::new(), away: false }
+        let (degradation, rates, told) = (Degradation::default(), HashMap::new(), HashMap::new());
+        Self { node, policies, health, degradation, rates, told, away: false }
     }
 
     /// Tells until the future is dropped. What cannot be told now is told later.
@@ -116,6 +121,7 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
         let policies = self.policies.borrow().clone();
         let keys: HashSet<_> = policies.iter().map(Reported::key).collect();
         self.told.retain(|key, _| keys.contains(key));
+        self.rates.retain(|key, _| keys.contains(key));
         let changed = policies.into_iter().filter_map(|policy| {
             let told = self.told.get(&policy.key());
             let subject = Subject { policy: &policy, degraded };
@@ -123,6 +129,7 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
             let status = NodeStatus {
                 backend: Some(health.backend),
                 conditions: conditions(&subject, &before, time),
+                expected_per_minute: expected(&mut self.rates, &policy, now),
                 ..policy.status(&self.node)
             };
             let is_due = told.is_none_or(|(told, since)| {
@@ -187,9 +194,23 @@ impl Reported {
     }
 }
 
+/// Records per minute that a policy would make which counts only.
+fn expected(rates: &mut HashMap<Key, (i64, Rate)>, policy: &Reported, now: Instant) -> Option<i64> {
+    let key = policy.key();
+    let Some(dry) = policy.policy.as_ref().filter(|policy| !policy.active) else {
+        rates.remove(&key);
+        return None;
+    };
+    let (generation, rate) = rates.entry(key).or_default();
+    if std::mem::replace(generation, policy.generation) != policy.generation {
+        *rate = Rate::default();
+    }
+    Some(rate.per_minute(now, dry.counts.dry_events.load(Ordering::Relaxed))? as i64)
+}
+
 impl NodeStatus {
     fn without_counts(&self) -> Self {
-        Self { records: 0, violations: 0, ..self.clone() }
+        Self { records: 0, violations: 0, expected_per_minute: None, ..self.clone() }
     }
 }
 

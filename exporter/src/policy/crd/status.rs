@@ -43,6 +43,9 @@ pub struct NodeStatus {
     pub records: i64,
     /// Accesses that were violations, since the exporter there was started.
     pub violations: i64,
+    /// Records that a policy in dry-run would make, as in the last minute. Absent for the first ten seconds, and in other modes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_per_minute: Option<i64>,
     /// Accepted: it is right, or where it is wrong. Active: it is in force. Degraded: the node may miss what it is about.
     // In the node's own entry: of a list for the whole policy, with one condition per type, nodes that see it differently would
     // have to take the entries from each other again and again. One writer has the whole list, so that it is owned as one.

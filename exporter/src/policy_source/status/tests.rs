@@ -160,3 +160,27 @@ fn a_new_run_goes_on_with_what_an_earlier_one_has_told() {
     strange.data["status"]["nodes"][1] = json!({"node": "node-1", "conditions": "none"});
     assert_eq!(Nodes::of(&strange, "node-1").own_conditions(), []);
 }
+
+#[test]
+fn a_dry_run_says_what_it_would_make() {
+    let mut bench = Bench::new(policy("dry-run", None));
+    let counts = Arc::clone(&bench.policies.borrow()[0].policy.as_ref().unwrap().counts);
+    assert_eq!(bench.one(0).expected_per_minute, None);
+    counts.dry_events.store(4, Ordering::Relaxed);
+    assert_eq!(bench.due(9), []);
+    assert_eq!(bench.one(10).expected_per_minute, Some(24));
+    // As with counts: it is told no more often than these.
+    assert_eq!(bench.due(12), []);
+    assert_eq!(bench.one(20).expected_per_minute, Some(12));
+    // Another version has not made any.
+    let reported = |generation, mode: &str| {
+        let mut reported = Reported { generation, ..policy(mode, None) };
+        Arc::make_mut(reported.policy.as_mut().unwrap()).counts = Arc::clone(&counts);
+        vec![reported]
+    };
+    bench.policies.send_replace(reported(4, "dry-run"));
+    assert_eq!(bench.one(21).expected_per_minute, None);
+    assert_eq!(bench.one(31).expected_per_minute, Some(0));
+    bench.policies.send_replace(reported(5, "active"));
+    assert_eq!((bench.one(41).expected_per_minute, bench.reporter.rates.len()), (None, 0));
+}
