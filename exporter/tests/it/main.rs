@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cli;
+mod default_policies;
 mod encode;
 mod export;
 mod export_tcp;
