@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Backend;
 
-/// Nodes that say something of one policy: an entry, and who owns which of its fields, take 1.3 KB at most, and etcd takes
-/// objects of 1.5 MiB.
+/// Nodes that say something of one policy: an entry, and who owns which of its fields, take 1 KB, and etcd takes objects of
+/// 1.5 MiB.
 const NODES_MAX: usize = 1_000;
 /// Accepted, Active, Degraded.
 const CONDITIONS_MAX: usize = 3;
