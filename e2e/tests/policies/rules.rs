@@ -15,6 +15,7 @@ const IN_FORCE_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) fn one_tenant(bench: &Bench) {
     let mut tokens = policy("shop", "tokens", json!({"rules": [rule(&["/etc/*"])]}));
+    tokens["spec"]["rules"][0]["labels"] = json!({"example.com/team": "web"});
     bench.create(&tokens);
     bench.check(&[("shop", "/etc/passwd"), ("shop", "/etc/group")]);
     let event = bench.trace.find("event of the policy", |event| event["file.path"] == "/etc/passwd").unwrap();
@@ -23,6 +24,7 @@ pub(super) fn one_tenant(bench: &Bench) {
         ("security_rule.ruleset.name", "shop/tokens"),
         ("inotrail.policy.names", "shop/tokens"),
         ("inotrail.policy.action", "record"),
+        ("inotrail.policy.label.example.com/team", "web"),
     ] {
         assert_eq!(event[key], value, "{event:?}");
     }
