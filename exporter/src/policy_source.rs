@@ -40,6 +40,8 @@ pub struct PolicyConfig {
 pub struct NodeHealth {
     /// What reports accesses.
     pub backend: Backend,
+    /// Why that may miss accesses on this kernel, where it may.
+    pub may_miss: Option<&'static str>,
     /// The programs report: they were tested lately.
     pub reports: bool,
     /// Calls of the programs that the kernel has skipped.

@@ -15,6 +15,8 @@ pub(super) enum Degraded {
     NotReporting,
     HookMissed,
     FilterFull,
+    /// With why it may.
+    BackendMayMiss(&'static str),
 }
 
 /// Remembers what has happened lately.
@@ -38,6 +40,7 @@ impl Degraded {
             Self::NotReporting => "NotReporting",
             Self::HookMissed => "HookMissed",
             Self::FilterFull => "FilterFull",
+            Self::BackendMayMiss(_) => "BackendMayMiss",
         }
     }
 
@@ -50,6 +53,7 @@ impl Degraded {
             Self::FilterFull => {
                 "the kernel's filter was full in the last ten minutes: all of some containers is recorded; raise --filter-entries"
             }
+            Self::BackendMayMiss(why) => why,
         }
     }
 }
@@ -61,7 +65,8 @@ impl Degradation {
             (self.missed.has_grown(health.missed, now), Degraded::HookMissed),
             (self.filter_full.has_grown(health.filter_full, now), Degraded::FilterFull),
         ];
-        all.into_iter().find(|(is_so, _)| *is_so).map(|(_, degraded)| degraded)
+        let found = all.into_iter().find(|(is_so, _)| *is_so).map(|(_, degraded)| degraded);
+        found.or_else(|| health.may_miss.map(Degraded::BackendMayMiss))
     }
 }
 

@@ -8,7 +8,8 @@ use super::*;
 use crate::event::Backend;
 use crate::policy::crd::{Condition, MESSAGE_MAX};
 
-const WELL: NodeHealth = NodeHealth { backend: Backend::Fexit, reports: true, missed: 0, filter_full: 0 };
+const WELL: NodeHealth =
+    NodeHealth { backend: Backend::Fexit, may_miss: None, reports: true, missed: 0, filter_full: 0 };
 
 fn policy(mode: &str, refused: Option<&str>) -> Reported {
     let text = format!(
@@ -132,6 +133,9 @@ fn a_node_that_does_not_see_all_says_so() {
     let full = NodeHealth { filter_full: 1, ..WELL };
     assert_eq!(now(4, full), fexit("Degraded=True FilterFull 2"));
     assert_eq!([now(602, full), now(603, full)], [None, fexit("Degraded=False AsExpected 603")]);
+    let may_miss = NodeHealth { may_miss: Some("why"), ..full };
+    assert_eq!(now(604, may_miss), fexit("Degraded=True BackendMayMiss 604"));
+    assert_eq!(now(605, full), fexit("Degraded=False AsExpected 605"));
     // What was missed is told of for ten minutes.
     let missed = NodeHealth { missed: 7, ..full };
     assert_eq!(now(1010, missed), fexit("Degraded=True HookMissed 1010"));
