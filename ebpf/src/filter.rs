@@ -67,11 +67,11 @@ pub struct FileKey {
 }
 
 const _: () = assert!(size_of::<NameKey>() == 40 && size_of::<FileKey>() == 16);
-const _: () = assert!(size_of::<Filter>() % 8 == 0);
+const _: () = assert!(size_of::<Filter>().is_multiple_of(8));
 
 /// The bit of what is done, by [`crate::Header::mask`].
 #[must_use]
-#[inline(always)]
+#[inline]
 pub const fn operation(bits: u32) -> u32 {
     let mutation = (bits & mask::MUTATION) >> mask::MUTATION_SHIFT;
     1 << if mutation != 0 {

@@ -9,15 +9,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rules::{ToRecord, Wanted};
+use rules::Rules;
 
 use super::cgroup::SCAN_MAX;
 use super::mounts::HostMounts;
 use super::owners::Owners;
 use super::path::{self, Candidate};
-use super::{Container, Containers, FileId, Image, Origin, Pod, Recorded};
-use crate::policy::scope::Labels;
-use crate::policy::{PolicySet, Selection};
+use super::{Container, Containers, Image, Origin, Pod, Recorded};
 
 /// Cgroups known at once.
 const CGROUPS_MAX: usize = SCAN_MAX;
@@ -48,17 +46,7 @@ pub(super) struct Table {
     host: Arc<HostMounts>,
     owners: Arc<Owners>,
     owners_changed: bool,
-    /// What is worth an event; `None`: everything.
-    policies: Option<Arc<PolicySet>>,
-    namespaces: HashMap<String, Labels>,
-    /// By rules what is to be recorded for their sake.
-    filters: HashMap<Selection, Wanted>,
-    /// Cgroups of which something else is to be recorded.
-    to_record: Vec<ToRecord>,
-    /// Files are to be looked for in some container.
-    rules_changed: bool,
-    /// Files of containers that are no more.
-    gone_files: Vec<FileId>,
+    rules: Rules,
 }
 
 #[derive(Debug)]
@@ -133,12 +121,7 @@ impl Table {
             host: Arc::default(),
             owners: Arc::default(),
             owners_changed: false,
-            policies: None,
-            namespaces: HashMap::new(),
-            filters: HashMap::new(),
-            to_record: Vec::new(),
-            rules_changed: false,
-            gone_files: Vec::new(),
+            rules: Rules::default(),
         }
     }
 
@@ -183,7 +166,7 @@ impl Table {
         let before = cgroup.inhabitant.replace(key.clone());
         let inhabitant = self.inhabitants.entry(key.clone()).or_insert_with_key(Inhabitant::nameless);
         inhabitant.cgroups += 1;
-        self.rules_changed |= inhabitant.rules_changed;
+        self.rules.changed |= inhabitant.rules_changed;
         if self.reads_mounts && inhabitant.mounts == Reading::No && inhabitant.is_container() {
             inhabitant.mounts = Reading::Awaited;
             self.unread.push(id);
@@ -346,10 +329,10 @@ impl Table {
         // Should it come back, what it has mounted is to be read again.
         inhabitant.mounts = Reading::No;
         if inhabitant.container.watched.is_some() {
-            self.gone_files.extend(watched::ids(inhabitant.container.watched.as_deref()));
+            self.rules.gone_files.extend(watched::ids(inhabitant.container.watched.as_deref()));
             inhabitant.container = Arc::new(inhabitant.container.with_watched(None));
         }
-        (inhabitant.rules_changed, self.rules_changed) = (true, true);
+        (inhabitant.rules_changed, self.rules.changed) = (true, true);
         self.idle.push_back(key);
         if self.idle.len() > IDLE_MAX
             && let Some(oldest) = self.idle.pop_front()

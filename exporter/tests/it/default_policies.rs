@@ -75,6 +75,7 @@ fn open(path: &str) -> Attempt<'_> {
         path: path.as_bytes(),
         target: b"",
         requested: b"",
+        also: &[],
         operation: Operation::Open,
         outcome: Outcome::Success,
         executable: b"",

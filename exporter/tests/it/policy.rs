@@ -70,11 +70,11 @@ fn check_says_where_policies_are_wrong() {
 #[test]
 fn explain_says_what_a_path_costs() {
     let folder = Folder::new("explain");
-    let rule = "[/a, /b, '/c/*', '/d/**', '**/e', '**/*.f', '/g/*/h']\n    except: [/d/x]\n    operations: [open]\n    users: [1";
+    let rule = "[/a, /b, '/c/*', '/d/**', '**/e', '**/*.foo', '/g/*/h']\n    except: [/d/x]\n    operations: [open]\n    users: [1";
     let policies = folder.write("p.yaml", &policy("a", rule).replace("[[", "[").replace("]]", "]"));
     let output = inotrail(&["policy", "explain", &policies], &[]);
     let text = String::from_utf8(output.stdout).unwrap();
-    let row = " a       r     operation, user  2 path, 1 folder, 1 name, 1 tree, 1 suffix, 1 glob  1 path";
+    let row = " a       r     *foo, a, b, c/, d/, e and 1 more  operation, user  2 path, 1 folder, 1 name, 1 tree, 1 suffix, 1 glob  1 path";
     assert_eq!(text.lines().nth(1), Some(row), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let wrong = folder.write("w.yaml", &policy("a", "a"));
     let expected = format!(

@@ -8,19 +8,7 @@ use inotrail::container::cgroup::Hierarchy;
 use inotrail::sensor::{Options, Probe, Record, Sensor};
 
 fn options(root: PathBuf, include_self: bool) -> Options {
-    Options {
-        backend: None,
-        btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
-        ring_bytes: 1 << 20,
-        hierarchy: Hierarchy::detect().unwrap(),
-        root,
-        exclude: Vec::new(),
-        include_self,
-        pins: None,
-        mutations: false,
-        swap: false,
-        replace: false,
-    }
+    Options { root, include_self, ..Options::new(Hierarchy::detect().unwrap(), 1 << 20) }
 }
 
 /// Drains until the test's open was reported. Also returns how many of this process's accesses were given out.

@@ -286,7 +286,12 @@ fn metric_names() -> Vec<String> {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("encode");
     let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    kinds.map(|(name, kind)| format!("{name}_{}", if kind == "counter" { "total" } else { kind })).collect()
+    let whole = |(name, kind): (&str, &str)| match kind {
+        "counter" => format!("{name}_total"),
+        "gauge" => name.to_owned(),
+        _ => format!("{name}_{kind}"),
+    };
+    kinds.map(whole).collect()
 }
 
 /// Lines of shell blocks, and what stands in backquotes, without comments.

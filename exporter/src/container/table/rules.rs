@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::super::announcement::NamespaceNews;
 use super::super::view::View;
 use super::super::watched::FilePath;
-use super::super::{Recorded, SANDBOX};
-use super::{Container, Image, Inhabitant, Key, Labels, Origin, Table, is_resolved};
-use crate::policy::scope::{PodLabels, Subject};
+use super::super::{FileId, Recorded, SANDBOX};
+use super::{Container, Image, Inhabitant, Key, Origin, Table, is_resolved};
+use crate::policy::scope::{Labels, PodLabels, Subject};
 use crate::policy::{PolicySet, Selection};
 
 /// Id and path of a cgroup, and what of it is to be recorded.
@@ -22,6 +22,21 @@ pub(super) struct Wanted {
     pub(super) files: Arc<[FilePath]>,
 }
 
+/// By what rules are chosen, and what the choice brings.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// What is worth an event; `None`: everything.
+    pub(super) policies: Option<Arc<PolicySet>>,
+    namespaces: HashMap<String, Labels>,
+    pub(super) wanted: HashMap<Selection, Wanted>,
+    /// Cgroups of which something else is to be recorded.
+    to_record: Vec<ToRecord>,
+    /// Files are to be looked for in some container.
+    pub(super) changed: bool,
+    /// Files of containers that are no more.
+    pub(super) gone_files: Vec<FileId>,
+}
+
 /// Such files of one container.
 const FILES_MAX: usize = 4096;
 
@@ -31,24 +46,26 @@ const NAMESPACES_MAX: usize = 16_384;
 impl Table {
     /// Only what these policies are about is worth an event from now on.
     pub(in super::super) fn judge_by(&mut self, policies: Arc<PolicySet>) {
-        self.policies = Some(policies);
-        self.filters.clear();
+        self.rules.policies = Some(policies);
+        self.rules.wanted.clear();
         self.forget_rules(|_| true);
     }
 
     /// A namespace has other labels, or is no more.
     pub(in super::super) fn namespace(&mut self, news: NamespaceNews) {
         let NamespaceNews { name, labels, is_answer } = news;
-        if is_answer && self.namespaces.contains_key(&name) {
+        if is_answer && self.rules.namespaces.contains_key(&name) {
             return;
         }
-        let has_changed = self.namespaces.get(&name) != labels.as_ref();
+        let has_changed = self.rules.namespaces.get(&name) != labels.as_ref();
         match labels {
-            Some(labels) if self.namespaces.len() < NAMESPACES_MAX || self.namespaces.contains_key(&name) => {
-                self.namespaces.insert(name.clone(), labels);
+            Some(labels)
+                if self.rules.namespaces.len() < NAMESPACES_MAX || self.rules.namespaces.contains_key(&name) =>
+            {
+                self.rules.namespaces.insert(name.clone(), labels);
             }
             Some(_) => {}
-            None => drop(self.namespaces.remove(&name)),
+            None => drop(self.rules.namespaces.remove(&name)),
         }
         if has_changed {
             self.forget_rules(|container| container.pod.as_ref().is_some_and(|pod| pod.namespace == name));
@@ -64,11 +81,11 @@ impl Table {
 
     /// Chooses the rules of those of whom something new is known.
     pub(super) fn choose_rules(&mut self) {
-        let Some(policies) = &self.policies else { return };
+        let Some(policies) = &self.rules.policies else { return };
         for inhabitant in self.inhabitants.values_mut().filter(|inhabitant| inhabitant.container.rules.is_none()) {
-            let rules = select(policies, &inhabitant.container, |namespace| self.namespaces.get(namespace));
+            let rules = select(policies, &inhabitant.container, |namespace| self.rules.namespaces.get(namespace));
             inhabitant.container = Arc::new(inhabitant.container.with_rules(Some(rules)));
-            (inhabitant.rules_changed, inhabitant.unfiltered, self.rules_changed) = (true, false, true);
+            (inhabitant.rules_changed, inhabitant.unfiltered, self.rules.changed) = (true, false, true);
         }
         // Users do not know of the containers that only hold their pods' namespaces.
         let is_sandbox = |it: &Container| matches!(&it.origin, Origin::Container { name, .. } if name == SANDBOX);
@@ -80,7 +97,7 @@ impl Table {
     /// Chooses what is worth recording: of containers what rules may be about. Parts of the host are recorded, since new
     /// containers are made below them and begin as these are.
     pub(super) fn choose_recorded(&mut self) {
-        let Some(policies) = &self.policies else { return };
+        let Some(policies) = &self.rules.policies else { return };
         for (id, cgroup) in self.cgroups.iter_mut().filter(|(_, cgroup)| !cgroup.dead && !cgroup.path.is_empty()) {
             let Some(key @ Key::Container(_)) = &cgroup.inhabitant else { continue };
             let Some(inhabitant) = self.inhabitants.get(key) else { continue };
@@ -89,25 +106,25 @@ impl Table {
                 _ if inhabitant.pod_awaited || !is_resolved(&inhabitant.container) => Recorded::Everything,
                 None => Recorded::Everything,
                 Some(rules) if rules.is_empty() => Recorded::Nothing,
-                Some(rules) => match wanted(&mut self.filters, policies, rules).recorded {
+                Some(rules) => match wanted(&mut self.rules.wanted, policies, rules).recorded {
                     Recorded::Filtered(_) if inhabitant.unfiltered => Recorded::Everything,
                     recorded => recorded,
                 },
             };
             if cgroup.recorded.as_ref() != Some(&what) {
                 cgroup.recorded = Some(what.clone());
-                self.to_record.push((*id, Arc::clone(&cgroup.path), what));
+                self.rules.to_record.push((*id, Arc::clone(&cgroup.path), what));
             }
         }
     }
 
     /// What is to be recorded from now on, and what no longer.
     pub(in super::super) fn take_to_record(&mut self) -> Vec<ToRecord> {
-        std::mem::take(&mut self.to_record)
+        std::mem::take(&mut self.rules.to_record)
     }
 
     pub(super) fn view_of_policies(&self) -> View {
-        let policies = self.policies.clone();
+        let policies = self.rules.policies.clone();
         let unknown = |set: &Arc<PolicySet>| set.select(&Subject::Container { name: "", image: "", pod: None });
         let rules_of_unknown = policies.as_ref().map(unknown).unwrap_or_default();
         View { policies, rules_of_unknown, ..View::default() }

@@ -2,6 +2,7 @@ use super::super::announcement::NamespaceNews;
 use super::super::mounts::MountsRead;
 use super::super::{Image, PodDetails};
 use super::*;
+use crate::policy::PolicySet;
 
 const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const B: &str = "b123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -12,7 +12,7 @@ impl Table {
     /// Cgroups in whose containers files are to be looked for, because of other rules.
     pub(in super::super) fn take_unwatched(&mut self) -> Vec<u64> {
         let mut cgroups = Vec::new();
-        if !std::mem::take(&mut self.rules_changed) {
+        if !std::mem::take(&mut self.rules.changed) {
             return cgroups;
         }
         for (id, cgroup) in self.cgroups.iter().filter(|(_, cgroup)| !cgroup.dead) {
@@ -20,7 +20,7 @@ impl Table {
             let Some(inhabitant) = self.inhabitants.get_mut(key) else { continue };
             if inhabitant.mounts == Reading::Awaited {
                 // Its root is not ready.
-                self.rules_changed |= inhabitant.rules_changed;
+                self.rules.changed |= inhabitant.rules_changed;
             } else if std::mem::take(&mut inhabitant.rules_changed) {
                 cgroups.push(*id);
             }
@@ -44,7 +44,7 @@ impl Table {
         let Cgroup { path, inhabitant, .. } = self.cgroups.get(&cgroup)?;
         let inhabitant = self.inhabitants.get(inhabitant.as_ref()?)?;
         let rules = inhabitant.container.rules.as_ref()?;
-        let paths: Arc<[FilePath]> = Arc::clone(&self.filters.get(rules)?.files);
+        let paths: Arc<[FilePath]> = Arc::clone(&self.rules.wanted.get(rules)?.files);
         let is_in_container = path::outermost(&path::candidates(path)).is_some();
         // From now on it is worth telling.
         inhabitant.container.lasting.stale_files.store(false, Ordering::Relaxed);
@@ -83,7 +83,7 @@ impl Table {
 
     /// Files of containers that are no more.
     pub(in super::super) fn take_gone(&mut self) -> Vec<FileId> {
-        std::mem::take(&mut self.gone_files)
+        std::mem::take(&mut self.rules.gone_files)
     }
 }
 
