@@ -6,6 +6,7 @@
 
 pub mod compile;
 pub mod crd;
+pub mod decoy;
 pub mod document;
 pub mod filter;
 pub mod globs;
@@ -18,6 +19,7 @@ pub mod scope;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use decoy::Decoy;
 use rule::{Action, Attempt, Rule, Severity};
 use scope::{Scope, Subject};
 
@@ -30,8 +32,10 @@ pub struct Policy {
     pub active: bool,
     /// Whom it is about.
     pub scope: Scope,
-    /// What it is about.
+    /// What it is about; the last ones are those of its decoys.
     pub rules: Vec<Rule>,
+    /// Files that its containers are to have.
+    pub decoys: Vec<Arc<Decoy>>,
     /// What its rules were about so far.
     pub counts: Arc<Counts>,
 }
@@ -119,6 +123,13 @@ impl<'a> Judgement<'a> {
     }
 }
 
+impl Policy {
+    /// The decoy that a rule is about, if it is about one.
+    fn decoy(&self, rule: usize) -> Option<&Arc<Decoy>> {
+        self.decoys.get((rule + self.decoys.len()).checked_sub(self.rules.len())?)
+    }
+}
+
 impl PolicySet {
     /// The policies in the order of their names decide.
     #[must_use]
@@ -152,10 +163,28 @@ impl PolicySet {
         Some((policy, policy.rules.get(index.rule as usize)?))
     }
 
-    /// The rules that are about a subject.
+    /// The rules that are about a subject. Those of decoys are about containers alone, which have some.
     #[must_use]
     pub fn select(&self, subject: &Subject<'_>) -> Selection {
-        self.rules_of(|policy| policy.scope.contains(subject))
+        let is_host = matches!(subject, Subject::Host);
+        self.rules_of(|policy| match policy.scope.contains(subject) {
+            true if is_host => policy.rules.len() - policy.decoys.len().min(policy.rules.len()),
+            true => policy.rules.len(),
+            false => 0,
+        })
+    }
+
+    /// The decoys that whoever has these rules is to have.
+    pub fn decoys<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a Arc<Decoy>> {
+        selection.indexes().filter_map(|index| {
+            let policy = self.0.get(index.policy as usize).filter(|policy| policy.active)?;
+            policy.decoy(index.rule as usize)
+        })
+    }
+
+    /// Names of policies that have decoys to be put somewhere, in order.
+    pub fn with_decoys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|policy| policy.active && !policy.decoys.is_empty()).map(|policy| &*policy.name)
     }
 
     /// Whole paths in these rules.
@@ -185,13 +214,14 @@ impl PolicySet {
     /// All rules.
     #[must_use]
     pub fn all(&self) -> Selection {
-        self.rules_of(|_| true)
+        self.rules_of(|policy| policy.rules.len())
     }
 
-    fn rules_of(&self, is_chosen: impl Fn(&Policy) -> bool) -> Selection {
-        let chosen = self.0.iter().enumerate().filter(|(_, policy)| is_chosen(policy));
-        let rules = chosen.flat_map(|(policy, its)| {
-            (0..its.rules.len()).map(move |rule| RuleIndex { policy: policy as u32, rule: rule as u32 })
+    /// `count`: how many of a policy's rules, from the first.
+    fn rules_of(&self, count: impl Fn(&Policy) -> usize) -> Selection {
+        let chosen = self.0.iter().enumerate().map(|(policy, its)| (policy, count(its)));
+        let rules = chosen.flat_map(|(policy, count)| {
+            (0..count).map(move |rule| RuleIndex { policy: policy as u32, rule: rule as u32 })
         });
         Selection(rules.collect())
     }

@@ -6,11 +6,14 @@ use garde::Validate;
 use kube::core::{ParseExpressionError, Selector};
 
 use super::Policy;
-use super::crd::{ClusterFileAccessPolicySpec, FileAccessPolicySpec, LabelSelector, Mode, RuleSpec, field};
+use super::crd::{
+    ClusterFileAccessPolicySpec, DecoySpec, FileAccessPolicySpec, LabelSelector, Mode, RuleSpec, decoy_mode, field,
+};
+use super::decoy::Decoy;
 use super::globs::{self, Globs, Star};
 use super::paths::Paths;
 use super::pattern;
-use super::rule::Rule;
+use super::rule::{Action, Rule};
 use super::scope::{Place, Scope};
 use crate::otlp::attribute;
 
@@ -44,6 +47,7 @@ struct Common<'a> {
     containers: &'a [String],
     images: &'a [String],
     rules: &'a [RuleSpec],
+    decoys: &'a [DecoySpec],
 }
 
 impl FileAccessPolicySpec {
@@ -56,7 +60,7 @@ impl FileAccessPolicySpec {
         let Self { mode, pod_selector: pods, containers, images, rules } = self;
         let place = Place::Namespace(namespace.to_owned());
         let name = &format!("{namespace}/{name}");
-        Common { name, mode: *mode, pods, containers, images, rules }.compile(place)
+        Common { name, mode: *mode, pods, containers, images, rules, decoys: &[] }.compile(place)
     }
 }
 
@@ -67,10 +71,11 @@ impl ClusterFileAccessPolicySpec {
     /// [`Refused`]
     pub fn compile(&self, name: &str) -> Result<Policy, Refused> {
         self.validate()?;
-        let Self { mode, namespace_selector, pod_selector: pods, host_processes, containers, images, rules } = self;
+        let Self { mode, namespace_selector, pod_selector: pods, host_processes, containers, images, rules, decoys } =
+            self;
         let namespaces = Selector::try_from(namespace_selector.clone())?;
         let place = Place::Cluster { namespaces, host: *host_processes };
-        Common { name, mode: *mode, pods, containers, images, rules }.compile(place)
+        Common { name, mode: *mode, pods, containers, images, rules, decoys }.compile(place)
     }
 }
 
@@ -82,12 +87,14 @@ impl Common<'_> {
             containers: names(self.containers, Star::Text)?,
             images: names(self.images, Star::Text)?,
         };
-        let rules = self.rules.iter().map(rule).collect::<Result<_, _>>()?;
+        let rules = self.rules.iter().map(rule).chain(self.decoys.iter().map(rule_of_decoy));
+        let rules = rules.collect::<Result<_, _>>()?;
         Ok(Policy {
             name: self.name.to_owned(),
             active: self.mode == Mode::Active,
             scope,
             rules,
+            decoys: self.decoys.iter().map(|spec| Arc::new(decoy(spec, self.name))).collect(),
             counts: Arc::default(),
         })
     }
@@ -111,6 +118,23 @@ fn rule(spec: &RuleSpec) -> Result<Rule, Refused> {
 
 fn label((key, value): (&String, &String)) -> (String, String) {
     (format!("{}{key}", attribute::POLICY_LABEL), value.clone())
+}
+
+/// Whatever is done to it, by whomever.
+fn rule_of_decoy(spec: &DecoySpec) -> Result<Rule, Refused> {
+    Ok(Rule {
+        name: spec.name.clone(),
+        paths: Paths::parse([&*spec.path]).map_err(|(_, error)| error)?,
+        severity: spec.severity,
+        action: Action::Violation,
+        ..Rule::default()
+    })
+}
+
+fn decoy(spec: &DecoySpec, policy: &str) -> Decoy {
+    let DecoySpec { name, path, content, .. } = spec.clone();
+    // It was checked.
+    Decoy { name, policy: policy.to_owned(), path, content, mode: decoy_mode(&spec.mode).unwrap_or_default() }
 }
 
 fn names(globs: &[String], star: Star) -> Result<Globs, globs::Invalid> {
@@ -178,6 +202,63 @@ mod tests {
         check(labels(serde_json::json!(many)), "rules[0].labels: there are 17 labels");
         check(one(serde_json::json!({"pahts": []})), "unknown field `pahts`");
         check(one(serde_json::json!({"operations": ["read"]})), "unknown variant `read`");
+    }
+
+    fn with_decoys(spec: serde_json::Value) -> Result<Policy, String> {
+        let spec = serde_json::from_value::<ClusterFileAccessPolicySpec>(spec).map_err(|error| error.to_string())?;
+        spec.compile("p").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn decoys() {
+        let decoy = serde_json::json!({"name": "key", "path": "/root/.ssh/id_rsa", "content": "-"});
+        let rules = serde_json::json!([{"name": "a", "paths": ["/a"]}]);
+        let policy = with_decoys(serde_json::json!({"rules": rules, "decoys": [decoy]})).expect("a policy");
+        let rule = &policy.rules[1];
+        assert_eq!((&*rule.name, rule.severity, rule.action), ("key", Severity::High, Action::Violation));
+        assert!(rule.paths.matches(b"/root/.ssh/id_rsa") && !rule.paths.matches(b"/root/.ssh/id_rs"));
+        assert_eq!((policy.decoys[0].mode, &*policy.decoys[0].policy, policy.decoys.len()), (0o444, "p", 1));
+        let alone = serde_json::json!({"decoys": [{"name": "a", "path": "/a", "content": "", "mode": "0640"}]});
+        let policy = with_decoys(alone).expect("a policy");
+        assert_eq!((policy.rules.len(), policy.decoys[0].mode), (1, 0o640));
+        // Those of a namespace have none.
+        let spec = serde_json::json!({"rules": [], "decoys": []});
+        let error = serde_json::from_value::<FileAccessPolicySpec>(spec).expect_err("a field").to_string();
+        assert!(error.contains("unknown field `decoys`"), "{error}");
+    }
+
+    #[test]
+    fn what_decoys_are_refused_says_where() {
+        let check = |spec: serde_json::Value, expected: &str| {
+            let error = with_decoys(spec).expect_err(expected);
+            assert!(error.contains(expected), "{error}");
+        };
+        check(serde_json::json!({"decoys": []}), "rules: length is lower than 1, and there are no decoys");
+        let decoy = |more: serde_json::Value, expected: &str| {
+            let mut decoy = serde_json::json!({"name": "key", "path": "/a", "content": "-"});
+            decoy.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            check(serde_json::json!({"decoys": [decoy]}), expected);
+        };
+        for path in ["/a/*", "/**", "**/a", "/", "/a\\*", "/[a]"] {
+            decoy(serde_json::json!({"path": path}), "decoys[0].path: it must be one file's path");
+        }
+        decoy(serde_json::json!({"path": "/a/../b"}), "decoys[0].path: it has '..'");
+        decoy(serde_json::json!({"path": "a"}), "decoys[0].path: it must start with '/'");
+        decoy(serde_json::json!({"content": "ä".repeat(2049)}), "decoys[0].content: length is greater than 4096");
+        decoy(serde_json::json!({"name": ""}), "decoys[0].name: length is lower than 1");
+        for mode in ["444", "0999", "04444", "+444", "0+44", "u=r", ""] {
+            decoy(serde_json::json!({"mode": mode}), "decoys[0].mode: it must be like '0444'");
+        }
+        decoy(serde_json::json!({"owner": 0}), "unknown field `owner`");
+        let named = |name: &str, path: &str| serde_json::json!({"name": name, "path": path, "content": ""});
+        let several = |decoys: &[serde_json::Value]| serde_json::json!({"decoys": decoys});
+        check(several(&[named("a", "/a"), named("a", "/b")]), "decoys: two decoys or rules are called 'a'");
+        check(several(&[named("a", "/a"), named("b", "/a")]), "decoys: two decoys are at /a");
+        let rule = serde_json::json!([{"name": "key", "paths": ["/a"]}]);
+        let both = serde_json::json!({"rules": rule, "decoys": [named("key", "/a")]});
+        check(both, "decoys: two decoys or rules are called 'key'");
+        let many: Vec<_> = (0..17).map(|number| named(&number.to_string(), &format!("/{number}"))).collect();
+        check(several(&many), "decoys: length is greater than 16");
     }
 
     #[test]

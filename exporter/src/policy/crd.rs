@@ -9,10 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod decoy;
 mod roles;
 mod rule;
 mod status;
 
+pub use decoy::DecoySpec;
+pub(super) use decoy::mode as decoy_mode;
 pub use rule::RuleSpec;
 pub use status::{Condition, MESSAGE_MAX, NodeState, NodeStatus, PolicyStatus, Time};
 
@@ -23,8 +26,17 @@ pub const API_VERSION: &str = "inotrail.dev/v1alpha1";
 const SELECTOR: &str = "!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))";
 const SELECTOR_MESSAGE: &str = "operator is In or NotIn with values, or Exists or DoesNotExist without";
 
+/// CEL: what a policy of the cluster is about.
+const NAMED: &str =
+    "!has(self.decoys) || !has(self.rules) || self.decoys.all(d, !self.rules.exists(r, r.name == d.name))";
+const NAMED_MESSAGE: &str = "a rule and a decoy have one name: give each its own";
+const SOMETHING: &str = "has(self.rules) && size(self.rules) > 0 || has(self.decoys) && size(self.decoys) > 0";
+const SOMETHING_MESSAGE: &str = "spec.rules is empty, and there are no decoys";
+
 /// Rules of one policy.
 const RULES_MAX: usize = 64;
+/// Decoys of one policy.
+const DECOYS_MAX: usize = 16;
 /// Globs of one list.
 const NAMES_MAX: usize = 64;
 
@@ -93,6 +105,10 @@ pub struct FileAccessPolicySpec {
     doc = "Which file accesses are kept on the whole cluster."
 )]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new(SOMETHING).message(SOMETHING_MESSAGE),
+    validation = Rule::new(NAMED).message(NAMED_MESSAGE),
+)]
 pub struct ClusterFileAccessPolicySpec {
     /// active: what a rule is about is kept. dry-run: it is counted only.
     #[garde(skip)]
@@ -123,10 +139,18 @@ pub struct ClusterFileAccessPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
     /// What is kept. An access that several rules are about names them all; the most severe one gives it its severity.
-    #[garde(length(min = 1, max = RULES_MAX), custom(check::rules), dive)]
-    #[schemars(length(min = 1, max = RULES_MAX))]
+    /// Without any, there are decoys.
+    #[garde(length(max = RULES_MAX), custom(check::rules), custom(check::rules_or(&self.decoys)), dive)]
+    #[schemars(length(max = RULES_MAX))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub rules: Vec<RuleSpec>,
+    /// Files that exporters started with --decoys put into the containers, where none is yet. To touch one is a violation.
+    #[garde(length(max = DECOYS_MAX), custom(check::decoys(&self.rules)), dive)]
+    #[schemars(length(max = DECOYS_MAX))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub decoys: Vec<DecoySpec>,
 }
 
 /// What a policy does.

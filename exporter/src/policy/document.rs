@@ -188,6 +188,10 @@ spec:
   hostProcesses: true
   rules:
     - {name: shadow, paths: [/etc/shadow], result: denied}
+  decoys:
+    - name: key
+      path: /root/.ssh/id_rsa
+      content: nothing
 ";
 
     #[test]
@@ -195,7 +199,7 @@ spec:
         let (policies, problems) = read(GOOD);
         assert_eq!(problems, []);
         let names: Vec<_> = policies.iter().map(|policy| (&*policy.name, policy.rules.len())).collect();
-        assert_eq!(names, [("shop/tokens", 1), ("shadow", 1)]);
+        assert_eq!(names, [("shop/tokens", 1), ("shadow", 2)]);
     }
 
     #[test]
@@ -223,7 +227,23 @@ spec:
         check("hostProcesses: true", "hostProcesses: perhaps", &[(25, "boolean")]);
         check("v1alpha1\nkind: File", "v2\nkind: File", &[(2, "inotrail.dev/v2")]);
         check("kind: Cluster", "kind: Custer", &[(20, "no kind 'CusterFileAccessPolicy'")]);
+        check(
+            "path: /root/.ssh/id_rsa",
+            "path: /root/.ssh/*",
+            &[(30, "spec.decoys[0].path: it must be one file's path")],
+        );
+        check("content: nothing", "contents: nothing", &[(31, "contents")]);
+        check("name: key", "name: shadow", &[(29, "spec.decoys: two decoys or rules are called 'shadow'")]);
         check("kind: ConfigMap", "kind: [", &[(18, "string")]);
+    }
+
+    #[test]
+    fn what_is_missing_has_the_place_of_what_is_around_it() {
+        let start = GOOD.find("---\napiVersion: inotrail.dev/v1alpha1\nkind: Cluster").unwrap();
+        let end = GOOD.find("  rules:\n    - {name: shadow").unwrap();
+        let (_, problems) = read(&GOOD[start..end]);
+        let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["6:3: spec.rules: length is lower than 1, and there are no decoys"]);
     }
 
     #[test]

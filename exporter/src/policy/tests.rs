@@ -16,7 +16,7 @@ fn rule(name: &str, path: &str, severity: Severity, action: Action) -> Rule {
 fn policy(name: &str, namespace: &str, rules: Vec<Rule>) -> Arc<Policy> {
     let place = Place::Namespace(namespace.to_owned());
     let scope = Scope { place, pods: Selector::default(), containers: Globs::default(), images: Globs::default() };
-    Arc::new(Policy { name: name.to_owned(), active: true, scope, rules, counts: Arc::default() })
+    Arc::new(Policy { name: name.to_owned(), active: true, scope, rules, decoys: Vec::new(), counts: Arc::default() })
 }
 
 fn set() -> PolicySet {
@@ -142,4 +142,28 @@ fn deciding_allocates_nothing() {
         });
         assert_eq!(counted.count_total, 0, "{path}");
     }
+}
+
+#[test]
+fn decoys_are_of_active_policies_and_not_of_the_host() {
+    let decoy = |path: &str| {
+        let text = |text: &str| text.to_owned();
+        Arc::new(Decoy { name: text("d"), policy: text("p"), path: text(path), content: text(""), mode: 0o444 })
+    };
+    let high = |path| rule("d", path, Severity::High, Action::Violation);
+    let mut both = policy("both", "shop", vec![high("/rule"), high("/a"), high("/b")]);
+    let of = Arc::make_mut(&mut both);
+    of.decoys = vec![decoy("/a"), decoy("/b")];
+    of.scope.place = Place::Cluster { namespaces: Selector::default(), host: true };
+    let mut dry = both.clone();
+    (Arc::make_mut(&mut dry).name, Arc::make_mut(&mut dry).active) = ("dry".to_owned(), false);
+    let set = PolicySet::new([both, dry, policy("without", "shop", vec![high("/c")])]);
+    let (of_pod, of_host) = (select(&set, "shop"), set.select(&Subject::Host));
+    let paths = |selection| set.decoys(selection).map(|decoy| decoy.path.clone()).collect::<Vec<_>>();
+    assert_eq!((paths(&of_pod), paths(&of_host)), (vec!["/a".to_owned(), "/b".to_owned()], vec![]));
+    assert_eq!((of_pod.indexes().count(), of_host.indexes().count()), (7, 2));
+    assert_eq!(set.with_decoys().collect::<Vec<_>>(), ["both"]);
+    let verdict = |selection, path| set.decide(selection, &open(path), &mut Vec::new());
+    assert!(matches!(verdict(&of_pod, "/b"), Verdict::Keep { action: Action::Violation, .. }));
+    assert_eq!(verdict(&of_host, "/b"), Verdict::Ignore);
 }

@@ -76,6 +76,11 @@ fn explain_says_what_a_path_costs() {
     let text = String::from_utf8(output.stdout).unwrap();
     let row = " a       r     *foo, a, b, c/, d/, e and 1 more  operation, user  2 path, 1 folder, 1 name, 1 tree, 1 suffix, 1 glob  1 path";
     assert_eq!(text.lines().nth(1), Some(row), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let decoys = "  decoys: [{name: key, path: /root/key, content: abc, mode: '0400'}]\n";
+    let output = inotrail(&["policy", "explain", &folder.write("d.yaml", &(policy("a", "/a") + decoys))], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = " POLICY  DECOY  MODE  BYTES  PATH\n a       key    0400  3      /root/key\n";
+    assert!(text.contains(" a       key   -            1 path  -\n") && text.contains(rows), "{text}");
     let wrong = folder.write("w.yaml", &policy("a", "a"));
     let expected = format!(
         "inotrail: policies are wrong:\n{wrong}:8:13: spec.rules[0].paths[0]: it must start with '/', or with '**/' for everywhere\n"

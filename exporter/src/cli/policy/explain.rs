@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 
 use super::super::{Error, print};
 use super::read;
+use crate::policy::Policy;
 use crate::policy::filter::Anchor;
 use crate::policy::paths::{Paths, Shape};
 use crate::policy::rule::Rule;
@@ -35,13 +36,14 @@ pub(super) fn explain(files: &[PathBuf]) -> Result<ExitCode, Error> {
         "FILES",
         "BUT NOT",
     ]);
-    for policy in read(files)? {
+    let policies = read(files)?;
+    for policy in &policies {
         for rule in &policy.rules {
             let names = [policy.name.clone(), rule.name.clone(), in_kernel(&rule.paths), first(rule)];
             table.add_row(names.into_iter().chain([shapes(&rule.paths), shapes(&rule.except)]));
         }
     }
-    print((table.trim_fmt() + "\n" + FOOTER).as_bytes())?;
+    print((table.trim_fmt() + "\n" + &decoys(&policies) + FOOTER).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,6 +64,17 @@ fn in_kernel(paths: &Paths) -> String {
     names.truncate(NAMES_SHOWN);
     let names = names.join(", ");
     if more == 0 { names } else { format!("{names} and {more} more") }
+}
+
+/// What is put into containers; nothing where nothing is.
+fn decoys(policies: &[Policy]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["POLICY", "DECOY", "MODE", "BYTES", "PATH"]);
+    for decoy in policies.iter().flat_map(|policy| &policy.decoys) {
+        let (mode, bytes) = (format!("{:04o}", decoy.mode), decoy.content.len().to_string());
+        table.add_row([decoy.policy.clone(), decoy.name.clone(), mode, bytes, decoy.path.clone()]);
+    }
+    if table.is_empty() { String::new() } else { format!("\n{}\n", table.trim_fmt()) }
 }
 
 /// What is asked before any path is looked at.

@@ -13,7 +13,7 @@ use super::{NAMES_MAX, check};
 use crate::event::Operation;
 
 /// Longest name: that of a Kubernetes object (apimachinery `DNS1123SubdomainMaxLength`).
-const NAME_MAX: usize = 253;
+pub(super) const NAME_MAX: usize = 253;
 /// Paths of one list.
 const PATHS_MAX: usize = 10_000;
 

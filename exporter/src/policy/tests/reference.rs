@@ -95,6 +95,7 @@ fn written() -> impl Strategy<Value = Written> {
             containers,
             images,
             rules,
+            decoys: Vec::new(),
         };
         Written { namespace, spec }
     })
