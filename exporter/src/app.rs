@@ -11,12 +11,14 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch as value;
 
 use crate::admin::{self, Shown};
 use crate::batch::{Batch, Limits};
 use crate::config;
 use crate::container::cgroup::{self, Hierarchy};
 use crate::container::{self, CgroupEvents, ContainerConfig, Containers, MountReader};
+use crate::decoy::{self, DecoyConfig, Planting};
 use crate::event::{Backend, Event};
 use crate::loss::{Loss, Outage};
 use crate::metrics::{Metrics, registry};
@@ -57,6 +59,9 @@ pub enum Error {
     /// Containers cannot be told apart.
     #[error(transparent)]
     Container(#[from] container::Error),
+    /// Decoys cannot be made.
+    #[error(transparent)]
+    Decoys(#[from] decoy::Error),
     /// The programs do not run.
     #[error(transparent)]
     Sensor(#[from] sensor::Error),
@@ -145,6 +150,7 @@ struct Attached {
     sensor: Sensor,
     source: ContainerConfig,
     processes: ProcessConfig,
+    decoys: Option<DecoyConfig>,
     host: bool,
 }
 
@@ -167,7 +173,7 @@ impl Attached {
         }
         let Dropped { dropped, kept } = privileges::drop_all_but(keep).map_err(Error::Privileges)?;
         tracing::info!(dropped = dropped.join(" "), kept = kept.join(" "), "attached; dropped capabilities");
-        Ok(Self { sensor, source, processes, host: scope.host })
+        Ok(Self { sensor, source, processes, decoys: None, host: scope.host })
     }
 
     /// Reports only what policies are about, where there is a source of such.
@@ -181,6 +187,11 @@ impl Attached {
         metrics.health.sensor.set(true);
         let Some(policies) = policies else { return Ok(()) };
         let health = health::of_node(self.sensor.hooks(), Arc::clone(metrics));
+        if policies.decoys {
+            let host = MountReader::new().map_err(decoy::Error::Processes)?.host_root();
+            let (hierarchy, state) = (self.source.hierarchy.clone(), policies.state.clone());
+            self.decoys = Some(DecoyConfig { hierarchy, host, state });
+        }
         self.source.policies = Some(policy_source::spawn(policies, runtime.handle(), health)?);
         self.source.filter = self.sensor.take_scopes().map(|scopes| Box::new(scopes) as _);
         Ok(())
@@ -203,19 +214,26 @@ struct Parts {
     losses: Losses,
     news: (Receiver<ProcessScan>, Receiver<Outage>),
     metrics: Arc<Metrics>,
+    planting: Option<Planting>,
     host: bool,
 }
 
 impl Parts {
     fn start(runtime: &Runtime, attached: Attached, metrics: &Arc<Metrics>) -> Result<Self, Error> {
-        let Attached { sensor, source, processes, host } = attached;
+        let Attached { sensor, mut source, processes, decoys, host } = attached;
         warn_of_missing(sensor.mutations());
+        let plant = |config| {
+            let (wanted, receiver) = value::channel(decoy::Wanted::new());
+            source.decoys = Some(wanted);
+            decoy::spawn(config, receiver, Arc::clone(metrics), runtime.handle())
+        };
+        let planting = decoys.map(plant).transpose()?;
         let tables = container::spawn(source, Arc::clone(metrics), runtime.handle())?;
         runtime.spawn(watch(sensor.hooks()));
         let table = ProcessTable::new(processes.redaction.clone());
         let (losses, news) = Losses::of(&sensor, metrics, &tables.1, processes);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, processes: table, losses, news, metrics, host })
+        Ok(Self { sensor, tables, processes: table, losses, news, metrics, planting, host })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
@@ -223,7 +241,7 @@ impl Parts {
     where
         O: Output + Send + 'static,
     {
-        let Self { sensor, tables, processes, mut losses, news, metrics, host } = self;
+        let Self { sensor, tables, processes, mut losses, news, metrics, planting, host } = self;
         let mut pipeline = Pipeline::new(sensor.backend(), host, tables, processes, news, metrics, output);
         if let Some(gap) = sensor.gap() {
             pipeline.gap(gap);
@@ -232,6 +250,9 @@ impl Parts {
         let signals = Signals::new()?;
         let mut reader = Reader::start(sensor, pipeline, interval)?;
         runtime.block_on(signals.wait(&mut reader, &mut losses));
+        if let Some(planting) = planting {
+            runtime.block_on(planting.stop());
+        }
         let output = reader.stop().ok_or(Error::Panicked);
         losses.update();
         output
@@ -308,6 +329,7 @@ fn source(names: &config::Names, hierarchy: Hierarchy) -> ContainerConfig {
         mounts: mounts(),
         policies: None,
         filter: None,
+        decoys: None,
         resolve_within: names.resolve_within,
     }
 }

@@ -44,6 +44,7 @@ use tokio::sync::{Notify, mpsc, watch as value};
 
 use inotrail_ebpf::Header;
 
+use crate::decoy::Wanted;
 use crate::metrics::Metrics;
 use crate::policy::filter::Filter;
 use crate::policy::{PolicySet, Selection};
@@ -89,6 +90,8 @@ pub struct ContainerConfig {
     pub policies: Option<value::Receiver<Arc<PolicySet>>>,
     /// Told which cgroups policies are about; nothing: the kernel's programs record them all.
     pub filter: Option<Box<dyn KernelFilter>>,
+    /// Told which containers are to have decoys; nothing: nobody makes any.
+    pub decoys: Option<value::Sender<Wanted>>,
     /// How long a container's events wait for its name, and for its mounts.
     pub resolve_within: Duration,
 }
@@ -196,8 +199,18 @@ pub fn spawn(
     runtime: &Handle,
 ) -> Result<(Containers, CgroupEvents), Error> {
     config.check()?;
-    let ContainerConfig { hierarchy, runtime: asked, hook, kube, nri, mounts, policies, filter, resolve_within } =
-        config;
+    let ContainerConfig {
+        hierarchy,
+        runtime: asked,
+        hook,
+        kube,
+        nri,
+        mounts,
+        policies,
+        filter,
+        decoys,
+        resolve_within,
+    } = config;
     let first = Scan::read(&hierarchy).map_err(|source| Error::Tree { root: hierarchy.root.clone(), source })?;
     let containers = Containers::default();
     let (changes, receiver) = mpsc::channel(CHANGES_MAX);
@@ -207,8 +220,9 @@ pub fn spawn(
     let table = Table::new(containers.clone(), mounts.is_some()).expecting_pods(kube.is_some());
     let mounts = mounts.map(|reader| MountQueue::new(reader, resolve_within));
     let expects_announcements = hook.is_some() || kube.is_some() || nri.is_some();
-    let watch =
-        Watch::new(hierarchy, table, mounts, metrics, (resolve_within, expects_announcements)).filtering(filter);
+    let watch = Watch::new(hierarchy, table, mounts, metrics, (resolve_within, expects_announcements))
+        .filtering(filter)
+        .planting(decoys);
     let events = CgroupEvents { changes, rescan: Arc::clone(&rescan) };
     if let Some(socket) = hook {
         let _entered = runtime.enter();

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod container;
+pub mod decoy;
 pub mod errno;
 pub mod escape;
 pub mod event;

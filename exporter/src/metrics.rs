@@ -7,6 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::container::source::Source;
+use crate::decoy::Refused;
 
 mod registry;
 
@@ -35,6 +36,9 @@ pub struct Metrics {
     pub filter_limit: Gauge,
     /// Cgroups forgotten before their time because the table was full. The container task's.
     pub containers_evicted: Counter,
+    /// Decoys that are in containers. The thread's that makes them.
+    pub decoys: Gauge,
+    decoys_refused: [Counter; Refused::NAMES.len()],
     dropped: [Counter; Dropped::ALL.len()],
     resolved: [Counter; Source::ALL.len()],
     /// What readiness is made of.
@@ -82,6 +86,8 @@ impl Default for Metrics {
             filter_entries: array::from_fn(|_| Gauge::default()),
             filter_limit: Gauge::default(),
             containers_evicted: Counter::default(),
+            decoys: Gauge::default(),
+            decoys_refused: array::from_fn(|_| Counter::default()),
             dropped: array::from_fn(|_| Counter::default()),
             resolved: array::from_fn(|_| Counter::default()),
             health: Health::default(),
@@ -100,6 +106,12 @@ impl Metrics {
     #[must_use]
     pub fn resolved(&self, source: Source) -> &Counter {
         &self.resolved[source as usize]
+    }
+
+    /// Decoys that were not made. The thread's that makes them.
+    #[must_use]
+    pub fn decoys_refused(&self, why: Refused) -> &Counter {
+        &self.decoys_refused[why.index()]
     }
 
     /// All drops in words: `3 dropped: ring_full 2, held_full 1`.

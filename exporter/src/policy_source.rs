@@ -31,7 +31,9 @@ pub struct PolicyConfig {
     pub kube: Option<KubeConfig>,
     /// The cluster's policies are told what becomes of them on this node.
     pub reports: bool,
-    /// Folder for the policies that the API server told last; nothing: they are not kept.
+    /// Their decoys are made.
+    pub decoys: bool,
+    /// Folder for the policies that the API server told last, and for what decoys are where; nothing: neither is kept.
     pub state: Option<PathBuf>,
 }
 

@@ -199,8 +199,12 @@ pub struct PolicyArgs {
     /// Report only what the cluster's FileAccessPolicies and ClusterFileAccessPolicies are about.
     #[arg(long)]
     pub kubernetes_policies: bool,
-    /// Keep here what the Kubernetes API told last of policies: a start without it goes on with that.
-    #[arg(long, value_name = "DIR", requires = "kubernetes_policies")]
+    /// Make the decoys of policies: put files into containers, and take them out again.
+    #[arg(long)]
+    pub decoys: bool,
+    /// Keep here what the Kubernetes API told last of policies, with which a start without it goes on, and which decoys are
+    /// where.
+    #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
 

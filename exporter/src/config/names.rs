@@ -54,14 +54,21 @@ fn kube(args: &SensorArgs, node: &str) -> Result<Option<KubeConfig>, Error> {
 }
 
 fn policies(args: PolicyArgs, kube: Option<&KubeConfig>) -> Result<Option<PolicyConfig>, Error> {
-    let PolicyArgs { policy: files, kubernetes_policies, state } = args;
+    let PolicyArgs { policy: files, kubernetes_policies, decoys, state } = args;
     if kubernetes_policies && kube.is_none() {
         return Err(Error::Usage(
             "--kubernetes-policies needs the Kubernetes API: run in a pod or name --kubeconfig, and give --node-name",
         ));
     }
+    let has_policies = kubernetes_policies || !files.is_empty();
+    if decoys && !has_policies {
+        return Err(Error::Usage("--decoys needs policies, which have them: give --policy or --kubernetes-policies"));
+    }
+    if state.is_some() && !kubernetes_policies && !decoys {
+        return Err(Error::Usage("--state is of no use without --kubernetes-policies or --decoys: leave it out"));
+    }
     let kube = kube.filter(|_| kubernetes_policies).cloned();
-    Ok((kubernetes_policies || !files.is_empty()).then_some(PolicyConfig { files, kube, reports: false, state }))
+    Ok(has_policies.then_some(PolicyConfig { files, kube, reports: false, decoys, state }))
 }
 
 fn runtime(args: &SensorArgs) -> Result<Option<RuntimeConfig>, Error> {

@@ -61,7 +61,7 @@ impl Hierarchy {
 
     /// A hierarchy whose tree is a directory made by a test.
     #[cfg(test)]
-    pub(super) fn at(root: &Path) -> Self {
+    pub(crate) fn at(root: &Path) -> Self {
         Self { root: root.to_owned(), controller: None, id: 0, prefix: "/".into() }
     }
 

@@ -93,6 +93,7 @@ mod tests {
             mounts: None,
             policies: None,
             filter: None,
+            decoys: None,
             resolve_within: Duration::ZERO,
         };
         let shown = |mut reports: Vec<SourceReport>| {

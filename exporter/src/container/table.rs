@@ -1,5 +1,6 @@
 //! Which cgroup is whose: the writer's side of the table of containers. No I/O, no clock.
 
+mod decoys;
 mod pods;
 mod rules;
 mod shown;
@@ -16,6 +17,7 @@ use super::mounts::HostMounts;
 use super::owners::Owners;
 use super::path::{self, Candidate};
 use super::{Container, Containers, Image, Origin, Pod, Recorded};
+use crate::decoy::Wanted;
 
 /// Cgroups known at once.
 const CGROUPS_MAX: usize = SCAN_MAX;
@@ -47,6 +49,8 @@ pub(super) struct Table {
     owners: Arc<Owners>,
     owners_changed: bool,
     rules: Rules,
+    /// Containers that are to have decoys, and whether that is news.
+    decoys: (Wanted, bool),
 }
 
 #[derive(Debug)]
@@ -122,6 +126,7 @@ impl Table {
             owners: Arc::default(),
             owners_changed: false,
             rules: Rules::default(),
+            decoys: (Wanted::new(), false),
         }
     }
 

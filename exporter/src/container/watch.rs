@@ -1,5 +1,6 @@
 //! The writer of the table of containers: hears of cgroups, asks the runtime, shows the result.
 
+mod decoys;
 mod files;
 mod mounts;
 mod record;
@@ -25,6 +26,7 @@ use super::questions::{Answer, Question, Questions};
 use super::runtime::{Link, State};
 use super::table::{Key, Metadata, Table};
 use super::watched::FileQueue;
+use crate::decoy::Wanted;
 use crate::metrics::Metrics;
 use crate::policy::PolicySet;
 pub(super) use tree::Scan;
@@ -78,6 +80,10 @@ pub(super) struct Watch {
     files_at: Alarm,
     /// `None`: the kernel's programs record everything.
     filter: Option<Box<dyn KernelFilter>>,
+    /// Whoever makes decoys hears here of containers that are to have some; `None`: nobody.
+    decoys: Option<value::Sender<Wanted>>,
+    /// Policies of which it was said that their decoys are not made.
+    warned: HashSet<String>,
     /// `None`: no runtime is configured.
     questions: Option<Questions>,
     /// Whom the questions are put to.
@@ -110,6 +116,8 @@ impl Watch {
             files_at: Alarm::now(),
             mounts,
             filter: None,
+            decoys: None,
+            warned: HashSet::new(),
             questions: None,
             asked: None,
             expects_announcements,
@@ -126,6 +134,11 @@ impl Watch {
         Self { filter, ..self }
     }
 
+    /// Who makes decoys is told of containers that are to have some.
+    pub(super) fn planting(self, decoys: Option<value::Sender<Wanted>>) -> Self {
+        Self { decoys, ..self }
+    }
+
     /// Told while containers wait for what the API server may know of their pods.
     pub(super) fn pods_wanted(&self) -> Arc<Notify> {
         Arc::clone(&self.pods.wanted)
@@ -139,6 +152,7 @@ impl Watch {
         if let Some(policies) = &mut incoming.policies {
             self.table.judge_by(Arc::clone(&policies.borrow_and_update()));
         }
+        self.warn_of_decoys();
         self.scanned(Ok(first), &HashSet::new());
         let mut batch = Vec::with_capacity(CHANGES_MAX);
         let mut scan_at = Alarm::now();
@@ -161,7 +175,10 @@ impl Watch {
                 read = mounts::next_mounts(&mut self.mounts) => self.table.mounts(read),
                 looked = files::next_files(&mut self.files) => self.looked(looked),
                 up = next_state(&mut link) => self.connected(up),
-                policies = next_policies(&mut incoming.policies) => self.table.judge_by(policies),
+                policies = next_policies(&mut incoming.policies) => {
+                    self.table.judge_by(policies);
+                    self.warn_of_decoys();
+                }
                 () = sleep_until(ask_again) => {
                     ask_again = Alarm::now() + ASK_AGAIN;
                     self.ask_for_unresolved();
@@ -343,6 +360,7 @@ impl Watch {
         self.table.publish();
         self.look_for_files();
         self.record();
+        self.plant();
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());
         match &self.mounts {
             Some(mounts) if mounts.is_busy() => TICKS[0],

@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{Dropped, Metrics};
 use crate::container::source::Source;
+use crate::decoy::Refused;
 use crate::event::Backend;
 use crate::sensor::backend::Misses;
 use crate::version;
@@ -60,6 +61,7 @@ where
     for (name, help, counter) in counters {
         registry.register(name, help, counter.clone());
     }
+    registry.register("decoys", "Decoys that are in containers", metrics.decoys.clone());
     let help = "Bytes of export requests sent, after compression";
     registry.register_with_unit("exported", help, Unit::Bytes, metrics.exported_bytes.clone());
     let build = [("version", version::VERSION), ("revision", version::REVISION)].to_vec();
@@ -84,6 +86,11 @@ impl Collector for Families {
         let mut family = encoder.encode_descriptor("containers_resolved", help, None, MetricType::Counter)?;
         for source in Source::ALL {
             encode(&mut family, &[("source", source.as_str())], self.0.resolved(source).get())?;
+        }
+        let help = "Decoys that were not made, by reason";
+        let mut family = encoder.encode_descriptor("decoys_refused", help, None, MetricType::Counter)?;
+        for (reason, counter) in Refused::NAMES.into_iter().zip(&self.0.decoys_refused) {
+            encode(&mut family, &[("reason", reason)], counter.get())?;
         }
         let help = "What the kernel's filters of policies hold";
         let mut family = encoder.encode_descriptor("filter_entries", help, None, MetricType::Gauge)?;
@@ -139,6 +146,8 @@ mod tests {
         metrics.emitted.inc_by(7);
         metrics.exported_bytes.inc_by(9);
         metrics.dropped(Dropped::QueueFull).inc_by(3);
+        metrics.decoys.set(2);
+        metrics.decoys_refused(Refused::Link).inc();
         let kernel = || KernelState {
             backend: Backend::Kprobe,
             misses: Misses::Counted,
@@ -160,6 +169,9 @@ mod tests {
             "inotrail_dropped_total{reason=\"queue_full\"} 3",
             "inotrail_dropped_total{reason=\"ring_full\"} 0",
             "inotrail_containers_resolved_total{source=\"nri\"} 0",
+            "inotrail_decoys 2",
+            "inotrail_decoys_refused_total{reason=\"link\"} 1",
+            "inotrail_decoys_refused_total{reason=\"io\"} 0",
             "inotrail_kernel_total{program=\"sys_exit\",counter=\"emitted\"} 5",
             "inotrail_backend_info{backend=\"kprobe\",misses=\"counted\"} 1",
             "inotrail_backend_swaps_total 1",

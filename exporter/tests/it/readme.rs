@@ -11,6 +11,7 @@ use inotrail::batch::{Batch, Limits, REQUEST_MAX};
 use inotrail::config;
 use inotrail::container::OwnerKind::{CronJob, DaemonSet, Deployment, Job, ReplicaSet, StatefulSet};
 use inotrail::container::{Container, File, FileOwner, Image, Object, Origin, Owner, Pod, PodDetails, Volume};
+use inotrail::decoy::Refused;
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
@@ -280,18 +281,26 @@ fn drop_reasons() {
     assert_eq!(first_column("Metrics and health"), &expected | &metrics);
 }
 
+#[test]
+fn reasons_of_decoys() {
+    let tables = tables();
+    let row = tables["Metrics and health"].iter().find(|row| code(&row[0]) == "inotrail_decoys_refused_total");
+    let expected = ["reason"].into_iter().chain(Refused::NAMES).collect::<Vec<_>>();
+    assert_eq!(row.expect("a row")[1].split('`').skip(1).step_by(2).collect::<Vec<_>>(), expected);
+}
+
 fn metric_names() -> Vec<String> {
     let kernel = || KernelState { backend: Backend::Fexit, misses: Misses::Never, swaps: 0, counts: Vec::new() };
     let registry = registry(&Arc::new(Metrics::default()), kernel);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("encode");
     let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    let whole = |(name, kind): (&str, &str)| match kind {
+    let full = |(name, kind): (&str, &str)| match kind {
         "counter" => format!("{name}_total"),
         "gauge" => name.to_owned(),
-        _ => format!("{name}_{kind}"),
+        kind => format!("{name}_{kind}"),
     };
-    kinds.map(whole).collect()
+    kinds.map(full).collect()
 }
 
 /// Lines of shell blocks, and what stands in backquotes, without comments.

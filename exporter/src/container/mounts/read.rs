@@ -90,6 +90,12 @@ impl MountReader {
         Ok(Self { proc: proc.to_owned(), mountinfo, root, mounts })
     }
 
+    /// Device and inode of the host's root.
+    #[must_use]
+    pub const fn host_root(&self) -> (u64, u64) {
+        self.root
+    }
+
     /// What the host has mounted, and what each container has. Blocks for some hundred microseconds each.
     pub(super) fn read(&self, wanted: &[Wanted]) -> (HostMounts, Vec<(u64, Outcome)>) {
         let host = identify::host(&limited(&self.mountinfo, MOUNTINFO_MAX).unwrap_or_default());

@@ -19,6 +19,7 @@ impl Table {
         }
         self.choose_rules();
         self.choose_recorded();
+        self.choose_decoys();
         let mut view = View { owners: Arc::clone(&self.owners), ..self.view_of_policies() };
         for (id, cgroup) in &self.cgroups {
             let inhabitant = cgroup.inhabitant.as_ref().and_then(|key| self.inhabitants.get(key));

@@ -4,6 +4,8 @@ use super::super::{Image, PodDetails};
 use super::*;
 use crate::policy::PolicySet;
 
+mod decoys;
+
 const A: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const B: &str = "b123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 

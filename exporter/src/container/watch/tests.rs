@@ -35,6 +35,7 @@ impl Tree {
             mounts: None,
             policies: None,
             filter: None,
+            decoys: None,
             resolve_within: RESOLVE_WITHIN,
         }
     }
