@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod collected;
+mod decoys;
 mod refused;
 mod rules;
 mod status;
@@ -112,7 +113,7 @@ fn trace(cluster: &Cluster, state: &tempfile::TempDir) -> Trace {
     let node = &cluster.nodes[0];
     let arguments = node.arguments(&cluster.api.kubeconfig);
     let (runtime, state) = (node.containerd.socket.to_string_lossy(), state.path().to_string_lossy());
-    let more = ["--runtime-socket", &*runtime, "--kubernetes-policies", "--state", &*state];
+    let more = ["--runtime-socket", &*runtime, "--kubernetes-policies", "--decoys", "--state", &*state];
     let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(more).collect();
     let trace = Trace::start(&arguments).unwrap();
     trace.wait_for_log("watching by", 1).unwrap();
@@ -167,6 +168,7 @@ fn what_policies_are_about_is_told_and_nothing_else() {
     rules::the_whole_cluster(&bench);
     refused::what_is_wrong_is_refused(&bench);
     tenants::tenants_reach_their_own_namespace_alone(&bench);
+    decoys::decoys_are_made_and_taken_out(&bench);
     status::nodes_say_what_becomes_of_policies(&bench);
     status::the_server_goes_away(bench);
 }
