@@ -422,6 +422,11 @@ impl Container {
         self.watched.as_ref().map_or(&[], |files| files.names_of((header.device, header.inode)))
     }
 
+    /// Whether there is nothing at a path in its rules.
+    fn is_missing(&self, path: &[u8]) -> bool {
+        self.watched.as_ref().is_some_and(|files| files.is_missing(path))
+    }
+
     /// Whether to tell that files that its rules name are to be looked for again, after an access to one of them.
     #[must_use]
     pub fn tells_stale_files(&self, header: &Header, path: &[u8]) -> bool {

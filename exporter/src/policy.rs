@@ -16,6 +16,7 @@ pub mod replay;
 pub mod rule;
 pub mod scope;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,6 +50,8 @@ pub struct Counts {
     pub dry_events: AtomicU64,
     /// Containers that the policy is about now.
     pub containers: AtomicU64,
+    /// Whole paths in its rules that lead to a file in none of these.
+    pub unresolved: AtomicU64,
 }
 
 impl Counts {
@@ -211,6 +214,18 @@ impl PolicySet {
         }
     }
 
+    /// Says of each policy how many whole paths in its rules lead to a file in no container; of all containers that are known
+    /// the rules and whether a path leads to nothing there.
+    pub fn count_unresolved(&self, containers: &[(&Selection, &dyn Fn(&[u8]) -> bool)]) {
+        for (number, policy) in self.0.iter().enumerate() {
+            let own: Vec<_> = containers.iter().filter(|(selection, _)| selection.has(number as u32)).collect();
+            let paths: BTreeSet<&[u8]> = policy.rules.iter().flat_map(|rule| rule.paths.exact()).collect();
+            let is_unresolved = |path: &&[u8]| !own.is_empty() && own.iter().all(|(_, is_missing)| is_missing(path));
+            let count = paths.iter().filter(|path| is_unresolved(path)).count();
+            policy.counts.unresolved.store(count as u64, Ordering::Relaxed);
+        }
+    }
+
     /// All rules.
     #[must_use]
     pub fn all(&self) -> Selection {
@@ -261,6 +276,11 @@ impl Selection {
     /// Its rules, in order.
     pub fn indexes(&self) -> impl Iterator<Item = RuleIndex> {
         self.0.iter().copied()
+    }
+
+    /// Whether one of a policy's rules is among them.
+    fn has(&self, policy: u32) -> bool {
+        self.0.binary_search_by_key(&policy, |index| index.policy).is_ok()
     }
 
     /// Whether nothing that the container does can be an event.

@@ -46,6 +46,11 @@ impl WatchedFiles {
         self.names.get(&file).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether there is nothing at a path in rules.
+    pub(super) fn is_missing(&self, path: &[u8]) -> bool {
+        self.elsewhere.get(path) == Some(&Absent::Missing)
+    }
+
     /// All files.
     pub(super) fn ids(&self) -> impl Iterator<Item = FileId> {
         self.names.keys().copied()
@@ -73,6 +78,7 @@ mod tests {
         let mut files = WatchedFiles::default();
         files.insert(b"/etc/shadow", Ok((1, 7)));
         files.insert(b"/etc/gshadow", Err(Absent::Missing));
+        assert!(files.is_missing(b"/etc/gshadow") && !files.is_missing(b"/etc/shadow"));
         assert_eq!(files.names_of((1, 7)), [FilePath::from(*b"/etc/shadow")]);
         let check = |file, path: &[u8], expected| assert_eq!(files.is_stale(file, path), expected, "{file:?} {path:?}");
         check((1, 7), b"/etc/shadow", false);

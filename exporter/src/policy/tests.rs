@@ -121,6 +121,28 @@ fn what_a_dry_run_would_make_is_counted_once() {
 }
 
 #[test]
+fn a_path_is_unresolved_where_no_container_has_it() {
+    let policy = |name: &str, paths: &[&str]| {
+        let spec = serde_json::json!({"rules": [{"name": "r", "paths": paths}]});
+        let spec: crd::FileAccessPolicySpec = serde_json::from_value(spec).unwrap();
+        Arc::new(spec.compile(name, "shop").unwrap())
+    };
+    let set = PolicySet::new([policy("a", &["/etc/a", "/etc/b", "/etc/*"]), policy("b", &["/etc/b"])]);
+    let all = set.all();
+    let (has_a, has_none) = (|path: &[u8]| path != b"/etc/a", |_: &[u8]| true);
+    let check = |containers: &[(&Selection, &dyn Fn(&[u8]) -> bool)], expected: [u64; 2]| {
+        set.count_unresolved(containers);
+        let found: Vec<_> = set.0.iter().map(|policy| policy.counts.unresolved.load(Ordering::Relaxed)).collect();
+        assert_eq!(found, expected);
+    };
+    check(&[(&all, &has_none)], [2, 1]);
+    check(&[(&all, &has_none), (&all, &has_a)], [1, 1]);
+    let first = Selection(all.0[..1].into());
+    check(&[(&first, &has_none)], [2, 0]);
+    check(&[], [0, 0]);
+}
+
+#[test]
 fn an_index_of_another_set_is_nothing() {
     let set = set();
     assert!(PolicySet::default().get(RuleIndex { policy: 0, rule: 0 }).is_none());

@@ -187,6 +187,7 @@ impl Reported {
                 None => NodeState::DryRun,
             },
             containers: counts.map_or(0, |counts| counts.containers.load(Ordering::Relaxed) as i64),
+            unresolved: counts.map_or(0, |counts| counts.unresolved.load(Ordering::Relaxed) as i64),
             records: of(Action::Record),
             violations: of(Action::Violation),
             ..NodeStatus::default()

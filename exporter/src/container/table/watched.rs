@@ -81,6 +81,22 @@ impl Table {
         }
     }
 
+    /// Says of policies how many of their paths lead to no file.
+    pub(in super::super) fn count_unresolved(&self) {
+        let Some(policies) = &self.rules.policies else { return };
+        let known = |known: &Inhabitant| {
+            let container = Arc::clone(&known.container);
+            (known.cgroups > 0 && container.rules.is_some() && container.watched.is_some()).then_some(container)
+        };
+        let containers: Vec<_> = self.inhabitants.values().filter_map(known).collect();
+        let missing: Vec<_> = containers.iter().map(|it| |path: &[u8]| it.is_missing(path)).collect();
+        let pairs = containers.iter().zip(&missing).filter_map(|(it, missing)| {
+            let missing: &dyn Fn(&[u8]) -> bool = missing;
+            Some((it.rules.as_ref()?, missing))
+        });
+        policies.count_unresolved(&pairs.collect::<Vec<_>>());
+    }
+
     /// Files of containers that are no more.
     pub(in super::super) fn take_gone(&mut self) -> Vec<FileId> {
         std::mem::take(&mut self.rules.gone_files)

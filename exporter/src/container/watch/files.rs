@@ -14,6 +14,7 @@ impl Watch {
         if self.files_at <= Instant::now() {
             self.files_at = Instant::now() + FILES_AGAIN;
             table.watching().into_iter().for_each(|cgroup| files.want(cgroup));
+            table.count_unresolved();
         }
         files.start(Instant::now().into_std(), |cgroup| {
             table.files_wanted(cgroup, |path| hierarchy.directory(as_path(path)))

@@ -39,6 +39,9 @@ pub struct NodeStatus {
     pub backend: Option<Backend>,
     /// Containers there that it is about.
     pub containers: i64,
+    /// Whole paths in its rules that lead to a file in none of these containers, as far as the node may look.
+    #[serde(default)]
+    pub unresolved: i64,
     /// Accesses that were to be recorded, since the exporter there was started.
     pub records: i64,
     /// Accesses that were violations, since the exporter there was started.
