@@ -13,23 +13,24 @@ pub const SUFFIX_BYTES: usize = 3;
 /// Names, and files, that the filters of a node hold together unless another number is configured.
 pub const FILTER_ENTRIES: u32 = 16_384;
 
+/// Words of [`Filter::hints`].
+pub const HINT_WORDS: usize = 128;
+
 /// One filter. Operations are bits of [`operation`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Filter {
     /// Operations that pass with some file, or with every one.
     pub any: u32,
     /// Operations that pass with every file.
     pub every: u32,
-    /// Bits `1 << kind` of the kinds of names that it has: the others need no look-up.
-    pub kinds: u32,
-    /// Always 0: the kernel puts values of an array eight bytes apart at least, and user space maps them one beside another.
-    pub reserved: u32,
+    /// Bits [`hint`] of its names: most names are in no filter, and a look-up costs ten times more than a bit.
+    pub hints: [u64; HINT_WORDS],
 }
 
 impl Filter {
     /// Lets everything pass. It stands where there is no filter, so that whatever still points there loses nothing.
-    pub const EVERYTHING: Self = Self { any: u32::MAX, every: u32::MAX, kinds: 0, reserved: 0 };
+    pub const EVERYTHING: Self = Self { any: u32::MAX, every: u32::MAX, hints: [0; HINT_WORDS] };
 }
 
 /// A name in a filter: the value of the map is the operations that pass with it.
@@ -42,6 +43,18 @@ pub struct NameKey {
     pub kind: u32,
     /// NUL-padded, in memory order.
     pub name: [u64; NAME_BYTES / 8],
+}
+
+/// Word and bit of [`Filter::hints`] for a name.
+#[must_use]
+#[inline]
+pub const fn hint(kind: u32, name: &[u64; NAME_BYTES / 8]) -> (usize, u32) {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = (name[0] ^ kind as u64).wrapping_mul(ODD);
+    hash = (hash ^ hash >> 32 ^ name[1]).wrapping_mul(ODD);
+    hash = (hash ^ hash >> 32 ^ name[2]).wrapping_mul(ODD);
+    hash = (hash ^ hash >> 32 ^ name[3]).wrapping_mul(ODD);
+    ((hash >> 57) as usize & (HINT_WORDS - 1), (hash >> 51) as u32 & 63)
 }
 
 /// What of a path a [`NameKey`] is.

@@ -6,11 +6,12 @@
 use core::ffi::c_void;
 use core::ptr::{read_volatile, write_volatile};
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
-use inotrail_ebpf::filter::operation;
-use inotrail_ebpf::filter::{FILTER_ENTRIES, FILTERS_MAX, FileKey, Filter, NAME_BYTES, NameKey, SUFFIX_BYTES, name};
+use inotrail_ebpf::filter::{
+    FILTER_ENTRIES, FILTERS_MAX, FileKey, Filter, NAME_BYTES, NameKey, SUFFIX_BYTES, hint, name, operation,
+};
 use inotrail_ebpf::{Header, STRINGS_MAX, flags, mask, mutation, scope};
 
 use super::record::Scratch;
@@ -32,7 +33,6 @@ pub(super) struct Sieve {
     verdict: u64,
     number: u64,
     operation: u64,
-    kinds: u64,
     is_leaf: u64,
     /// Bytes of the requested path that its own names have not accounted for yet, from the end.
     rest: u64,
@@ -98,7 +98,6 @@ pub(super) unsafe fn start(scratch: *mut Scratch) -> bool {
         let requested = read_volatile(&raw const (*scratch).header.requested_len);
         let absolute = requested > 0 && read_volatile((&raw const (*scratch).strings).cast::<u8>()) == b'/';
         write_volatile(&raw mut (*sieve).operation, u64::from(operation));
-        write_volatile(&raw mut (*sieve).kinds, u64::from(read_volatile(&raw const (*filter).kinds)));
         write_volatile(&raw mut (*sieve).is_leaf, 1);
         write_volatile(&raw mut (*sieve).rest, if absolute { u64::from(requested) } else { NO_REQUEST });
     }
@@ -114,18 +113,15 @@ pub(super) unsafe fn step(scratch: *mut Scratch, offset: usize, length: usize) {
         if read_volatile(&raw const (*sieve).verdict) != verdict::OPEN {
             return;
         }
-        let number = read_volatile(&raw const (*sieve).number) as u32;
-        let kinds = read_volatile(&raw const (*sieve).kinds) as u32;
         let is_leaf = read_volatile(&raw const (*sieve).is_leaf) != 0;
         write_volatile(&raw mut (*sieve).is_leaf, 0);
+        let name = words(scratch, offset, length);
         let kind = if is_leaf { name::LEAF } else { name::FOLDER };
-        let mut key = NameKey { filter: number, kind, name: string(scratch, offset, NAME_BYTES as u32) };
-        if !is_requested(scratch, &key.name, length) || (kinds & 1 << kind != 0 && has(scratch, &key)) {
+        if !is_requested(scratch, &name, length) || has(scratch, kind, name) {
             pass(scratch);
-        } else if is_leaf && kinds & 1 << name::SUFFIX != 0 && length >= SUFFIX_BYTES {
-            key.kind = name::SUFFIX;
-            key.name = string(scratch, (offset + length - SUFFIX_BYTES) & (STRINGS_MAX - 1), SUFFIX_BYTES as u32 + 1);
-            if has(scratch, &key) {
+        } else if is_leaf && length >= SUFFIX_BYTES {
+            let end = (offset + length - SUFFIX_BYTES) & (STRINGS_MAX - 1);
+            if has(scratch, name::SUFFIX, words(scratch, end, SUFFIX_BYTES)) {
                 pass(scratch);
             }
         }
@@ -147,9 +143,8 @@ unsafe fn is_requested(scratch: *mut Scratch, name: &[u64; NAME_BYTES / 8], leng
         }
         let start = (rest as usize - length) & (STRINGS_MAX - 1);
         let slash = read_volatile((&raw const (*scratch).strings).cast::<u8>().add((start - 1) & (STRINGS_MAX - 1)));
-        let asked = string(scratch, start, (length as u32 & (NAME_BYTES as u32 - 1)) + 1);
         write_volatile(&raw mut (*scratch).sieve.rest, start as u64 - 1);
-        slash == b'/' && asked == *name
+        slash == b'/' && words(scratch, start, length) == *name
     }
 }
 
@@ -186,23 +181,52 @@ pub(super) unsafe fn passes(scratch: *const Scratch) -> bool {
     }
 }
 
+/// Whether the filter has a name for what is done.
 #[inline(always)]
-unsafe fn has(scratch: *const Scratch, key: &NameKey) -> bool {
-    // SAFETY: the caller's scratch; the value is a number that is read once.
+unsafe fn has(scratch: *const Scratch, kind: u32, name: [u64; NAME_BYTES / 8]) -> bool {
+    // SAFETY: the caller's scratch, and numbers of maps' values that are read once.
     unsafe {
-        let operation = read_volatile(&raw const (*scratch).sieve.operation) as u32;
-        NAMES.get_ptr(key).is_some_and(|operations| read_volatile(operations) & operation != 0)
+        let sieve = &raw const (*scratch).sieve;
+        let number = read_volatile(&raw const (*sieve).number) as u32;
+        let Some(filter) = FILTERS.get_ptr(number) else { return true };
+        let (word, bit) = hint(kind, &name);
+        let hints = read_volatile((&raw const (*filter).hints).cast::<u64>().add(word));
+        if hints >> bit & 1 == 0 {
+            return false;
+        }
+        let operation = read_volatile(&raw const (*sieve).operation) as u32;
+        let found = NAMES.get_ptr(&NameKey { filter: number, kind, name });
+        found.is_some_and(|operations| read_volatile(operations) & operation != 0)
     }
 }
 
-/// The string in the scratch at an offset below [`STRINGS_MAX`], cut at `size` bytes with its NUL: [`NAME_BYTES`] at most.
+/// So many bytes of the scratch from an offset below [`STRINGS_MAX`], padded with NULs, and cut so that one is left.
 #[inline(always)]
-unsafe fn string(scratch: *const Scratch, offset: usize, size: u32) -> [u64; NAME_BYTES / 8] {
-    let mut name = [0; NAME_BYTES / 8];
+unsafe fn words(scratch: *const Scratch, offset: usize, length: usize) -> [u64; NAME_BYTES / 8] {
+    let mut words = [0u64; NAME_BYTES / 8];
     // SAFETY: the destination holds NAME_BYTES; the source is the caller's scratch.
     unsafe {
         let source = (&raw const (*scratch).strings).cast::<u8>().add(offset);
-        bpf_probe_read_kernel_str(name.as_mut_ptr().cast::<c_void>(), size, source.cast::<c_void>());
+        bpf_probe_read_kernel(words.as_mut_ptr().cast::<c_void>(), NAME_BYTES as u32, source.cast::<c_void>());
     }
-    name
+    let length = if length < NAME_BYTES { length } else { NAME_BYTES - 1 };
+    [
+        words[0] & mask_of(length, 0),
+        words[1] & mask_of(length, 1),
+        words[2] & mask_of(length, 2),
+        words[3] & mask_of(length, 3),
+    ]
+}
+
+/// The bytes of a word that are among the first so many of all, in memory order.
+#[inline(always)]
+fn mask_of(length: usize, word: usize) -> u64 {
+    let start = word * 8;
+    if length >= start + 8 {
+        u64::MAX
+    } else if length <= start {
+        0
+    } else {
+        u64::MAX >> (64 - 8 * (length - start) as u32)
+    }
 }

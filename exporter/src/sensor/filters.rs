@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 use aya::maps::{HashMap, MapData, MapError};
-use inotrail_ebpf::filter::{self as contract, FILTERS_MAX, FileKey, NAME_BYTES, NameKey};
+use inotrail_ebpf::filter::{self as contract, FILTERS_MAX, FileKey, HINT_WORDS, NAME_BYTES, NameKey};
 
 use super::memory::FilterMap;
 use crate::container::{FileId, FilterUsage};
@@ -46,7 +46,7 @@ impl Filters {
         let slots = (0..FILTERS_MAX).map(|_| Slot::default()).collect();
         let free = (0..FILTERS_MAX).collect();
         for number in 0..FILTERS_MAX {
-            numbers.set(number, contract::Filter::EVERYTHING);
+            numbers.set(number, &contract::Filter::EVERYTHING);
         }
         let watched = Counts::new();
         let mut this = Self { numbers, names, files, slots, free, names_used: 0, watched, limit: limit as usize };
@@ -78,8 +78,12 @@ impl Filters {
                 return Err(io::Error::other(error));
             }
         }
-        let kinds = filter.names.keys().fold(0, |bits, (kind, _)| bits | 1 << kind);
-        self.numbers.set(number, contract::Filter { any: filter.any, every: filter.every, kinds, reserved: 0 });
+        let mut hints = [0; HINT_WORDS];
+        for ([_, name @ ..], (kind, _)) in keys.iter().zip(filter.names.keys()) {
+            let (word, bit) = contract::hint(*kind, name);
+            hints[word] |= 1 << bit;
+        }
+        self.numbers.set(number, &contract::Filter { any: filter.any, every: filter.every, hints });
         self.names_used += keys.len();
         self.slots[number as usize] = Slot { filter: Arc::downgrade(filter), keys };
         Ok(number)
@@ -124,7 +128,7 @@ impl Filters {
                 continue;
             }
             let keys = std::mem::take(slot).keys;
-            self.numbers.set(number, contract::Filter::EVERYTHING);
+            self.numbers.set(number, &contract::Filter::EVERYTHING);
             self.names_used -= keys.len();
             self.forget(&keys);
             self.free.push_back(number);

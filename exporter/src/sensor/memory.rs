@@ -168,14 +168,16 @@ impl FilterMap {
 
     /// In an order in which no access is held back that either of the old and the new filter would let pass.
     #[expect(clippy::cast_ptr_alignment, reason = "a mapping starts at a page")]
-    pub(super) fn set(&self, number: u32, new: Filter) {
+    pub(super) fn set(&self, number: u32, new: &Filter) {
         debug_assert!(number < FILTERS_MAX, "there is no filter {number}");
         // SAFETY: the mapping holds FILTERS_MAX aligned filters; programs read each field for itself.
         unsafe {
             let filter = self.memory.as_mut_ptr().cast::<Filter>().add((number % FILTERS_MAX) as usize);
             (&raw mut (*filter).any).write_volatile(u32::MAX);
             (&raw mut (*filter).every).write_volatile(u32::MAX);
-            (&raw mut (*filter).kinds).write_volatile(new.kinds);
+            for (word, hints) in new.hints.into_iter().enumerate() {
+                (&raw mut (*filter).hints).cast::<u64>().add(word).write_volatile(hints);
+            }
             (&raw mut (*filter).every).write_volatile(new.every);
             (&raw mut (*filter).any).write_volatile(new.any);
         }

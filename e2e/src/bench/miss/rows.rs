@@ -18,7 +18,7 @@ use super::peers::Peer;
 /// The file that is opened: six permission checks up to Linux 6.18.
 pub(super) const FILE: &str = "/a/b/c/d/file";
 /// The first seconds of a machine's life cost twice as much.
-const WARM_UP_NS: u64 = 3_000_000_000;
+const WARM_UP_NS: u64 = 6_000_000_000;
 const ROUNDS: usize = 5;
 const OPENS: u64 = 2000;
 
