@@ -16,7 +16,7 @@ use inotrail::{
     policy::filter::Filter,
     sensor::{Entry, Options, Record, Sensor, backend::Misses, scopes::Scopes},
 };
-use inotrail_ebpf::{Counters, program};
+use inotrail_ebpf::{Counters, filter::FILTERS_MAX, program};
 
 use super::sound;
 use crate::cgroup::Cgroup;
@@ -101,8 +101,9 @@ impl Watch {
     /// The kernel refuses.
     pub fn filter(&mut self, filter: Filter) -> Result<()> {
         let mut scopes = self.sensor.take_scopes().context("there is a filter")?;
-        // One that lets nothing pass comes first: each has its own place.
-        for filter in [Filter::default(), filter] {
+        // More than there is room for at once come before: each has its own place, and gives it back.
+        let before = (0..=FILTERS_MAX).map(|any| Filter { any, ..Filter::default() });
+        for filter in before.chain([filter]) {
             scopes.record(self.id, self.cgroup.path(), &Recorded::Filtered(Arc::new(filter)))?;
         }
         self.filter = Some(scopes);
