@@ -45,6 +45,16 @@ fn a_kernel_that_is_preemptible() -> Result<()> {
 }
 
 #[test]
+fn a_filter_of_policies() -> Result<()> {
+    prove("6.12", "x86_64", Some("voluntary"), "filtered", &[Backend::Kprobe])
+}
+
+#[test]
+fn watched_files_by_whatever_name() -> Result<()> {
+    prove("6.1", "x86_64", None, "watched", &[Backend::Fexit])
+}
+
+#[test]
 fn the_newest_kernel() -> Result<()> {
     prove("7.3", "x86_64", Some("lazy"), "check", &BACKENDS)
 }

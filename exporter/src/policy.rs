@@ -73,6 +73,9 @@ pub struct PolicySet(Vec<Arc<Policy>>);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Selection(Box<[RuleIndex]>);
 
+/// The rules of a container, and whether a path leads to nothing there.
+pub type Files<'a> = (&'a Selection, &'a dyn Fn(&[u8]) -> bool);
+
 /// A rule of a [`PolicySet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleIndex {
@@ -214,9 +217,8 @@ impl PolicySet {
         }
     }
 
-    /// Says of each policy how many whole paths in its rules lead to a file in no container; of all containers that are known
-    /// the rules and whether a path leads to nothing there.
-    pub fn count_unresolved(&self, containers: &[(&Selection, &dyn Fn(&[u8]) -> bool)]) {
+    /// Says of each policy how many whole paths in its rules lead to a file in no container.
+    pub fn count_unresolved(&self, containers: &[Files<'_>]) {
         for (number, policy) in self.0.iter().enumerate() {
             let own: Vec<_> = containers.iter().filter(|(selection, _)| selection.has(number as u32)).collect();
             let paths: BTreeSet<&[u8]> = policy.rules.iter().flat_map(|rule| rule.paths.exact()).collect();

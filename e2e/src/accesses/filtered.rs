@@ -22,9 +22,9 @@ kind: ClusterFileAccessPolicy
 metadata: {name: golden}
 spec:
   rules:
-  - {name: leaf, paths: ['**/key', '**/second'], operations: [open]}
+  - {name: leaf, paths: ['**/key', '**/third'], operations: [open]}
   - {name: suffix, paths: ['**/*new'], operations: [create, open, rename]}
-  - {name: folder, paths: ['**/b/**', '/tmp/*/*/directory/**']}
+  - {name: folder, paths: ['**/..2026_2/**', '/tmp/*/*/bind/**']}
   - {name: every, paths: ['**'], operations: [delete, mkdir]}
 ";
 

@@ -130,7 +130,7 @@ fn a_path_is_unresolved_where_no_container_has_it() {
     let set = PolicySet::new([policy("a", &["/etc/a", "/etc/b", "/etc/*"]), policy("b", &["/etc/b"])]);
     let all = set.all();
     let (has_a, has_none) = (|path: &[u8]| path != b"/etc/a", |_: &[u8]| true);
-    let check = |containers: &[(&Selection, &dyn Fn(&[u8]) -> bool)], expected: [u64; 2]| {
+    let check = |containers: &[Files<'_>], expected: [u64; 2]| {
         set.count_unresolved(containers);
         let found: Vec<_> = set.0.iter().map(|policy| policy.counts.unresolved.load(Ordering::Relaxed)).collect();
         assert_eq!(found, expected);
