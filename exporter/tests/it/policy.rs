@@ -80,7 +80,7 @@ fn explain_says_what_a_path_costs() {
     let output = inotrail(&["policy", "explain", &folder.write("d.yaml", &(policy("a", "/a") + decoys))], &[]);
     let text = String::from_utf8(output.stdout).unwrap();
     let rows = " POLICY  DECOY  MODE  BYTES  PATH\n a       key    0400  3      /root/key\n";
-    assert!(text.contains(" a       key   -            1 path  -\n") && text.contains(rows), "{text}");
+    assert!(text.contains(" a       key   key            -            1 path  -\n") && text.contains(rows), "{text}");
     let wrong = folder.write("w.yaml", &policy("a", "a"));
     let expected = format!(
         "inotrail: policies are wrong:\n{wrong}:8:13: spec.rules[0].paths[0]: it must start with '/', or with '**/' for everywhere\n"
