@@ -8,7 +8,9 @@ pub mod cgroup;
 mod channel;
 mod containerd;
 mod cri;
+mod events;
 mod file;
+mod filter;
 pub mod hook;
 mod image;
 mod known;
@@ -31,26 +33,25 @@ mod volume;
 mod watch;
 mod watched;
 
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch as value};
 
 use inotrail_ebpf::Header;
 
 use crate::decoy::Wanted;
 use crate::metrics::Metrics;
-use crate::policy::filter::Filter;
 use crate::policy::{PolicySet, Selection};
 use announcement::Announcer;
 use cgroup::Hierarchy;
+pub use events::CgroupEvents;
 pub use file::File;
+pub use filter::{FileId, FilterUsage, KernelFilter, Recorded};
 use hook::Hooks;
 use kube::{Kube, KubeConfig};
 pub use mounts::MountReader;
@@ -62,7 +63,7 @@ use source::{Api, RuntimeConfig, Source};
 use table::Table;
 pub use view::{Containers, Mounted, Snapshot};
 pub use volume::{Object, PodVolumes, Volume, VolumeSource};
-use watch::{Change, Incoming, Scan, Watch};
+use watch::{Incoming, Scan, Watch};
 use watched::WatchedFiles;
 
 /// Kubernetes' name for a container that only holds a pod's namespaces has always been this one; CRI gives it none.
@@ -105,49 +106,6 @@ impl ContainerConfig {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         runtime.check().map_err(|source| Error::Socket { socket: runtime.socket.clone(), source })
     }
-}
-
-/// What the kernel's programs record.
-pub trait KernelFilter: fmt::Debug + Send {
-    /// Has them record this of what happens in a cgroup. `path`: inside the hierarchy. What is never recorded stays so.
-    ///
-    /// # Errors
-    /// The kernel has no room for the filter, and everything is recorded.
-    fn record(&mut self, cgroup: u64, path: &Path, what: &Recorded) -> io::Result<()>;
-
-    /// Has filters let files pass under whatever name they are accessed: `new` in one more container, `gone` in one less.
-    ///
-    /// # Errors
-    /// The kernel has no room for some.
-    fn watch(&mut self, new: &[FileId], gone: &[FileId]) -> io::Result<()>;
-
-    /// How full it is.
-    fn usage(&self) -> FilterUsage;
-}
-
-/// A file as records name it: `super_block.s_dev` and inode.
-pub type FileId = (u32, u64);
-
-/// What of a cgroup's accesses is recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    /// None: nothing that happens there can be an event.
-    Nothing,
-    /// All.
-    Everything,
-    /// Those that a rule may be about.
-    Filtered(Arc<Filter>),
-}
-
-/// How full the kernel's filter is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FilterUsage {
-    /// Names of all filters.
-    pub names: usize,
-    /// Files that pass under whatever name.
-    pub files: usize,
-    /// How many there may be of each.
-    pub limit: usize,
 }
 
 /// Why containers cannot be told apart.
@@ -243,62 +201,6 @@ pub fn spawn(
         }
     });
     Ok((containers, events))
-}
-
-/// What the sensor's thread has to tell of cgroups. Never blocks, and loses nothing: what finds no room in the queue is
-/// found by reading the tree.
-#[derive(Clone, Debug)]
-pub struct CgroupEvents {
-    changes: mpsc::Sender<Change>,
-    rescan: Arc<Notify>,
-}
-
-impl CgroupEvents {
-    /// Nobody listens.
-    #[cfg(test)]
-    pub(crate) fn unheard() -> Self {
-        Self { changes: mpsc::channel(1).0, rescan: Arc::default() }
-    }
-
-    /// A cgroup was made at `path`, which starts with `/`, inside the chosen hierarchy.
-    pub fn made(&self, id: u64, path: &[u8]) {
-        self.send(Change::Made(id, path.into()));
-    }
-
-    /// A cgroup was released. What is known of it stays for 30 s.
-    pub fn released(&self, id: u64) {
-        self.send(Change::Released(id));
-    }
-
-    /// Something happened in a cgroup that [`Snapshot::get`] does not know. Within about a second it will: from the tree,
-    /// or as [`Container::unknown`]. Once is enough, when the first record is held; only where the queue is full and the
-    /// tree has no such cgroup either does it stay unknown, so that records need a deadline of their own.
-    pub fn unknown(&self, id: u64) {
-        self.send(Change::Unknown(id));
-    }
-
-    /// A file was accessed in a cgroup whose container has not mounted it, as far as is known.
-    pub fn unknown_mounts(&self, id: u64) {
-        // What finds no room is told again.
-        let _full = self.changes.try_send(Change::UnknownMounts(id));
-    }
-
-    /// A file that rules name was accessed in a cgroup, and is not the one that it was.
-    pub fn stale_files(&self, id: u64) {
-        // What finds no room is found when all files are looked for again.
-        let _full = self.changes.try_send(Change::StaleFiles(id));
-    }
-
-    /// Reads the whole tree again.
-    pub fn rescan(&self) {
-        self.rescan.notify_one();
-    }
-
-    fn send(&self, change: Change) {
-        if let Err(TrySendError::Full(_)) = self.changes.try_send(change) {
-            self.rescan();
-        }
-    }
 }
 
 /// A container, or a part of the host that is none: what a log record's Resource describes.

@@ -163,9 +163,9 @@ fn what_policies_are_about_is_told_and_nothing_else() {
     bench.collected = Some(Collected::start(&bench));
     rules::one_tenant(&bench);
     rules::labels(&bench);
-    bench.collected = None;
     rules::processes_of_before(&bench);
     rules::the_whole_cluster(&bench);
+    bench.collected = None;
     refused::what_is_wrong_is_refused(&bench);
     tenants::tenants_reach_their_own_namespace_alone(&bench);
     decoys::decoys_are_made_and_taken_out(&bench);

@@ -1,6 +1,9 @@
 //! The command line as clap parses it: types whose syntax is right, nothing looked up yet.
 #![expect(clippy::doc_markdown, reason = "these comments are the help texts, and a terminal shows backticks")]
 
+mod oci_hook;
+mod policy;
+
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -14,6 +17,8 @@ use super::choice::{Backend, CheckOutput, Color, Compression, LogFormat, Runtime
 use super::{default, parse};
 use crate::process::redaction;
 use crate::version;
+pub use oci_hook::{HookPlace, InstallArgs, OciHookCommand, UninstallArgs};
+pub use policy::{PolicyCommand, PolicyTestArgs};
 
 /// Headings of flags that belong to one look at the terminal and so have no environment variable.
 /// The hook's environment is the runtime's.
@@ -318,86 +323,4 @@ pub struct CheckArgs {
     /// Form of the output.
     #[arg(long, value_name = "FORM", default_value = default::CHECK_OUTPUT, help_heading = "Output")]
     pub output: CheckOutput,
-}
-
-/// What can be done with policies.
-#[derive(Debug, Subcommand)]
-pub enum PolicyCommand {
-    /// Say where policies are wrong, as FILE:LINE:COLUMN: what. Exits with 1 where one is.
-    Check {
-        /// YAML files, and folders of such.
-        #[arg(required = true, value_name = "PATH")]
-        files: Vec<PathBuf>,
-    },
-    /// Say how policies are asked: what the kernel decides, what is left to user space, and what a path costs there.
-    Explain {
-        /// YAML files, and folders of such.
-        #[arg(required = true, value_name = "PATH")]
-        files: Vec<PathBuf>,
-    },
-    /// Hold recorded events against policies, and say what each rule is about. Exits with 1 where something else was expected.
-    Test(PolicyTestArgs),
-}
-
-/// Flags of `policy test`.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Test")]
-pub struct PolicyTestArgs {
-    /// YAML files of policies, and folders of such; may be repeated.
-    #[arg(long, required = true, value_name = "PATH")]
-    pub policy: Vec<PathBuf>,
-    /// What `trace --output json` has printed; - for stdin.
-    #[arg(long, value_name = "FILE")]
-    pub events: PathBuf,
-    /// YAML file that says what is expected, and which labels pods and namespaces have.
-    #[arg(long, value_name = "FILE")]
-    pub expect: Option<PathBuf>,
-}
-
-/// Coming and going of the hook.
-#[derive(Debug, Subcommand)]
-pub enum OciHookCommand {
-    /// Put the hook's program on the node, and tell podman and CRI-O to run it for each new container.
-    Install(InstallArgs),
-    /// Take the hook away, and then the program.
-    Uninstall(UninstallArgs),
-}
-
-/// Flags of `oci-hook install`.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Hook")]
-pub struct InstallArgs {
-    /// Where it goes.
-    #[command(flatten)]
-    pub place: HookPlace,
-    /// The exporter's --hook-socket.
-    #[arg(long, value_name = "PATH", default_value = default::HOOK_SOCKET)]
-    pub socket: PathBuf,
-}
-
-/// Flags of `oci-hook uninstall`.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Hook")]
-pub struct UninstallArgs {
-    /// Where it is.
-    #[command(flatten)]
-    pub place: HookPlace,
-    /// How long the program stays when no further container gets the hook: one that has it fails without the program.
-    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::HOOK_GRACE)]
-    pub grace: Duration,
-}
-
-/// Where the hook is.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Hook")]
-pub struct HookPlace {
-    /// Where the node's root is mounted, for paths that follow.
-    #[arg(long, value_name = "DIR", default_value = default::HOST_ROOT)]
-    pub root: PathBuf,
-    /// Folder in which the runtime looks for hooks.
-    #[arg(long, value_name = "DIR", default_value = default::HOOKS_DIR)]
-    pub hooks_dir: PathBuf,
-    /// Folder for the program; the node must allow execution there.
-    #[arg(long, value_name = "DIR", default_value = default::BIN_DIR)]
-    pub bin_dir: PathBuf,
 }

@@ -18,8 +18,8 @@ const NAMES_SHOWN: usize = 6;
 /// What is true of all policies.
 const FOOTER: &str = "
 The kernel records accesses of containers that a rule is about, and of no others; of these, such as are done by one of the
-rule's operations to a file with one of the names under IN THE KERNEL: two look-ups per access, and one more per folder of the
-path where there are names of folders. Whatever passes is decided in user space, for each name of a file:
+rule's operations to a file with one of the names under IN THE KERNEL: one bit for each name of the path, and a look-up where it
+is set. Whatever passes is decided in user space, for each name of a file:
   path, folder, name   one look-up for all patterns of the shape
   tree                 one look-up per folder of the path, for all of them
   suffix               one comparison each
