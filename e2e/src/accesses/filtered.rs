@@ -24,7 +24,7 @@ spec:
   rules:
   - {name: leaf, paths: ['**/key', '**/third'], operations: [open]}
   - {name: suffix, paths: ['**/*new'], operations: [create, open, rename]}
-  - {name: folder, paths: ['**/..2026_2/**', '/tmp/*/*/bind/**']}
+  - {name: folder, paths: ['**/..2026_2/**', '/tmp/*/*/bind/**', '**/link/**']}
   - {name: every, paths: ['**'], operations: [delete, mkdir]}
 ";
 

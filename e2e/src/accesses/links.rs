@@ -54,6 +54,18 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "symbolic-link-of-same-length",
+        setup: |folder| {
+            fs::create_dir(folder.join("real"))?;
+            fs::write(folder.join("real/file"), "content")?;
+            Ok(symlink("real", folder.join("link"))?)
+        },
+        access: |folder| open(folder.join("link/file"), OFlags::RDONLY),
+        expected: |place| {
+            vec![Expected::open(Read, place.folder.join("real/file")).requested(place.folder.join("link/file"))]
+        },
+    },
+    Case {
         name: "symbolic-link-not-followed",
         setup: |folder| {
             one_file(folder)?;
