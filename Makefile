@@ -3,7 +3,7 @@
 # Where rustup and Go's own installer put programs; a shell that was open before does not know.
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint deny tools test matrix fuzz churn bench demo demo-stack cluster
+.PHONY: help setup build lint deny tools test dashboards matrix fuzz churn bench demo demo-stack cluster
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,11 @@ test: setup lint deny ## set up, and run every test
 	$(or $(CARGO_TARGET_DIR),target)/debug/e2e tools
 	cargo test --workspace
 
+dashboards: setup ## draw the Grafana dashboards into grafana/pictures, to look at; takes Debian's chromium
+	@command -v chromium >/dev/null || { echo 'make dashboards takes chromium: apt-get install chromium' >&2; exit 1; }
+	cargo build --workspace
+	PICTURES=$(CURDIR)/grafana/pictures cargo test -p e2e --test dashboards
+
 fuzz: setup ## feed 10 million damaged inputs to each parser of foreign bytes
 	cargo build -p e2e --profile fuzz --bin e2e
 	$(or $(CARGO_TARGET_DIR),target)/fuzz/e2e fuzz btf
@@ -39,13 +44,15 @@ churn: tools ## start a thousand containers of 50 ms, told of by NRI, by the hoo
 	cargo run -q -p e2e -- churn --by hook
 	cargo run -q -p e2e -- churn --by vm
 
-bench: tools ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process; time that starts take
+bench: tools ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process; time that starts take; memory for policies; what comes of an outage
 	cargo run -q -p e2e -- bench encode
 	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
 	cargo run -q -p e2e -- bench miss
 	cargo build --release --workspace
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench start
+	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench policies
+	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench outage
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release

@@ -18,12 +18,14 @@ linker=0.13.0
 # The major version of LLVM inside of that rustc: bpf-linker reads rustc's bitcode.
 llvm=22
 go=1.26
+# Grafana's packages, which check the dashboards.
+node=20
 
-# The linker: llvm, zstd, zlib. runc: gcc, pkg-config, libseccomp. Hooks: podman. Kubernetes: etcd, and what nodes' networks need. The containerd client: protoc. Kernels in machines: qemu, cpio. Benchmarks: valgrind.
+# The linker: llvm, zstd, zlib. runc: gcc, pkg-config, libseccomp. Hooks: podman. Kubernetes: etcd, and what nodes' networks need. The containerd client: protoc. Kernels in machines: qemu, cpio. Benchmarks: valgrind. Disks that fail: e2fsprogs, strace.
 packages="ca-certificates gcc g++ libc6-dev make pkg-config git
   llvm-$llvm-dev libzstd-dev zlib1g-dev libseccomp-dev protobuf-compiler
   podman conmon etcd-server containernetworking-plugins iproute2 nftables
-  qemu-system-x86 qemu-system-arm cpio zstd xz-utils valgrind $cross"
+  qemu-system-x86 qemu-system-arm cpio zstd xz-utils valgrind e2fsprogs strace $cross"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
@@ -127,8 +129,19 @@ go_toolchain() {
   install golang-go
 }
 
+node_and_npm() {
+  if has node && has npm; then
+    have=$(node --version)
+    dpkg --compare-versions "${have#v}" ge "$node" || fail "Node $have is too old: install $node or newer as https://nodejs.org says, then run this again"
+    return
+  fi
+  candidate nodejs "$node" || fail "Node is missing and apt has none from $node on: install it as https://nodejs.org says, then run this again"
+  install nodejs npm
+}
+
 apt_packages
 static_busybox
 rust_toolchain
 bpf_linker
 go_toolchain
+node_and_npm

@@ -4,6 +4,8 @@
 mod bpf;
 #[path = "build/oci_hook.rs"]
 mod oci_hook;
+#[path = "build/strip.rs"]
+mod strip;
 
 use std::env;
 use std::fs;
@@ -25,10 +27,11 @@ fn main() -> Result<()> {
     let programs =
         bpf::Object { workspace, package: "inotrail-ebpf", program: "inotrail-programs", architecture: &architecture };
     let object = programs.compile(&out.join("bpf"))?;
-    let copy = out.join("programs.o");
-    fs::copy(&object, &copy).with_context(|| format!("copying {}", object.display()))?;
+    let object = fs::read(&object).with_context(|| format!("reading {}", object.display()))?;
+    let object = strip::debug_information(&object).context("the eBPF programs' object")?;
+    fs::write(out.join("programs.o"), &object)?;
     oci_hook::compile(workspace, &out)?;
-    let hash = Sha256::digest(fs::read(&copy)?);
+    let hash = Sha256::digest(&object);
     let hash = hash.iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
     println!("cargo::rustc-env=INOTRAIL_OBJECT_SHA256={hash}");
     println!("cargo::rustc-env=INOTRAIL_GIT_REVISION={}", revision(workspace));

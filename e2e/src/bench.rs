@@ -4,6 +4,8 @@ pub mod direct;
 pub mod lookup;
 pub mod memory;
 pub mod miss;
+pub mod outage;
+pub mod policies;
 pub mod sample;
 pub mod sdk;
 pub mod start;
@@ -65,11 +67,16 @@ fn run(program: &Path) -> Result<()> {
 
 /// Builds programs of this package, by cargo's profile. Returns where they are.
 fn build(profile: &str, programs: &[&str]) -> Result<PathBuf> {
+    build_of("e2e", profile, programs)
+}
+
+/// The same with those of another package.
+fn build_of(package: &str, profile: &str, programs: &[&str]) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = if profile == "dev" { "debug" } else { profile };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--profile", profile, "--package", "e2e"])
+        .args(["build", "--quiet", "--profile", profile, "--package", package])
         .args(programs.iter().flat_map(|program| ["--bin", program]))
         .current_dir(&root)
         .status()

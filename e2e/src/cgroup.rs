@@ -1,5 +1,7 @@
 //! Cgroups of our own: for servers that the exporter must leave out, for containers, and for what a test watches.
 
+pub mod namespace;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

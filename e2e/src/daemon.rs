@@ -83,6 +83,15 @@ impl Daemon {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Sends SIGKILL, and waits until it has ended.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+
     /// Sends SIGTERM and waits until it has ended; kills it after a while.
     pub fn stop(&mut self) {
         if let Err(error) = self.try_stop() {

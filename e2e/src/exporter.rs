@@ -64,22 +64,29 @@ pub fn run_build(
     folder: &Path,
     arguments: &[&str],
 ) -> Result<Exporter> {
-    // Free at least now.
-    let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let mut command = Command::new(build);
-    command.args(["run", "--endpoint", &stack.otlp_endpoint, "--listen", &listen]);
+    command.args(["run", "--endpoint", &stack.otlp_endpoint]);
     command.arg("--runtime-socket").arg(&containerd.socket).args(arguments);
     if let Some(cgroup) = stack.cgroup() {
         command.arg("--exclude-cgroup").arg(cgroup);
     }
-    let daemon = Daemon::start("exporter", &mut command, folder, None)?;
-    let mut exporter = Exporter { daemon, listen };
-    let url = format!("http://{}/readyz", exporter.listen);
-    exporter.daemon.wait_ready(READY, || ureq::get(&url).call().is_ok())?;
-    Ok(exporter)
+    Exporter::start(command, folder, "/readyz")
 }
 
 impl Exporter {
+    /// Starts it by a command without an address; returns when a path of its administration server says that it is well.
+    ///
+    /// # Errors
+    /// See [`run`].
+    pub fn start(mut command: Command, folder: &Path, well: &str) -> Result<Self> {
+        // Free at least now.
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let mut daemon = Daemon::start("exporter", command.args(["--listen", &listen]), folder, None)?;
+        let url = format!("http://{listen}{well}");
+        daemon.wait_ready(READY, || ureq::get(&url).call().is_ok())?;
+        Ok(Self { daemon, listen })
+    }
+
     /// What a path of its administration server says, whatever the status.
     ///
     /// # Errors
@@ -94,8 +101,13 @@ impl Exporter {
     /// # Errors
     /// It does not answer.
     pub fn metric(&self, name: &str) -> Result<u64> {
-        let text = self.ask("/metrics")?;
-        let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-        Ok(values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+        Ok(metric(&self.ask("/metrics")?, name))
     }
+}
+
+/// The value of a metric in Prometheus' text format, all labels added up.
+pub(crate) fn metric(text: &str, name: &str) -> u64 {
+    let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    // Go writes large numbers as 1.5e+06.
+    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
 }

@@ -5,6 +5,7 @@ mod clock;
 mod hostile;
 mod hotplug;
 mod opens;
+mod paced;
 mod renames;
 mod restarts;
 
@@ -30,6 +31,7 @@ pub use clock::prove_clock;
 pub use hostile::{Attack, Hostile, attack};
 pub use hotplug::prove_hotplug;
 pub use opens::{Account, Opens, open_files};
+pub use paced::{ALARM, Paced, open_paced};
 pub use renames::{Renames, open_renamed};
 pub use restarts::{prove_restarts, prove_swap};
 

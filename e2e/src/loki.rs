@@ -44,6 +44,15 @@ impl Loki {
         ureq::get(format!("{}/ready", self.url)).call().is_ok()
     }
 
+    /// The value of one of its own metrics, all labels added up.
+    ///
+    /// # Errors
+    /// Loki cannot be reached.
+    pub fn metric(&self, name: &str) -> Result<u64> {
+        let text = ureq::get(format!("{}/metrics", self.url)).call()?.body_mut().read_to_string()?;
+        Ok(crate::exporter::metric(&text, name))
+    }
+
     /// What a `LogQL` log query finds from `start` until now, oldest first, 5,000 entries at most.
     ///
     /// # Errors

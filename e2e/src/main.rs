@@ -16,6 +16,8 @@ enum Command {
         #[command(subcommand)]
         what: Bench,
     },
+    /// Render the chart's examples and its README anew
+    Chart,
     /// Start containers of 50 ms, many at once, and see whether each one's first access gets its name
     Churn(e2e::churn::Args),
     /// Run a Kubernetes cluster on this machine until Ctrl-C
@@ -44,6 +46,10 @@ enum Bench {
     Memory,
     /// Instructions that an unwanted open costs the kernel
     Miss(e2e::bench::miss::Args),
+    /// What comes of a Collector that is away: what is lost, in which order the rest comes, and how fast
+    Outage(e2e::bench::outage::Args),
+    /// Memory of an exporter for many policies about many pods of a real cluster
+    Policies(e2e::bench::policies::Args),
     /// Time that being told of containers before they start adds to their start
     Start(e2e::bench::start::Args),
 }
@@ -54,7 +60,10 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Lookup } => e2e::bench::lookup(),
         Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),
+        Command::Bench { what: Bench::Outage(args) } => args.run(),
+        Command::Bench { what: Bench::Policies(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
+        Command::Chart => e2e::chart::write(),
         Command::Churn(args) => args.run(),
         Command::Cluster(args) => args.run(),
         Command::Demo(args) => args.run(),

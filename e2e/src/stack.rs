@@ -9,13 +9,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::cgroup::Cgroup;
+use crate::collector::{self, Collector};
 use crate::daemon::Daemon;
 use crate::folder::Folder;
 use crate::loki::Loki;
 use crate::{interrupt, tools};
 
 /// Loki replays its log first; the Collector is ready at once.
-const READY: Duration = Duration::from_secs(60);
+pub(crate) const READY: Duration = Duration::from_secs(60);
 
 /// Run a Collector and a Loki on loopback until Ctrl-C.
 #[derive(Debug, clap::Args)]
@@ -61,7 +62,7 @@ pub struct Stack {
     /// Loki.
     pub loki: Loki,
     // In this order they go: who writes before who is written to, and their cgroup when it is empty.
-    collector: Daemon,
+    collector: Collector,
     loki_daemon: Daemon,
     cgroup: Option<Cgroup>,
     _folder: Folder,
@@ -82,9 +83,21 @@ impl Stack {
     /// # Errors
     /// A program cannot be built, does not start, or is not ready in time.
     pub fn start(folder: Option<&Path>, ports: Ports) -> Result<Self> {
+        Self::start_with(folder, ports, &[], &[])
+    }
+
+    /// The same with further flags of Loki's and of the Collector's.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn start_with(
+        folder: Option<&Path>,
+        ports: Ports,
+        loki_flags: &[&str],
+        collector_flags: &[&str],
+    ) -> Result<Self> {
         interrupt::defer();
-        let (collector_program, loki_program) =
-            (tools::collector()?.join("otelcol-inotrail"), tools::loki()?.join("loki"));
+        let loki_program = tools::loki()?.join("loki");
         let folder = Folder::new(folder)?;
         let cgroup = Cgroup::create("inotrail-stack");
         let cgroup =
@@ -94,24 +107,35 @@ impl Stack {
         let loki = Loki { url: local(loki_http) };
         let mut command = Command::new(loki_program);
         command.arg(format!("-config.file={}", file("helm/files/loki.yaml").display())).arg("-config.expand-env=true");
+        command.args(loki_flags);
         command.env("LOKI_DIR", state(&folder, "loki")?);
         command.env("LOKI_HTTP_PORT", loki_http.to_string()).env("LOKI_GRPC_PORT", loki_grpc.to_string());
         let mut loki_daemon = start("loki", &mut command, &folder, cgroup.as_ref())?;
 
-        let mut command = Command::new(collector_program);
-        command.arg("--config").arg(file("otel-collector/config.yaml"));
-        command.env("COLLECTOR_STATE", state(&folder, "collector")?);
-        command.env("COLLECTOR_OTLP_GRPC", format!("127.0.0.1:{grpc}"));
-        command.env("COLLECTOR_OTLP_HTTP", format!("127.0.0.1:{http}"));
-        command.env("COLLECTOR_HEALTH", format!("127.0.0.1:{health}"));
-        command.env("COLLECTOR_METRICS_PORT", metrics.to_string());
-        command.env("LOKI_ENDPOINT", format!("{}/otlp", loki.url));
-        let mut collector = start("collector", &mut command, &folder, cgroup.as_ref())?;
-
-        collector.wait_ready(READY, || ureq::get(local(health)).call().is_ok())?;
+        let directory = cgroup.as_ref().map(|cgroup| cgroup.add("collector")).transpose()?;
+        let ports = collector::Ports { grpc, http, health, metrics };
+        let mut collector = Collector::new(folder.as_ref(), directory, ports)?;
+        collector.command.args(collector_flags).env("LOKI_ENDPOINT", format!("{}/otlp", loki.url));
+        collector.start()?;
         loki_daemon.wait_ready(READY, || loki.is_ready())?;
-        let (otlp_endpoint, otlp_http_endpoint) = (local(grpc), local(http));
+        let (otlp_endpoint, otlp_http_endpoint) = (collector.endpoint(), local(http));
         Ok(Self { otlp_endpoint, otlp_http_endpoint, loki, collector, loki_daemon, cgroup, _folder: folder })
+    }
+
+    /// Kills the Collector.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub fn kill_collector(&mut self) -> Result<()> {
+        self.collector.kill()
+    }
+
+    /// Starts the Collector again where it was killed; returns when it is ready.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub fn start_collector(&mut self) -> Result<()> {
+        self.collector.start()
     }
 
     /// The cgroup that holds both, as `--exclude-cgroup` takes it; nothing where none could be created.
@@ -120,7 +144,7 @@ impl Stack {
         self.cgroup.as_ref().map(Cgroup::path)
     }
 
-    /// Process ids of the Collector and of Loki.
+    /// Process ids of the Collector (0: it was killed) and of Loki.
     #[must_use]
     pub fn pids(&self) -> [u32; 2] {
         [self.collector.pid(), self.loki_daemon.pid()]
@@ -132,15 +156,22 @@ impl Ports {
         if self == Self::Standard {
             return Ok([4317, 4318, 13133, 8888, 3100, 9095]);
         }
-        // All are held until the last one is known, so they differ.
-        let listeners = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0"));
-        let mut ports = [0; 6];
-        for (port, listener) in ports.iter_mut().zip(&listeners) {
-            let listener = listener.as_ref().map_err(|error| anyhow::anyhow!("listen on loopback: {error}"))?;
-            *port = listener.local_addr()?.port();
-        }
-        Ok(ports)
+        free_ports()
     }
+}
+
+/// All are held until the last one is known, so they differ.
+///
+/// # Errors
+/// None are free.
+pub(crate) fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let mut ports = [0; COUNT];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        let listener = listener.as_ref().map_err(|error| anyhow::anyhow!("listen on loopback: {error}"))?;
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
 fn start(name: &str, command: &mut Command, folder: &Folder, cgroup: Option<&Cgroup>) -> Result<Daemon> {

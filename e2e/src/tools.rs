@@ -2,8 +2,12 @@
 //!
 //! A *tool module* (`e2e/tools/<name>/go.mod`) pins a program and everything it is made of; `go.sum` holds the hashes.
 
+mod charts;
 mod collector;
 mod debian;
+mod grafana;
+mod servers;
+mod vrl;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,8 +17,12 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
 
+pub use charts::{helm, helm_3, helm_docs, helm_unittest, kubeconform, kubernetes_schemas};
 pub use collector::{collector, lock_collector};
 pub use debian::{OldContainerd, old_containerd};
+pub use grafana::{grafana, grafana_preview};
+pub use servers::{containerd, kubernetes, loki, prometheus, runc};
+pub use vrl::vrl;
 
 use crate::digest::sha256;
 use crate::interrupt;
@@ -43,6 +51,16 @@ enum Program {
     Collector,
     Loki,
     Kubernetes,
+    Prometheus,
+    Grafana,
+    Vrl,
+    Helm,
+    #[value(name = "helm-3")]
+    Helm3,
+    Kubeconform,
+    HelmUnittest,
+    HelmDocs,
+    KubernetesSchemas,
 }
 
 /// A program, or several of one module.
@@ -61,86 +79,6 @@ struct Tool {
     cgo: bool,
     /// How long a build takes on two cores with nothing cached.
     takes: &'static str,
-}
-
-const LOKI: Tool = Tool {
-    name: "loki",
-    module: "github.com/grafana/loki/v3",
-    packages: &["cmd/loki"],
-    tags: "",
-    stamp: None,
-    cgo: false,
-    takes: "5 minutes",
-};
-
-const CONTAINERD: Tool = Tool {
-    name: "containerd",
-    module: "github.com/containerd/containerd/v2",
-    packages: &["cmd/containerd", "cmd/ctr", "cmd/containerd-shim-runc-v2"],
-    // Snapshotters that need C libraries or kernel parts, and that nothing here uses.
-    tags: "no_btrfs,no_devmapper,no_zfs",
-    stamp: None,
-    cgo: false,
-    takes: "2 minutes",
-};
-
-const RUNC: Tool = Tool {
-    name: "runc",
-    module: "github.com/opencontainers/runc",
-    packages: &[""],
-    tags: "seccomp",
-    stamp: None,
-    cgo: true,
-    takes: "20 seconds",
-};
-
-const KUBERNETES: Tool = Tool {
-    name: "kubernetes",
-    module: "k8s.io/kubernetes",
-    packages: &[
-        "cmd/kube-apiserver",
-        "cmd/kube-controller-manager",
-        "cmd/kube-scheduler",
-        "cmd/kubelet",
-        "cmd/kube-proxy",
-    ],
-    tags: "",
-    // Without it they call themselves v0.0.0, and refuse each other.
-    stamp: Some("k8s.io/component-base/version.gitVersion"),
-    cgo: false,
-    takes: "6 minutes",
-};
-
-/// `loki`: the folder that holds it.
-///
-/// # Errors
-/// Where it is not in the cache and cannot be built; so do the others here.
-pub fn loki() -> Result<PathBuf> {
-    LOKI.folder()
-}
-
-/// `containerd`, `ctr` and `containerd-shim-runc-v2`: the folder that holds them.
-///
-/// # Errors
-/// See [`loki`].
-pub fn containerd() -> Result<PathBuf> {
-    CONTAINERD.folder()
-}
-
-/// `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`, `kubelet` and `kube-proxy`: the folder that holds them.
-///
-/// # Errors
-/// See [`loki`].
-pub fn kubernetes() -> Result<PathBuf> {
-    KUBERNETES.folder()
-}
-
-/// `runc`: the folder that holds it.
-///
-/// # Errors
-/// See [`loki`].
-pub fn runc() -> Result<PathBuf> {
-    RUNC.folder()
 }
 
 impl Args {
@@ -163,6 +101,15 @@ impl Args {
                 Program::Collector => collector(),
                 Program::Loki => loki(),
                 Program::Kubernetes => kubernetes(),
+                Program::Prometheus => prometheus(),
+                Program::Grafana => grafana(),
+                Program::Vrl => vrl(),
+                Program::Helm => helm(),
+                Program::Helm3 => helm_3(),
+                Program::Kubeconform => kubeconform(),
+                Program::HelmUnittest => helm_unittest(),
+                Program::HelmDocs => helm_docs(),
+                Program::KubernetesSchemas => kubernetes_schemas(),
             };
             println!("{}", folder?.display());
         }

@@ -19,10 +19,14 @@ struct Cluster(ApiServer);
 impl Cluster {
     fn start() -> Self {
         let this = Self(ApiServer::start().unwrap());
-        let namespaces: Api<Namespace> = Api::all(this.0.client.clone());
-        let namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}})).unwrap();
-        this.0.runtime.block_on(namespaces.create(&PostParams::default(), &namespace)).unwrap();
+        this.namespace(NAMESPACE);
         this
+    }
+
+    fn namespace(&self, name: &str) {
+        let namespaces: Api<Namespace> = Api::all(self.0.client.clone());
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+        self.0.runtime.block_on(namespaces.create(&PostParams::default(), &namespace)).unwrap();
     }
 
     fn pods(&self) -> Api<Pod> {
@@ -31,11 +35,18 @@ impl Cluster {
 
     /// A pod of this node; returns its uid. `metadata` is added.
     fn pod(&self, name: &str, metadata: &Value) -> String {
+        self.pod_of(NAMESPACE, "default", name, metadata)
+    }
+
+    /// The same in another namespace, or of another account.
+    fn pod_of(&self, namespace: &str, account: &str, name: &str, metadata: &Value) -> String {
         let container = json!({"name": "app", "image": "docker.io/inotrail/demo:1"});
-        let mut pod = json!({"metadata": metadata, "spec": {"nodeName": NODE, "containers": [container]}});
+        let spec = json!({"nodeName": NODE, "serviceAccountName": account, "containers": [container]});
+        let mut pod = json!({"metadata": metadata, "spec": spec});
         pod["metadata"]["name"] = name.into();
         let pod: Pod = serde_json::from_value(pod).unwrap();
-        self.0.runtime.block_on(self.pods().create(&PostParams::default(), &pod)).unwrap().uid().unwrap()
+        let pods = Api::namespaced(self.0.client.clone(), namespace);
+        self.0.runtime.block_on(pods.create(&PostParams::default(), &pod)).unwrap().uid().unwrap()
     }
 
     /// Reports the pod's container, as a kubelet does when it runs.
@@ -71,10 +82,11 @@ fn owner(version: &str, kind: &str, name: &str, uid: &str) -> Value {
 }
 
 /// Starts `inotrail trace` that asks the API server, and nobody else.
-fn trace(cluster: &Cluster, containerd: &Containerd) -> Trace {
+fn trace(cluster: &Cluster, containerd: &Containerd, arguments: &[&str]) -> Trace {
     let (kubeconfig, cgroup) = (cluster.0.kubeconfig.to_string_lossy(), containerd.cgroup().to_string_lossy());
     let asks = ["--runtime", "none", "--kubeconfig", &kubeconfig, "--node-name", NODE];
-    let trace = Trace::start(&[&asks[..], &["--cgroup-root", &cgroup, "--path", "/tmp/*"]].concat()).unwrap();
+    let trace =
+        Trace::start(&[&asks[..], &["--cgroup-root", &cgroup, "--path", "/tmp/*"], arguments].concat()).unwrap();
     trace.wait_for_log("watching by", 1).unwrap();
     trace
 }
@@ -105,7 +117,7 @@ fn pods_have_workloads_and_names() {
     let sandbox = pods.pod(NAMESPACE, "web-7d4b9c-x", &uid).unwrap();
     let id = start(&sandbox, &pods);
     cluster.report("web-7d4b9c-x", &id);
-    let trace = trace(&cluster, &containerd);
+    let trace = trace(&cluster, &containerd, &[]);
     let expected = [
         ("k8s.pod.name", "web-7d4b9c-x"),
         ("k8s.pod.uid", &uid),
@@ -164,4 +176,42 @@ fn pods_have_workloads_and_names() {
     let wrong =
         |event: &&Attributes| event["container.id"] == *id && event.get("k8s.pod.uid") != Some(&Value::from(&*again));
     assert_eq!(trace.events().iter().find(wrong), None);
+}
+
+/// Somebody who wants to be left out too can give his pod the same name, labels and image, and an account of the same name.
+#[test]
+fn pods_of_an_account_are_left_out_and_no_others() {
+    let cluster = Cluster::start();
+    cluster.namespace("audit");
+    let containerd = Containerd::with_cri(None).unwrap();
+    let pods = Pods::new(&containerd).unwrap();
+    let metadata = json!({"labels": {"app.kubernetes.io/name": "inotrail", "app.kubernetes.io/component": "loki"}});
+    let who = [("audit", "loki", "loki-0"), ("audit", "default", "loki-1"), (NAMESPACE, "loki", "loki-0")];
+    let started = who.map(|(namespace, account, name)| {
+        let uid = cluster.pod_of(namespace, account, name, &metadata);
+        (uid.clone(), pods.pod(namespace, name, &uid).unwrap())
+    });
+    let [own, others @ ..] = started.each_ref().map(|(_, sandbox)| start(sandbox, &pods));
+    // One that starts when it is watched already.
+    let trace = trace(&cluster, &containerd, &["--exclude-account", "audit/loki"]);
+    let uid = cluster.pod_of("audit", "loki", "loki-2", &metadata);
+    let late = pods.pod("audit", "loki-2", &uid).unwrap();
+    let late = start(&late, &pods);
+    for ((id, (uid, _)), (namespace, ..)) in others.iter().zip(&started[1..]).zip(&who[1..]) {
+        let expected = [("container.id", &**id), ("k8s.pod.uid", uid), ("k8s.namespace.name", namespace)];
+        trace.wait_for_event(&[&expected[..], &[("file.path", "/tmp/later")]].concat()).unwrap();
+    }
+    // The others made as many files as these meanwhile.
+    let seen = trace.events().len();
+    e2e::interrupt::wait_for("more events of the others", std::time::Duration::from_secs(60), || {
+        let of = |id: &String| trace.events()[seen..].iter().filter(|event| event["container.id"] == *id).count();
+        Ok(others.iter().all(|id| of(id) >= 8).then_some(()))
+    })
+    .unwrap();
+    let told: Vec<_> = trace
+        .events()
+        .into_iter()
+        .filter(|event| [&own, &late].iter().any(|id| event["container.id"] == **id))
+        .collect();
+    assert!(told.is_empty(), "{told:?}");
 }

@@ -39,6 +39,15 @@ fn tells_every_access_of_the_list() {
     accesses::prove(RawTracepoint, guest()).unwrap();
 }
 
+/// As in a pod. In a machine, on cgroup version 2: `e2e vm --test namespace`.
+#[test]
+fn cgroups_are_found_from_a_namespace_of_its_own() {
+    // In a process of its own, which goes from cgroup to cgroup.
+    let mut proof = Command::new(guest());
+    let status = proof.args(["prove", "--backend", "raw-tracepoint", "namespace"]).status().unwrap();
+    assert!(status.success());
+}
+
 #[test]
 fn what_no_rule_is_about_is_kept_back() {
     let _alone = alone();

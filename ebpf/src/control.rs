@@ -65,6 +65,27 @@ pub struct Handover {
     pub missed: u64,
     /// How often kprobe has taken over from fexit.
     pub swaps: u64,
+    /// Accesses that were taken from the ring to be told.
+    pub wanted: u64,
+    /// Of these, the ones that are where they outlive the run, or were told as lost there.
+    pub kept: u64,
+    /// Names the run that these two are of, as two halves of a UUID.
+    pub stream: [u64; 2],
+    /// What of the rest may outlive the run.
+    pub written: [Written; WRITTEN_MAX],
 }
 
-const _: () = assert!(size_of::<Handover>() == 56);
+/// A request that the run has written to its disk's cache: it outlives the run, but no power cut.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Written {
+    /// Its number, as the run has it; 0: there is none here.
+    pub number: u64,
+    /// Accesses that were taken from the ring for it.
+    pub accesses: u64,
+}
+
+/// Requests at most that are written and not durable at a time.
+pub const WRITTEN_MAX: usize = 32;
+
+const _: () = assert!(size_of::<Handover>() == 88 + WRITTEN_MAX * size_of::<Written>());

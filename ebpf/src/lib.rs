@@ -18,7 +18,7 @@ mod header;
 mod layout;
 mod ledger;
 
-pub use control::{Control, Handover, NOBODY, role, turn};
+pub use control::{Control, Handover, NOBODY, WRITTEN_MAX, Written, role, turn};
 pub use counters::{COUNTERS, Counters};
 pub use header::{Header, confidence, flags, kind, mask, mutation};
 pub use layout::{ABSENT, Layout};
@@ -26,7 +26,7 @@ pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SL
 
 /// Version of everything in this crate but the programs: raise it with any change of a record or of a map. What is pinned under
 /// another version is never adopted.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 6;
 
 /// `result` of an access whose outcome this backend cannot know (kprobe: the function has not run yet).
 pub const RESULT_UNKNOWN: i32 = 1;

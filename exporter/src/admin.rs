@@ -105,24 +105,28 @@ fn respond(request: &Request<Incoming>, shown: &Shown) -> Response<Full<Bytes>> 
     }
 }
 
-/// One line per part: `export ok` or `export degraded`.
+/// One line per part: `runtime ok`, or `export default degraded: "connection refused"`.
 fn ready(health: &Health) -> Response<Full<Bytes>> {
-    let parts = [
-        ("sensor", " degraded: the programs report no accesses\n", &health.sensor),
-        ("runtime", " degraded\n", &health.runtime),
-        ("export", " degraded\n", &health.export),
+    let flag = |part: &str, is_well, why: &str| (part.to_owned(), is_well, why.to_owned());
+    let mut parts = vec![
+        flag("sensor", health.sensor.get(), ": the programs report no accesses"),
+        flag("runtime", health.runtime.get(), ""),
     ];
-    let mut body = String::new();
-    let mut status = StatusCode::OK;
-    for (name, degraded, flag) in parts {
-        let well = flag.get();
-        if !well {
-            status = StatusCode::SERVICE_UNAVAILABLE;
-        }
-        body.push_str(name);
-        body.push_str(if well { " ok\n" } else { degraded });
+    for books in health.export.all() {
+        // A receiver's words may be in it.
+        parts.push(flag(&format!("export {}", books.name), books.is_well(), &format!(": {:?}", books.why())));
     }
-    plain(status, body)
+    let why = |problem: &Option<String>| format!(": {:?}", problem.as_deref().unwrap_or_default());
+    let spool = health.spool.get();
+    parts.push(flag("spool", spool.is_none(), &why(&spool)));
+    let status = if parts.iter().all(|part| part.1) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    // What is in force goes on: no reason to take the exporter for ill.
+    let config = health.config.get();
+    parts.push(flag("config", config.is_none(), &why(&config)));
+    let line = |(part, is_well, why): (String, bool, String)| {
+        if is_well { format!("{part} ok\n") } else { format!("{part} degraded{why}\n") }
+    };
+    plain(status, parts.into_iter().map(line).collect())
 }
 
 fn metrics(registry: &Registry) -> Response<Full<Bytes>> {

@@ -1,11 +1,11 @@
 //! Configuration -> running stages. The only place that knows them all; `run` and `trace` read as the boot order.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -14,36 +14,41 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as value;
 
 use crate::admin::{self, Shown};
-use crate::batch::{Batch, Limits};
 use crate::config;
+use crate::config::given::Given;
 use crate::container::cgroup::{self, Hierarchy};
 use crate::container::{self, CgroupEvents, ContainerConfig, Containers, MountReader};
 use crate::decoy::{self, DecoyConfig, Planting};
-use crate::event::{Backend, Event};
-use crate::loss::{Loss, Outage};
-use crate::metrics::{Metrics, registry};
+use crate::event::Backend;
+use crate::loss::{Outage, Uuid};
+use crate::metrics::{Metrics, Source, registry};
 use crate::pipeline::{Output, Pipeline};
 use crate::policy_source::{self, PolicyConfig};
 use crate::process::{ProcessConfig, ProcessScan, ProcessTable, Redaction};
 use crate::sensor::kernel::Kernel;
 use crate::sensor::privileges::{self, Dropped};
 use crate::sensor::report::{MutationReport, Report};
-use crate::sensor::{self, Hooks, Options, Sensor, Swapped};
-use crate::ship::{self, Queue};
+use crate::sensor::{self, Hooks, Opened, Options, Sensor, Swapped};
+use crate::ship;
 use crate::sink::Printer;
+use crate::spool;
+use crate::telemetry::{self, OwnLogs, Telemetry};
 
 mod export;
 mod health;
 mod losses;
+mod print;
 mod reader;
+pub mod reload;
+pub mod shipping;
 mod watchdog;
 
 use export::Export;
-use losses::Losses;
+use losses::{KernelCounts, Losses};
 use reader::Reader;
+use reload::Reloading;
+use shipping::Shipping;
 
-/// What a shutdown may take to send what waits: Kubernetes kills after 30 s.
-const SHUTDOWN: Duration = Duration::from_secs(20);
 /// How often the kernel's losses are brought into the metrics.
 const LOSSES_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -74,6 +79,12 @@ pub enum Error {
     /// Nothing can be sent.
     #[error(transparent)]
     Ship(#[from] ship::Error),
+    /// Nothing can be kept.
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
+    /// Own metrics cannot be sent.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
     /// A thread or a signal handler could not be made.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -82,35 +93,46 @@ pub enum Error {
     Panicked,
 }
 
-/// Runs the exporter until SIGTERM or SIGINT; returns when everything is sent or counted as dropped.
+/// Runs the exporter until SIGTERM or SIGINT; returns when everything is sent or counted as dropped. The configuration of
+/// this command line, `given` as it was read, is followed meanwhile.
 ///
 /// # Errors
 /// It cannot start.
-pub fn run(config: &config::Run) -> Result<(), Error> {
+pub fn run(config: &config::Run, arguments: Vec<OsString>, given: Given) -> Result<(), Error> {
+    sensor::heap::share();
     // What can be wrong outside the kernel is found first.
     let listener = admin::bind(config.listen)?;
-    ship::check(&config.export)?;
+    for destination in &config.shipping.destinations {
+        ship::check(&destination.export)?;
+    }
     let mut attached = Attached::start(&config.sensor, &config.scope, &config.names, config.redaction.clone())?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let metrics = Arc::new(Metrics::default());
     attached.judge_by(config.policies.clone(), &runtime, &metrics)?;
     let listener = TcpListener::from_std(listener)?;
-    let queue = ship::spawn(&config.export, Arc::clone(&metrics))?;
-    let parts = Parts::start(&runtime, attached, &metrics)?;
+    let kernel = KernelCounts::of(&attached.sensor);
+    let source = Source::new(&metrics, move || kernel.read());
+    let start = |to| Telemetry::start(to, &config.node, &source, &OwnLogs::global());
+    let telemetry = config.telemetry.as_ref().map(start).transpose()?;
+    let run = config.node.stream_id.parse().unwrap_or(Uuid(0));
+    let inherited = config.shipping.is_accountable().then(|| attached.sensor.account(run.0));
+    let (shipping, account) = Shipping::start(&config.shipping, run, &metrics, inherited)?;
+    let parts = Parts { account, ..Parts::start(&runtime, attached, &metrics)? };
     let backend = parts.sensor.backend();
-    let kernel = parts.losses.kernel();
-    let registry = registry(&metrics, move || kernel.read());
+    let registry = registry(&source);
     runtime.spawn(admin::serve(listener, Arc::new(Shown { registry, metrics: Arc::clone(&metrics) })));
-    tracing::info!(backend = backend.as_str(), endpoint = %config.export.endpoint, "running");
-    let batch = Batch::new(limits(&config.export), config.node.clone());
-    let export = Export::new(batch, queue.clone(), Arc::clone(&metrics));
+    tracing::info!(backend = backend.as_str(), destinations = %config.shipping, "running");
+    let export = Export::new(shipping.routes.clone(), config.shipping.batch, &config.node, shipping.journal.clone());
+    let reloading = Reloading::spawn(shipping, arguments, given, Arc::clone(&metrics))?;
     let export = parts.read(&runtime, config.sensor.drain_interval, export)?;
     metrics.health.sensor.set(false);
     export.finish();
-    runtime.block_on(drain(&queue))?;
+    let shipping = runtime.block_on(reloading.stop()).ok_or(Error::Panicked)?;
+    runtime.block_on(shipping.drain())?;
     let (events, delivered) = (metrics.emitted.get(), metrics.delivered.get());
     tracing::info!(events, delivered, "stopped: {}", metrics.drops());
+    telemetry.into_iter().for_each(Telemetry::stop);
     Ok(())
 }
 
@@ -167,6 +189,7 @@ impl Attached {
         source.check()?;
         let processes = ProcessConfig { hierarchy: hierarchy.clone(), redaction };
         let sensor = Sensor::start(&options(sensor, scope, hierarchy))?;
+        sensor::heap::give_back();
         let mut keep = privileges::to_change_maps(&Kernel::detect());
         if sensor.hooks().has_standby() {
             keep |= privileges::to_attach(Backend::Kprobe);
@@ -185,6 +208,10 @@ impl Attached {
     ) -> Result<(), Error> {
         // The self-test went well.
         metrics.health.sensor.set(true);
+        let excludes = self.source.kube.as_ref().is_some_and(|kube| !kube.excluded.is_empty());
+        if policies.is_some() || excludes {
+            self.source.filter = self.sensor.take_scopes().map(|scopes| Box::new(scopes) as _);
+        }
         let Some(policies) = policies else { return Ok(()) };
         let health = health::of_node(self.sensor.hooks(), Arc::clone(metrics));
         if policies.decoys {
@@ -193,7 +220,6 @@ impl Attached {
             self.decoys = Some(DecoyConfig { hierarchy, host, state });
         }
         self.source.policies = Some(policy_source::spawn(policies, runtime.handle(), health)?);
-        self.source.filter = self.sensor.take_scopes().map(|scopes| Box::new(scopes) as _);
         Ok(())
     }
 }
@@ -215,6 +241,8 @@ struct Parts {
     news: (Receiver<ProcessScan>, Receiver<Outage>),
     metrics: Arc<Metrics>,
     planting: Option<Planting>,
+    /// Nothing: nobody asks what became of this run.
+    account: Option<Opened>,
     host: bool,
 }
 
@@ -233,7 +261,7 @@ impl Parts {
         let table = ProcessTable::new(processes.redaction.clone());
         let (losses, news) = Losses::of(&sensor, metrics, &tables.1, processes);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, processes: table, losses, news, metrics, planting, host })
+        Ok(Self { sensor, tables, processes: table, losses, news, metrics, planting, account: None, host })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
@@ -241,8 +269,11 @@ impl Parts {
     where
         O: Output + Send + 'static,
     {
-        let Self { sensor, tables, processes, mut losses, news, metrics, planting, host } = self;
+        let Self { sensor, tables, processes, mut losses, news, metrics, planting, account, host } = self;
         let mut pipeline = Pipeline::new(sensor.backend(), host, tables, processes, news, metrics, output);
+        if let Some((account, unkept)) = account {
+            pipeline.account_by(account, unkept);
+        }
         if let Some(gap) = sensor.gap() {
             pipeline.gap(gap);
         }
@@ -257,17 +288,6 @@ impl Parts {
         losses.update();
         output
     }
-}
-
-/// Sends what waits, or counts it as dropped: at the deadline, or at once when a second signal comes.
-async fn drain(queue: &Queue) -> io::Result<()> {
-    let mut signals = Signals::new()?;
-    let start = Instant::now();
-    tokio::select! {
-        () = queue.drain((start + SHUTDOWN).into()) => {}
-        () = signals.any() => queue.drain(start.into()).await,
-    }
-    Ok(())
 }
 
 /// SIGTERM and SIGINT.
@@ -352,10 +372,6 @@ fn options(sensor: &config::Sensor, scope: &config::Scope, hierarchy: Hierarchy)
     }
 }
 
-fn limits(export: &config::Export) -> Limits {
-    Limits { records: export.batch_records, bytes: export.batch_bytes, age: export.batch_age }
-}
-
 /// Lets kprobe take over when the kernel begins to skip fexit.
 async fn watch(hooks: Hooks) {
     let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
@@ -378,22 +394,4 @@ async fn watch(hooks: Hooks) {
 /// Two workers: exporting and asking the runtime are all they do.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(2).thread_name("worker").enable_all().build()
-}
-
-impl<W: Write> Output for Printer<W> {
-    fn wants(&self, event: &Event<'_>) -> bool {
-        Self::wants(self, event)
-    }
-
-    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
-        self.show(event).map_break(|_| ())
-    }
-
-    fn loss(&mut self, loss: &Loss<'_>) {
-        self.show_loss(loss);
-    }
-
-    fn drained(&mut self, _now_ns: u64) -> ControlFlow<()> {
-        Self::drained(self, Instant::now()).map_break(|_| ())
-    }
 }

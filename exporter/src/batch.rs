@@ -15,6 +15,7 @@ use crate::container::Container;
 use crate::event::{Event, Node};
 use crate::loss::Loss;
 use crate::otlp::{self, Encoder};
+use crate::stopped::Stopped;
 use resources::Resources;
 
 /// Most bytes of a request: a gRPC server refuses more than 4 MiB unless told otherwise.
@@ -31,7 +32,8 @@ pub struct Limits {
     pub records: usize,
     /// Bytes of the request; with the event that goes over it, never above [`REQUEST_MAX`].
     pub bytes: usize,
-    /// Age of its first event.
+    /// Time since the last request: after a time without events the first one goes at once, and where there are many, those of
+    /// this time go together.
     pub age: Duration,
 }
 
@@ -57,8 +59,9 @@ pub struct Batch {
     overhead: usize,
     /// Accesses that the records stand for.
     accesses: u64,
-    /// When the first event came.
-    since_ns: u64,
+    told: u64,
+    /// When the last request was made.
+    taken_ns: u64,
 }
 
 /// What [`Batch::take`] makes: an `ExportLogsServiceRequest`.
@@ -70,6 +73,8 @@ pub struct Request {
     pub records: u64,
     /// Accesses that the records stand for.
     pub accesses: u64,
+    /// Accesses that its losses tell of and nothing else does: see [`Loss::owed`].
+    pub told: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +106,8 @@ impl Batch {
             groups: Vec::new(),
             overhead: 0,
             accesses: 0,
-            since_ns: 0,
+            told: 0,
+            taken_ns: 0,
         }
     }
 
@@ -119,24 +125,38 @@ impl Batch {
     pub fn push_loss(&mut self, loss: &Loss<'_>, now_ns: u64) -> Option<Request> {
         let start = self.buffer.len();
         self.encoder.loss(&mut self.buffer, loss);
+        self.told = self.told.saturating_add(loss.owed);
         self.pushed(loss.container, start, now_ns)
     }
 
-    fn pushed(&mut self, container: &Arc<Container>, start: usize, now_ns: u64) -> Option<Request> {
-        if self.records.is_empty() {
-            self.since_ns = now_ns;
-        }
-        self.link(container, self.buffer.len() - start);
-        let full = self.records.len() >= self.limits.records || self.buffer.len() + self.overhead >= self.limits.bytes;
-        if full { self.take() } else { None }
+    /// The same with the end of the run, which stands for no access either.
+    #[must_use = "a full batch is a request to be sent"]
+    pub fn push_stopped(&mut self, stopped: &Stopped<'_>, now_ns: u64) -> Option<Request> {
+        let start = self.buffer.len();
+        self.encoder.stopped(&mut self.buffer, stopped);
+        self.pushed(stopped.container, start, now_ns)
     }
 
-    /// Whether the first event has waited for long enough, or for nobody knows how long because the clock went back: time
-    /// to [`Self::take`].
+    fn pushed(&mut self, container: &Arc<Container>, start: usize, now_ns: u64) -> Option<Request> {
+        self.link(container, self.buffer.len() - start);
+        let full = self.records.len() >= self.limits.records || self.buffer.len() + self.overhead >= self.limits.bytes;
+        if !full {
+            return None;
+        }
+        self.taken_ns = now_ns;
+        self.take()
+    }
+
+    /// As [`Self::take`], where the last request is old enough, or nobody knows how old because the clock went back.
     #[must_use]
-    pub fn due(&self, now_ns: u64) -> bool {
+    pub fn take_due(&mut self, now_ns: u64) -> Option<Request> {
         let age = u64::try_from(self.limits.age.as_nanos()).unwrap_or(u64::MAX);
-        !self.records.is_empty() && now_ns.checked_sub(self.since_ns).is_none_or(|waited| waited >= age)
+        if now_ns.checked_sub(self.taken_ns).is_some_and(|waited| waited < age) {
+            return None;
+        }
+        let request = self.take()?;
+        self.taken_ns = now_ns;
+        Some(request)
     }
 
     /// The request of all events since the last one; nothing if there were none.
@@ -157,9 +177,9 @@ impl Batch {
             otlp::close_resource_logs(&mut body);
         }
         let records = self.records.len() as u64;
-        let accesses = self.accesses;
+        let (accesses, told) = (self.accesses, self.told);
         self.clear();
-        Some(Request { body: Bytes::from(body), records, accesses })
+        Some(Request { body: Bytes::from(body), records, accesses, told })
     }
 
     fn clear(&mut self) {
@@ -168,7 +188,7 @@ impl Batch {
         self.records.clear();
         self.groups.clear();
         self.overhead = 0;
-        self.accesses = 0;
+        (self.accesses, self.told) = (0, 0);
     }
 
     /// Appends the record that the buffer ends with to its container's.

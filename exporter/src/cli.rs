@@ -6,6 +6,7 @@ pub mod oci_hook;
 pub mod policy;
 mod run;
 mod trace;
+mod verify;
 
 use std::io;
 use std::path::Path;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use crate::config::args::Command;
 use crate::{app, config, policy_source};
+pub use verify::VerifyError;
 
 /// A command line that cannot be used (`EX_USAGE`, sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
@@ -46,6 +48,9 @@ pub enum Error {
     /// Recorded events cannot be held against policies.
     #[error(transparent)]
     Test(#[from] policy::TestError),
+    /// A trail cannot be read.
+    #[error(transparent)]
+    Verify(#[from] verify::VerifyError),
     /// stdout failed.
     #[error("cannot write to stdout: {0}")]
     Output(io::Error),
@@ -56,7 +61,9 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(config::Error::Usage(_)) | Self::Globs(_) | Self::NoPage(_) => EXIT_USAGE.into(),
+            Self::Config(config::Error::Usage(_) | config::Error::Wrong { .. } | config::Error::Values { .. })
+            | Self::Globs(_)
+            | Self::NoPage(_) => EXIT_USAGE.into(),
             _ => ExitCode::FAILURE,
         }
     }
@@ -74,6 +81,7 @@ pub fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Detach { pin_dir } => detach(&pin_dir),
         Command::OciHook(command) => oci_hook::run(&command),
         Command::Policy(command) => policy::run(command),
+        Command::Verify(args) => verify::verify(*args),
         Command::Crd => generate::crd(),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { page } => generate::man(page.as_deref()),

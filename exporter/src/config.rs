@@ -3,29 +3,39 @@
 pub mod args;
 pub mod choice;
 pub mod default;
+pub mod endpoint;
 mod environment;
+mod file;
+pub mod given;
+mod lines;
 mod names;
 pub mod parse;
+mod shipping;
+mod telemetry;
 
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 use thiserror::Error;
 
+use crate::batch::Limits;
 use crate::container::kube::KubeConfig;
 use crate::container::source::{Api, RuntimeConfig};
 use crate::event::{Backend, Node};
+use crate::journal::JournalConfig;
 use crate::policy_source::PolicyConfig;
 use crate::process::Redaction;
-use args::{CheckArgs, ExportArgs, NodeArgs, PolicyArgs, ProcessArgs, RunArgs, SensorArgs};
-use choice::Compression;
+use crate::route::Route;
+use args::{CheckArgs, NodeArgs, PolicyArgs, ProcessArgs, RunArgs, SensorArgs};
+use choice::{Compression, Form, Protocol};
+pub use endpoint::Endpoint;
 pub use environment::command;
+pub use file::with_file;
 use names::{names, names_and_policies};
 
 /// What `run` needs.
@@ -44,7 +54,9 @@ pub struct Run {
     /// Arguments of processes are wanted, redacted by this; nothing: they are not.
     pub redaction: Option<Arc<Redaction>>,
     /// Where records go.
-    pub export: Export,
+    pub shipping: Shipping,
+    /// Where own metrics and log messages go by OTLP; nothing: nowhere.
+    pub telemetry: Option<Telemetry>,
     /// Where the administration server listens.
     pub listen: SocketAddr,
 }
@@ -127,10 +139,16 @@ pub struct Names {
 }
 
 /// Where records go, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
-    /// Scheme (`http` or `https`), host and port.
-    pub endpoint: Uri,
+    /// A receiver has a scheme (`http` or `https`), host and port; with the whole path for HTTP.
+    pub endpoint: Endpoint,
+    /// How lines are written, where it is no receiver. All that follows is for a receiver then, but for the longest time.
+    pub lines: Lines,
+    /// How requests travel.
+    pub protocol: Protocol,
+    /// File with a bearer token, which is read again and again.
+    pub token_file: Option<PathBuf>,
     /// Sent with every request; values are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Compression to start with.
@@ -139,20 +157,60 @@ pub struct Export {
     pub timeout: Duration,
     /// PEM files; only for `https`.
     pub tls: Tls,
-    /// Most records of one request.
-    pub batch_records: usize,
-    /// Most bytes of one request before compression.
-    pub batch_bytes: usize,
-    /// Longest time that a record waits for its request to fill.
-    pub batch_age: Duration,
-    /// Most requests that wait.
-    pub queue_requests: usize,
-    /// Longest time that a request is tried.
+    /// Longest time from a record to its acknowledgement.
     pub max_age: Duration,
+    /// Requests on the way at once, besides one of violations.
+    pub in_flight: usize,
+    /// Header with the tenant's name, where records have tenants.
+    pub tenant_header: Option<HeaderName>,
 }
 
-/// PEM texts for TLS, read at start.
-#[derive(Clone, Default)]
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// Their form.
+    pub form: Form,
+    /// Bytes of a file that no request makes longer, unless it is longer alone.
+    pub rotate_size: u64,
+    /// Renamed files that are kept.
+    pub rotate_keep: u32,
+}
+
+/// What waits where, and who is to get it.
+#[derive(Clone, Debug)]
+pub struct Shipping {
+    /// When a request is full.
+    pub batch: Limits,
+    /// What is kept.
+    pub journal: JournalConfig,
+    /// Who gets it: at least one.
+    pub destinations: Vec<Destination>,
+}
+
+/// Who gets records.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Its name in metrics, logs and the spool.
+    pub name: String,
+    /// What it gets.
+    pub route: Route,
+    /// How.
+    pub export: Export,
+}
+
+/// Where the exporter's own metrics and log messages go by OTLP.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// The receiver, and how it is reached.
+    pub export: Export,
+    /// Time between two requests with metrics.
+    pub interval: Duration,
+    /// Log messages, too.
+    pub logs: bool,
+}
+
+/// PEM texts for TLS.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Certificates to trust instead of the system's.
     pub ca: Option<Vec<u8>>,
@@ -166,6 +224,22 @@ pub enum Error {
     /// The flags contradict each other: exit code 64.
     #[error("{0}")]
     Usage(&'static str),
+    /// What a configuration file says cannot be used: exit code 64.
+    #[error("{}: {what}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what is wrong.
+        what: String,
+    },
+    /// A flag's values cannot be used together: exit code 64.
+    #[error("{flag}: {what}")]
+    Values {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong.
+        what: String,
+    },
     /// A file that a flag names cannot be used: exit code 1.
     #[error("cannot read {} given by {flag}: {cause}; {advice}", path.display())]
     File {
@@ -190,8 +264,10 @@ impl TryFrom<RunArgs> for Run {
     type Error = Error;
 
     fn try_from(args: RunArgs) -> Result<Self, Error> {
+        let state = args.policy.state.clone();
         let (names, policies) = names_and_policies(&args.sensor, &args.node, args.policy)?;
         let policies = policies.map(|policies| PolicyConfig { reports: true, ..policies });
+        let shipping = shipping::shipping(args.export, args.route, &args.queue, state, args.config.as_deref())?;
         Ok(Self {
             sensor: Sensor { pin_dir: args.pin_dir, ..sensor(&args.sensor)? },
             names,
@@ -199,7 +275,8 @@ impl TryFrom<RunArgs> for Run {
             scope: scope(args.sensor, args.host),
             node: self::node(args.node),
             redaction: redaction(&args.process)?,
-            export: export(args.export)?,
+            shipping,
+            telemetry: telemetry::telemetry(args.telemetry)?,
             listen: args.listen,
         })
     }
@@ -215,6 +292,9 @@ impl Trace {
         policy: PolicyArgs,
         host: bool,
     ) -> Result<Self, Error> {
+        if policy.state.is_some() && !policy.kubernetes_policies && !policy.decoys {
+            return Err(Error::Usage("--state is of no use without --kubernetes-policies or --decoys: leave it out"));
+        }
         let (names, policies) = names_and_policies(&sensor_args, &node, policy)?;
         Ok(Self {
             sensor: sensor(&sensor_args)?,
@@ -279,41 +359,6 @@ fn stream_id() -> String {
         Ok(uuid) => uuid.trim_end().to_owned(),
         Err(_) => format!("{:x}-{:x}", jiff::Timestamp::now().as_nanosecond(), std::process::id()),
     }
-}
-
-fn export(args: ExportArgs) -> Result<Export, Error> {
-    let https = args.endpoint.scheme_str() == Some("https");
-    if !https && (args.ca_file.is_some() || args.client_cert.is_some()) {
-        return Err(Error::Usage(
-            "--ca-file and --client-cert are of no use without TLS: write --endpoint https://...",
-        ));
-    }
-    let identity = match (args.client_cert, args.client_key) {
-        (Some(certificate), Some(key)) => Some((pem("--client-cert", certificate)?, pem("--client-key", key)?)),
-        _ => None,
-    };
-    let ca = args.ca_file.map(|path| pem("--ca-file", path)).transpose()?;
-    Ok(Export {
-        endpoint: args.endpoint,
-        headers: args.header,
-        compression: args.compression,
-        timeout: args.timeout,
-        tls: Tls { ca, identity },
-        batch_records: count(args.batch_records),
-        batch_bytes: args.batch_bytes,
-        batch_age: args.batch_age,
-        queue_requests: count(args.queue_requests),
-        max_age: args.max_age,
-    })
-}
-
-fn pem(flag: &'static str, path: PathBuf) -> Result<Vec<u8>, Error> {
-    let advice = "name a readable PEM file";
-    std::fs::read(&path).map_err(|cause| Error::File { flag, path, cause, advice })
-}
-
-fn count(number: NonZero<u32>) -> usize {
-    number.get() as usize
 }
 
 impl From<choice::Backend> for Option<Backend> {

@@ -3,6 +3,7 @@
 //! The sensor's thread tells of cgroups ([`CgroupEvents`]) and looks them up ([`Containers`]); one task in between owns
 //! the table, reads the tree and asks the runtime for names.
 
+mod account;
 mod announcement;
 pub mod cgroup;
 mod channel;
@@ -47,6 +48,7 @@ use inotrail_ebpf::Header;
 use crate::decoy::Wanted;
 use crate::metrics::Metrics;
 use crate::policy::{PolicySet, Selection};
+pub use account::Account;
 use announcement::Announcer;
 use cgroup::Hierarchy;
 pub use events::CgroupEvents;
@@ -89,7 +91,7 @@ pub struct ContainerConfig {
     pub mounts: Option<MountReader>,
     /// What is worth an event; nothing: everything.
     pub policies: Option<value::Receiver<Arc<PolicySet>>>,
-    /// Told which cgroups policies are about; nothing: the kernel's programs record them all.
+    /// Told which cgroups policies are about, and which are never reported; nothing: the kernel's programs record them all.
     pub filter: Option<Box<dyn KernelFilter>>,
     /// Told which containers are to have decoys; nothing: nobody makes any.
     pub decoys: Option<value::Sender<Wanted>>,
@@ -229,6 +231,9 @@ struct Lasting {
     accesses: AtomicU64,
     /// Last number of its losses.
     losses: AtomicU64,
+    /// The last window in which it has sent something, and how many accesses.
+    window: AtomicU64,
+    sent: AtomicU64,
     /// When its mounts were last found to be unknown, nanoseconds since the Unix epoch.
     unknown_mounts_ns: AtomicU64,
     /// It was told that its rules' files are to be looked for again, and nobody has yet.
@@ -313,6 +318,13 @@ impl Container {
         Self { mounts: Some(mounts), ..self.with_rules(self.rules.clone()) }
     }
 
+    /// Whether it is of a pod that is never reported.
+    #[must_use]
+    pub fn is_excluded(&self) -> bool {
+        let details = self.pod.as_ref().and_then(|pod| pod.details.as_ref());
+        details.is_some_and(|details| details.is_excluded)
+    }
+
     /// [`Pod::uid`]
     fn pod_uid(&self) -> Option<&str> {
         self.pod.as_ref().map(|pod| &*pod.uid)
@@ -353,6 +365,17 @@ impl Container {
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.lasting.accesses.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Notes that it sends so many accesses in this window (a number that goes up), and returns how many that are by now.
+    /// For one thread.
+    #[must_use]
+    pub fn sends(&self, window: u64, count: u64) -> u64 {
+        let Lasting { window: last, sent, .. } = &*self.lasting;
+        let before = if last.swap(window, Ordering::Relaxed) == window { sent.load(Ordering::Relaxed) } else { 0 };
+        let now = before.saturating_add(count);
+        sent.store(now, Ordering::Relaxed);
+        now
     }
 
     /// The number of the next loss of this container, from 1.

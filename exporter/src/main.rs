@@ -9,11 +9,18 @@ use inotrail::cli::{self, EXIT_USAGE};
 use inotrail::config;
 use inotrail::config::args::{Args, Command, LogArgs};
 use inotrail::config::choice::LogFormat;
+use inotrail::telemetry::OwnLogs;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
-    let mut command = config::command();
-    let args = match command.try_get_matches_from_mut(std::env::args_os()) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let mut command = match config::with_file(config::command(), &arguments) {
+        Ok(command) => command,
+        Err(error) => return fail(&error.into(), EXIT_USAGE.into()),
+    };
+    let args = match command.try_get_matches_from_mut(arguments) {
         Ok(matches) => Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command)),
         Err(error) => Err(error),
     };
@@ -50,8 +57,8 @@ fn log(args: &LogArgs, default: &str) -> anyhow::Result<()> {
         .map_err(|_| anyhow!("--log-level '{level}': expected error, warn, info, debug, trace, or target=level,..."))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match args.log_format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).finish().with(OwnLogs::global()).init(),
+        LogFormat::Json => log.json().flatten_event(true).finish().with(OwnLogs::global()).init(),
     }
     Ok(())
 }

@@ -2,15 +2,25 @@
 
 use std::array;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::container::source::Source;
+use crate::container::source::Source as Teller;
 use crate::decoy::Refused;
 
+mod books;
+mod durations;
+pub mod families;
+mod family;
+mod process;
 mod registry;
 
+pub use books::{Books, Destinations, OnTheWay, Waiting};
+pub use durations::{BOUNDS, Durations, Heard, Listener};
+pub use family::{Each, Family, Kind, Label, Source, Value};
+pub use process::Process;
 pub use registry::{KernelCount, KernelState, registry};
 
 /// Every count of user space, one owner each; cheap to bump from the event path (a relaxed add).
@@ -18,16 +28,18 @@ pub use registry::{KernelCount, KernelState, registry};
 pub struct Metrics {
     /// Accesses given to the sink: an event of counted ones is as many as it says. The sensor thread's.
     pub emitted: Counter,
-    /// Accesses in log records that the receiver acknowledged. `ship`'s.
+    /// Accesses in log records that a destination acknowledged. Of [`Books`], as the two below.
     pub delivered: Counter,
-    /// Export requests sent again. `ship`'s.
+    /// Export requests sent again.
     pub export_retries: Counter,
-    /// Bytes of export requests sent, after compression. `ship`'s.
+    /// Bytes of export requests sent, after compression.
     pub exported_bytes: Counter,
     /// Events released without their container's name. The sensor thread's.
     pub unresolved: Counter,
     /// Accesses of containers with rules whose file has no name, so that no rule could be asked. The sensor thread's.
     pub undecided: Counter,
+    /// Events whose time was ahead of the calendar's. The sensor thread's.
+    pub clamped: Counter,
     /// Containers of which everything is recorded because the kernel's filter was full. The container task's.
     pub filter_full: Counter,
     /// Names, and files, that the kernel's filter holds now. The container task's.
@@ -36,11 +48,24 @@ pub struct Metrics {
     pub filter_limit: Gauge,
     /// Cgroups forgotten before their time because the table was full. The container task's.
     pub containers_evicted: Counter,
+    /// Cgroups that are known. The container task's.
+    pub containers: Gauge,
+    /// Containers that are never reported. The container task's.
+    pub containers_excluded: Gauge,
+    /// Policies that are in force. The container task's.
+    pub policies: Gauge,
+    /// Bytes of requests that wait to be written down, and how many there is room for. The journal's.
+    pub queued: Gauge,
+    /// See above.
+    pub queue_limit: Gauge,
+    /// Who is told how long requests took.
+    pub heard: Heard,
     /// Decoys that are in containers. The thread's that makes them.
     pub decoys: Gauge,
     decoys_refused: [Counter; Refused::NAMES.len()],
+    reloads: [Counter; 2],
     dropped: [Counter; Dropped::ALL.len()],
-    resolved: [Counter; Source::ALL.len()],
+    resolved: [Counter; Teller::ALL.len()],
     /// What readiness is made of.
     pub health: Health,
 }
@@ -52,8 +77,29 @@ pub struct Health {
     pub sensor: Flag,
     /// The container runtime answers, or none is configured.
     pub runtime: Flag,
-    /// The last export was acknowledged, or nothing was exported yet and the connection stands.
-    pub export: Flag,
+    /// What all destinations say.
+    pub export: Destinations,
+    /// Why the configuration that is there is not in force. It degrades nothing: what is in force goes on.
+    pub config: Problem,
+    /// Why the disk that is to keep what waits does not: it waits in memory.
+    pub spool: Problem,
+}
+
+/// A problem that one thread knows and others read, in words. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Problem(Arc<Mutex<Option<String>>>);
+
+impl Problem {
+    /// Notes what it is; nothing: there is none any more.
+    pub fn set(&self, problem: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    /// What it is. Not to be trusted without quotes: a file's words may be in it.
+    #[must_use]
+    pub fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// A boolean that one thread sets and others read.
@@ -82,12 +128,20 @@ impl Default for Metrics {
             exported_bytes: Counter::default(),
             unresolved: Counter::default(),
             undecided: Counter::default(),
+            clamped: Counter::default(),
             filter_full: Counter::default(),
             filter_entries: array::from_fn(|_| Gauge::default()),
             filter_limit: Gauge::default(),
             containers_evicted: Counter::default(),
+            containers: Gauge::default(),
+            containers_excluded: Gauge::default(),
+            policies: Gauge::default(),
+            queued: Gauge::default(),
+            queue_limit: Gauge::default(),
+            heard: Heard::default(),
             decoys: Gauge::default(),
             decoys_refused: array::from_fn(|_| Counter::default()),
+            reloads: array::from_fn(|_| Counter::default()),
             dropped: array::from_fn(|_| Counter::default()),
             resolved: array::from_fn(|_| Counter::default()),
             health: Health::default(),
@@ -102,9 +156,22 @@ impl Metrics {
         &self.dropped[reason as usize]
     }
 
+    /// How often the configuration was read again and taken up, or not. The task's that reads it.
+    #[must_use]
+    pub fn reloads(&self, taken_up: bool) -> &Counter {
+        &self.reloads[usize::from(!taken_up)]
+    }
+
+    /// Opens the books of a destination.
+    pub fn open_books(&self, name: &str) -> Arc<Books> {
+        let books = Arc::new(Books::new(name, self));
+        self.health.export.push(Arc::clone(&books));
+        books
+    }
+
     /// Containers whose name a source was the first to tell. The container task's.
     #[must_use]
-    pub fn resolved(&self, source: Source) -> &Counter {
+    pub fn resolved(&self, source: Teller) -> &Counter {
         &self.resolved[source as usize]
     }
 

@@ -22,6 +22,7 @@ mod policy;
 mod record;
 mod resource;
 mod split;
+mod stopped;
 mod time;
 mod wire;
 
@@ -30,3 +31,4 @@ pub use loss::{LOSS_EVENT_NAME, sentence};
 pub use record::{EVENT_NAME, Encoder};
 pub use resource::resource;
 pub use split::{Half, split};
+pub use stopped::STOPPED_EVENT_NAME;

@@ -7,10 +7,12 @@ use std::sync::mpsc::Receiver;
 use crate::clock::{Clock, unix_now};
 use crate::container::{CgroupEvents, Container, Containers, File, Origin, Snapshot};
 use crate::event::{Access, Backend, Event};
+use crate::ids::IdMap;
 use crate::loss::{Loss, LossBook, Outage};
 use crate::metrics::{Dropped, Metrics};
 use crate::process::{ProcessScan, ProcessTable};
-use crate::sensor::{Drained, Gap, Malformed, Record, Sensor};
+use crate::sensor::{Account, Drained, Gap, Malformed, Record, Sensor, Unkept};
+use crate::stopped::Stopped;
 
 mod counted;
 mod held;
@@ -25,15 +27,25 @@ pub trait Output {
     /// Whether the event is wanted at all. Asked before it gets its number, so that a stream has no holes.
     fn wants(&self, event: &Event<'_>) -> bool;
 
+    /// Whether there is room for the event, or its container has had its share. Asked before it gets its number too.
+    fn has_room(&mut self, event: &Event<'_>) -> bool;
+
     /// Takes one event. Breaks when no further one is wanted.
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
 
     /// Takes one loss.
     fn loss(&mut self, loss: &Loss<'_>);
 
+    /// Takes the end of the run, after everything else.
+    fn stopped(&mut self, stopped: &Stopped<'_>);
+
     /// The ring is empty for now; `now_ns` is Unix time. Breaks when no further event is wanted.
     fn drained(&mut self, now_ns: u64) -> ControlFlow<()>;
 }
+
+/// How far a record may be ahead of the clock, which is read once per drain, and measured once in a second: more is the
+/// calendar of before it was set back.
+const AHEAD_NS: u64 = 1_000_000_000;
 
 /// Tables and the output, all owned by the sensor thread.
 pub struct Pipeline<O> {
@@ -52,6 +64,8 @@ struct Stages<O> {
     scans: Receiver<ProcessScan>,
     outages: Receiver<Outage>,
     losses: LossBook,
+    /// Nothing: nobody asks what became of this run.
+    account: Option<Account>,
     outlet: Outlet<O>,
 }
 
@@ -62,6 +76,12 @@ struct Outlet<O> {
     metrics: Arc<Metrics>,
     judge: Judge,
     output: O,
+    /// Accesses for which the output had no room, by cgroup: not in the book of losses yet.
+    shed: IdMap<u64, u64>,
+    /// Events, and losses, that the output was given.
+    given: (u64, u64),
+    /// Accesses that were to be told: given to the output, or dropped.
+    wanted: u64,
     done: bool,
 }
 
@@ -88,7 +108,18 @@ impl<O: Output> Pipeline<O> {
             scans,
             outages,
             losses: LossBook::new(now_ns),
-            outlet: Outlet { host, cgroups, metrics, judge: Judge::default(), output, done: false },
+            account: None,
+            outlet: Outlet {
+                host,
+                cgroups,
+                metrics,
+                judge: Judge::default(),
+                output,
+                shed: IdMap::default(),
+                given: (0, 0),
+                wanted: 0,
+                done: false,
+            },
         };
         Self { stages, held: Held::default() }
     }
@@ -98,6 +129,17 @@ impl<O: Output> Pipeline<O> {
         let clock = &self.stages.clock;
         let outage = Outage { start_ns: clock.unix(gap.start_ns), end_ns: Some(clock.unix(gap.end_ns)) };
         self.stages.outage(outage);
+    }
+
+    /// Accounts for what is taken, and tells of what an earlier run has taken and kept nowhere.
+    pub fn account_by(&mut self, account: Account, unkept: Option<Unkept>) {
+        let Stages { losses, outlet, clock, observed_ns, .. } = &mut self.stages;
+        if let Some(unkept) = unkept {
+            outlet.metrics.dropped(Dropped::Shutdown).inc_by(unkept.count);
+            outlet.given.1 += 1;
+            losses.unkept(&unkept, clock.unix(unkept.since_ns), *observed_ns, |loss| outlet.output.loss(loss));
+        }
+        self.stages.account = Some(account);
     }
 
     /// Takes records from the ring to the output. Breaks when the output wants no more.
@@ -111,9 +153,15 @@ impl<O: Output> Pipeline<O> {
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
         held.release(stages.observed_ns, &snapshot, |event| stages.outlet.deliver(event, &snapshot));
-        let drained = sensor.drain(|record| stages.record(record, &snapshot, held));
+        stages.note(held);
+        // Before a record is released, so that it is either in the account or still in the ring.
+        let drained = sensor.drain(|record| {
+            stages.record(record, &snapshot, held);
+            stages.note(held);
+        });
         if stages.counted.is_due(stages.observed_ns) {
             stages.take_counted(sensor, &snapshot, held, false);
+            stages.note(held);
             stages.tell_losses(&snapshot, false);
         }
         drop(snapshot);
@@ -131,8 +179,10 @@ impl<O: Output> Pipeline<O> {
         let snapshot = stages.containers.snapshot();
         stages.take_counted(sensor, &snapshot, &mut self.held, true);
         self.held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
+        stages.note(&self.held);
         stages.tell_losses(&snapshot, true);
         drop(snapshot);
+        stages.tell_end();
         self.stages.outlet.output
     }
 }
@@ -168,26 +218,43 @@ impl<O: Output> Stages<O> {
         }
     }
 
+    fn note(&self, held: &Held) {
+        if let Some(account) = &self.account {
+            account.wanted(self.outlet.wanted + held.accesses());
+        }
+    }
+
     fn tell_losses(&mut self, snapshot: &Snapshot, last: bool) {
         while let Ok(outage) = self.outages.try_recv() {
             self.outage(outage);
         }
         if last || self.losses.is_due(self.observed_ns) {
             let Self { losses, outlet, observed_ns, .. } = self;
-            losses.tell(*observed_ns, &outlet.metrics, snapshot, |loss| outlet.output.loss(loss));
+            outlet.shed.drain().for_each(|(id, count)| losses.add(Dropped::Shed, Some(id), count));
+            let Outlet { metrics, output, given, .. } = outlet;
+            losses.tell(*observed_ns, metrics, snapshot, |loss| {
+                given.1 += 1;
+                output.loss(loss);
+            });
         }
     }
 
     fn outage(&mut self, outage: Outage) {
+        self.outlet.given.1 += 1;
         self.losses.outage(outage, self.observed_ns, |loss| self.outlet.output.loss(loss));
     }
 
+    fn tell_end(&mut self) {
+        let Self { losses: book, outlet, observed_ns, .. } = self;
+        let (events, losses) = outlet.given;
+        outlet.output.stopped(&Stopped { container: book.exporter(), events, losses, time_ns: *observed_ns });
+    }
+
     fn access(&mut self, access: Access<'_>, snapshot: &Snapshot, held: &mut Held) {
-        let time_ns = self.clock.unix(access.header.time_ns);
+        let (time_ns, observed_ns) = self.times(access.header.time_ns);
         let event = Event {
             time_ns,
-            // The clock is read once per drain; what was written meanwhile is seen when it happens.
-            observed_ns: self.observed_ns.max(time_ns),
+            observed_ns,
             access,
             process: self.processes.of(access.header),
             process_start_ns: self.clock.process_start(access.header.process_start_ns),
@@ -204,6 +271,20 @@ impl<O: Output> Stages<O> {
     }
 }
 
+impl<O: Output> Stages<O> {
+    /// When something happened, by the calendar, and when it was seen. Nothing is seen before it happens: receivers refuse
+    /// what is to come.
+    fn times(&self, boottime_ns: u64) -> (u64, u64) {
+        let time_ns = self.clock.unix(boottime_ns);
+        if time_ns > self.observed_ns + AHEAD_NS {
+            self.outlet.metrics.clamped.inc();
+            return (self.observed_ns, self.observed_ns);
+        }
+        // The clock is read once per drain; what was written meanwhile is seen when it happens.
+        (time_ns, self.observed_ns.max(time_ns))
+    }
+}
+
 impl<O: Output> Outlet<O> {
     /// Delivers the event with its container, or lets it wait for that.
     fn route(&mut self, event: Event<'_>, snapshot: &Snapshot, held: &mut Held) {
@@ -215,7 +296,10 @@ impl<O: Output> Outlet<O> {
         if !held.waits_for(id) {
             self.cgroups.unknown(id);
         }
-        held.push(event, &self.metrics);
+        let count = event.count;
+        if !held.push(event, &self.metrics) {
+            self.wanted += count;
+        }
     }
 
     /// Decides, and hands over what is worth it.
@@ -240,6 +324,12 @@ impl<O: Output> Outlet<O> {
         if !self.output.wants(&event) {
             return;
         }
+        self.wanted += event.count;
+        if !self.output.has_room(&event) {
+            self.metrics.dropped(Dropped::Shed).inc_by(event.count);
+            *self.shed.entry(event.access.header.cgroup_id).or_default() += event.count;
+            return;
+        }
         let container: &Container = event.container;
         if matches!(container.origin, Origin::Container { resolved: false, .. }) {
             self.metrics.unresolved.inc();
@@ -247,6 +337,7 @@ impl<O: Output> Outlet<O> {
         event.file = self.file(&event, snapshot);
         event.sequence = container.next_sequence();
         self.metrics.emitted.inc_by(event.count);
+        self.given.0 += 1;
         if self.output.event(&event).is_break() {
             self.done = true;
         }

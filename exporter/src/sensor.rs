@@ -8,11 +8,14 @@ use std::sync::Arc;
 use aya::maps::{MapData, RingBuf};
 use inotrail_ebpf::filter::FILTER_ENTRIES;
 
+mod account;
 pub mod backend;
 pub mod btf;
 mod check;
 mod error;
+mod fill;
 mod filters;
+pub mod heap;
 mod hook;
 mod hooks;
 mod incoming;
@@ -38,6 +41,7 @@ mod whoami;
 
 pub use check::check;
 pub use error::{Attempt, AttemptError, Error};
+pub use fill::{RingFill, RingGauge};
 pub use hooks::{Hooks, Swapped};
 pub use ledger::{Entry, Ledger};
 pub use memory::CounterMap;
@@ -47,6 +51,7 @@ pub use record::{Malformed, Record};
 
 use crate::container::cgroup::Hierarchy;
 use crate::event::{Access, Backend};
+pub use account::{Account, Inherited, Opened, Unkept};
 use btf::Btf;
 use memory::{ControlMap, HandoverMap};
 use report::MutationReport;
@@ -150,6 +155,9 @@ pub struct Sensor {
     early: VecDeque<Vec<u8>>,
     early_bytes: usize,
     ring_bytes: usize,
+    fill: Arc<RingGauge>,
+    /// Bytes that were taken from the ring since it was empty.
+    taken_bytes: u64,
     /// The exporter's thread group, whose accesses are left out; 0: they are not.
     own_tgid: u32,
     path: Vec<u8>,
@@ -260,6 +268,12 @@ impl Sensor {
         Arc::clone(&self.counters)
     }
 
+    /// How full the ring is, to be read from any thread.
+    #[must_use]
+    pub fn fill(&self) -> Arc<RingGauge> {
+        Arc::clone(&self.fill)
+    }
+
     /// What the ring had no room for, to be used from any thread.
     #[must_use]
     pub fn ledger(&self) -> Arc<Ledger> {
@@ -270,6 +284,12 @@ impl Sensor {
     #[must_use]
     pub fn probe(&self) -> Option<Arc<Probe>> {
         self.probe.clone()
+    }
+
+    /// The account of what is taken from the ring, to be opened for this run.
+    #[must_use]
+    pub fn account(&self, stream: u128) -> Inherited {
+        Inherited::new(Arc::clone(&self.handover), stream)
     }
 
     /// Accesses that were neither reported nor counted, as far as they were noted by [`Self::note_lost`], in earlier runs
@@ -299,9 +319,11 @@ impl Sensor {
             if let Some(early) = self.early.pop_front() {
                 give(&early, &mut self.path);
             } else if let Some(item) = self.ring.next() {
+                self.taken_bytes += RingGauge::taken_by(&item);
                 give(&item, &mut self.path);
             } else {
                 self.handover.set_drained(boot_ns());
+                self.fill.emptied(std::mem::take(&mut self.taken_bytes));
                 probe.inspect(|probe| probe.drained());
                 return if taken == 0 { Drained::Nothing } else { Drained::All };
             }

@@ -1,6 +1,7 @@
 //! Events on stdout: a table for people, JSON lines for programs.
 
 mod json;
+pub(crate) mod lines;
 mod otlp_json;
 mod printable;
 mod printer;
@@ -13,18 +14,15 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use prost::Message;
-use serde::Serialize;
-use serde_json::Serializer;
 
+pub(crate) use printable::{Escape, Printable};
 pub use printer::{Limits, Printer, Stop};
 
 use crate::batch::{self, Batch, Request};
-use crate::config::choice::TraceOutput;
+use crate::config::choice::{self, TraceOutput};
 use crate::event::{Event, Node};
 use crate::loss::Loss;
-use printable::Escape;
+use crate::stopped::Stopped;
 use table::Table;
 
 /// Writes events as lines to `out`, which should buffer.
@@ -38,14 +36,7 @@ pub struct Sink<W> {
 #[derive(Debug)]
 enum Form {
     Table(Table),
-    Json(Box<Batch>, Json),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Json {
-    Flat,
-    Otlp,
-    Vector,
+    Json(Box<Batch>, choice::Form),
 }
 
 impl<W: Write> Sink<W> {
@@ -57,9 +48,9 @@ impl<W: Write> Sink<W> {
         };
         let form = match output {
             TraceOutput::Table => Form::Table(Table::new(TimeZone::system(), color, columns)),
-            TraceOutput::Json => json(Json::Flat),
-            TraceOutput::OtlpJson => json(Json::Otlp),
-            TraceOutput::Vector => json(Json::Vector),
+            TraceOutput::Json => json(choice::Form::Json),
+            TraceOutput::OtlpJson => json(choice::Form::OtlpJson),
+            TraceOutput::Vector => json(choice::Form::Vector),
         };
         Self { out, form, line: String::new() }
     }
@@ -77,7 +68,7 @@ impl<W: Write> Sink<W> {
             }
             Form::Json(batch, form) => {
                 let request = batch.push(event, 0);
-                form.write(&mut self.out, request)
+                write(*form, request, &mut self.out)
             }
         }
     }
@@ -95,8 +86,22 @@ impl<W: Write> Sink<W> {
             }
             Form::Json(batch, form) => {
                 let request = batch.push_loss(loss, 0);
-                form.write(&mut self.out, request)
+                write(*form, request, &mut self.out)
             }
+        }
+    }
+
+    /// Writes the end of the run in the forms that stand for what a receiver gets; the others have nothing of it.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_stopped(&mut self, stopped: &Stopped<'_>) -> io::Result<()> {
+        match &mut self.form {
+            Form::Json(batch, form @ (choice::Form::OtlpJson | choice::Form::Vector)) => {
+                let request = batch.push_stopped(stopped, 0);
+                write(*form, request, &mut self.out)
+            }
+            Form::Table(_) | Form::Json(..) => Ok(()),
         }
     }
 
@@ -109,22 +114,9 @@ impl<W: Write> Sink<W> {
     }
 }
 
-impl Json {
-    /// All three are made of the request that would be sent: there is one list of attributes.
-    fn write(self, out: &mut impl Write, request: Option<Request>) -> io::Result<()> {
-        let Some(request) = request else { return Ok(()) };
-        let request = ExportLogsServiceRequest::decode(request.body).map_err(io::Error::other)?;
-        match self {
-            Self::Otlp => line(out, &otlp_json::object(&request)?),
-            Self::Flat => request.resource_logs.iter().try_for_each(|logs| line(out, &json::object(logs))),
-            Self::Vector => request.resource_logs.iter().try_for_each(|logs| line(out, &vector::object(logs))),
-        }
-    }
-}
-
-fn line(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
-    object.serialize(&mut Serializer::with_formatter(&mut *out, Escape))?;
-    out.write_all(b"\n")
+/// All three are made of the request that would be sent: there is one list of attributes.
+fn write(form: choice::Form, request: Option<Request>, out: &mut impl Write) -> io::Result<()> {
+    request.map_or(Ok(()), |request| lines::write(form, &request.body, out))
 }
 
 #[cfg(test)]

@@ -248,14 +248,17 @@ pub fn spawn(guest: &Path, arguments: &[impl AsRef<OsStr>], procs: &Path) -> Res
     std::fs::create_dir_all(&base).with_context(|| format!("create {}", base.display()))?;
     process::Command::new(guest)
         .arg("watched")
+        // With a second heap, the C library opens a file of /proc when it gives memory back: an access that nobody asked for.
+        .env("MALLOC_ARENA_MAX", "1")
         .args([&base, procs])
         .args(arguments)
         .spawn()
         .with_context(|| format!("start {}", guest.display()))
 }
 
-/// Where such a program's file system is mounted; the folder below stays empty.
+/// Where such a program's file system is mounted; the folder below stays empty. Each process that spawns has its own: to
+/// remove a folder is to unmount what another one's programs have there.
 #[must_use]
 pub fn base() -> PathBuf {
-    std::env::temp_dir().join("inotrail-accesses")
+    std::env::temp_dir().join(format!("inotrail-accesses-{}", process::id()))
 }

@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 use e2e::{
     accesses::{self, RING_BYTES},
+    cgroup::namespace,
     load::{
-        self, Account, Attack, Hostile, Opens, Reader, Renames, open_files, open_renamed, prove_changes, prove_clock,
-        prove_hotplug, prove_restarts, prove_swap,
+        self, Account, Attack, Hostile, Opens, Paced, Reader, Renames, open_files, open_paced, open_renamed,
+        prove_changes, prove_clock, prove_hotplug, prove_restarts, prove_swap,
     },
     privileges::{self, Limited},
     puppet,
@@ -57,6 +58,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Look for cgroups from a cgroup namespace of its own
+    Namespaced {
+        /// Path of the cgroup around
+        pod: PathBuf,
+        /// Where the files of the cgroup are that is to be the namespace's root
+        own: PathBuf,
+        /// A process in the cgroup `other` beside it
+        pid: u32,
+    },
     /// Be watched
     Watched {
         /// Where to mount a file system for the files
@@ -77,6 +87,8 @@ enum Deed {
     Access { case: String },
     /// Open files that no one else opens, or so many that all open
     Opens(Opens),
+    /// Open files at a steady rate
+    Paced(Paced),
     /// Open files whose names change
     Renames { opens: usize },
     /// Try to make the sensor tell of another file
@@ -133,6 +145,8 @@ enum What {
     },
     /// That exactly the capabilities that are named are needed
     Privileges,
+    /// That cgroups are found from a cgroup namespace of its own
+    Namespace,
     /// That lockdown for confidentiality is named
     Lockdown,
     /// That the calendar may be set back meanwhile
@@ -162,6 +176,7 @@ fn main() -> Result<()> {
         Command::Miss => e2e::bench::miss::measure(),
         Command::Limited(limited) => limited.run(),
         Command::Exporter { arguments } => run(arguments),
+        Command::Namespaced { pod, own, pid } => namespace::look(&pod, &own, pid),
         Command::Watched { base, procs, deed } => be_watched(&base, &procs, &deed),
     }
 }
@@ -204,6 +219,7 @@ fn be_watched(base: &Path, procs: &Path, deed: &Deed) -> Result<()> {
     match deed {
         Deed::Access { case } => accesses::access(case, base, procs),
         Deed::Opens(opens) => open_files(*opens, base, procs),
+        Deed::Paced(paced) => open_paced(*paced, base, procs),
         Deed::Renames { opens } => open_renamed(Renames { opens: *opens }, base, procs),
         Deed::Puppet => puppet::obey(base, procs),
         Deed::Hostile { attack, opens } => load::attack(Hostile { attack: *attack, opens: *opens }, base, procs),
@@ -249,6 +265,7 @@ impl What {
             }
             Self::Swap { each } => prove_swap(guest, Opens::new(8, each)),
             Self::Privileges => privileges::prove(backend, guest),
+            Self::Namespace => namespace::prove(guest),
             Self::Lockdown => privileges::prove_lockdown(backend, guest),
             Self::Clock => {
                 prove_clock(Opens::new(2, 2500), backend, guest, reader)?;

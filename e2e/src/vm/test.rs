@@ -38,6 +38,7 @@ pub const TESTS: &[Test] = &[
     Test::new("mutations", &["prove", "mutations"], 600).backends(&[Backend::Fexit, Backend::Kprobe]).once(),
     Test::new("changes", &["prove", "changes", "--each", "10000"], 300).once(),
     Test::new("privileges", &["prove", "privileges"], 600).once(),
+    Test::new("namespace", &["prove", "namespace"], 120).backends(&[Backend::Fexit]).once(),
     Test::new("lockdown", &["prove", "lockdown"], 200).once(),
     Test::new("hostile", &["prove", "hostile", "--opens", "5000"], 400).once(),
     Test::new("renames", &["prove", "renames", "--opens", "20000"], 300).once(),

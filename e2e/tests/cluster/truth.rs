@@ -98,6 +98,12 @@ impl Truth {
                 }
             } else if self.pauses.is_empty() && is(event, "k8s.container.name") == Some("POD") {
                 pauses[1] += 1;
+            } else if self.pauses.is_empty()
+                && event.contains_key("inotrail.resource.unresolved")
+                && is(event, "k8s.container.name").is_none()
+            {
+                // The API does not tell of it: it is known by its pod alone where it is not told apart from the others in time.
+                pauses[0] += 1;
             } else {
                 wrong.push(("no such container".to_owned(), event));
             }

@@ -3,13 +3,20 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::event::Backend;
-use crate::metrics::{self, KernelState};
+use crate::metrics::{self, KernelState, Source};
+use crate::sensor::RingFill;
 use crate::sensor::backend::Misses;
 
 fn start() -> (SocketAddr, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let kernel = || KernelState { backend: Backend::Kprobe, misses: Misses::Never, swaps: 0, counts: Vec::new() };
-    let registry = metrics::registry(&metrics, kernel);
+    let kernel = || KernelState {
+        backend: Backend::Kprobe,
+        misses: Misses::Never,
+        swaps: 0,
+        counts: Vec::new(),
+        ring: RingFill::default(),
+    };
+    let registry = metrics::registry(&Source::new(&metrics, kernel));
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bind");
     let listener = TcpListener::from_std(listener).expect("a listener");
     let address = listener.local_addr().expect("address");
@@ -31,13 +38,26 @@ async fn request(address: SocketAddr, line: &str) -> (u16, String) {
 async fn readiness_names_what_is_degraded() {
     let (address, metrics) = start();
     metrics.health.sensor.set(true);
-    metrics.health.export.set(true);
+    let books = metrics.open_books("siem");
+    books.set_health(Err("no \n".to_owned()));
+    assert!(
+        request(address, "GET /readyz").await.1.ends_with("export siem degraded: \"no \\n\"\nspool ok\nconfig ok\n")
+    );
+    books.set_health(Ok(()));
     let (status, answer) = request(address, "GET /readyz").await;
     assert_eq!(status, 503);
-    assert!(answer.ends_with("sensor ok\nruntime degraded\nexport ok\n"), "{answer}");
+    assert!(answer.ends_with("sensor ok\nruntime degraded\nexport siem ok\nspool ok\nconfig ok\n"), "{answer}");
     assert_eq!(request(address, "GET /livez").await.0, 200);
     metrics.health.runtime.set(true);
     assert_eq!(request(address, "GET /readyz").await.0, 200);
+    metrics.health.spool.set(Some("full".to_owned()));
+    let (status, answer) = request(address, "GET /readyz").await;
+    assert!(status == 503 && answer.ends_with("spool degraded: \"full\"\nconfig ok\n"), "{answer}");
+    metrics.health.spool.set(None);
+    // The one in force goes on.
+    metrics.health.config.set(Some("a \"\n".to_owned()));
+    let (status, answer) = request(address, "GET /readyz").await;
+    assert!(status == 200 && answer.ends_with("config degraded: \"a \\\"\\n\"\n"), "{answer}");
 }
 
 #[tokio::test]

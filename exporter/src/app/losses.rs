@@ -13,13 +13,14 @@ use crate::container::CgroupEvents;
 use crate::loss::Outage;
 use crate::metrics::{Dropped, KernelCount, KernelState, Metrics};
 use crate::process::{ProcessConfig, ProcessScan};
-use crate::sensor::{CounterMap, Hooks, Ledger, Probe, Sensor};
+use crate::sensor::{CounterMap, Hooks, Ledger, Probe, RingGauge, Sensor};
 
 /// Reads the kernel's counts; cheap enough for every scrape.
 #[derive(Clone)]
 pub(super) struct KernelCounts {
     counters: Arc<CounterMap>,
     hooks: Hooks,
+    ring: Arc<RingGauge>,
 }
 
 /// Owns the drop counters whose truth is in the kernel, and mends the tables that lost records would leave wrong.
@@ -53,7 +54,7 @@ impl Losses {
         cgroups: &CgroupEvents,
         processes: ProcessConfig,
     ) -> (Self, (Receiver<ProcessScan>, Receiver<Outage>)) {
-        let kernel = KernelCounts { counters: sensor.counters(), hooks: sensor.hooks() };
+        let kernel = KernelCounts::of(sensor);
         let (scans, receiver) = sync_channel(1);
         // Two per outage, which takes seconds.
         let (outages, outage_receiver) = sync_channel(16);
@@ -72,10 +73,6 @@ impl Losses {
         };
         losses.scan_processes();
         (losses, (receiver, outage_receiver))
-    }
-
-    pub(super) fn kernel(&self) -> KernelCounts {
-        self.kernel.clone()
     }
 
     /// Adds what was lost since the last time, and makes room in the ledger. What the ring had no room for is the
@@ -158,10 +155,20 @@ impl Losses {
 }
 
 impl KernelCounts {
+    pub(super) fn of(sensor: &Sensor) -> Self {
+        Self { counters: sensor.counters(), hooks: sensor.hooks(), ring: sensor.fill() }
+    }
+
     /// Everything.
     pub(super) fn read(&self) -> KernelState {
         let hooks = &self.hooks;
-        KernelState { backend: hooks.backend(), misses: hooks.misses(), swaps: hooks.swaps(), counts: self.counts() }
+        KernelState {
+            backend: hooks.backend(),
+            misses: hooks.misses(),
+            swaps: hooks.swaps(),
+            counts: self.counts(),
+            ring: self.ring.read(),
+        }
     }
 
     fn counts(&self) -> Vec<KernelCount> {

@@ -72,19 +72,25 @@ fn full_by_bytes() {
 }
 
 #[test]
-fn due_by_the_age_of_the_first_event() {
+fn due_by_the_time_since_the_last_request() {
     let (header, container) = (header(), container("a"));
-    let mut batch = batch(10, usize::MAX);
-    assert!(!batch.due(u64::MAX));
-    for start in [1000, 5000] {
-        assert_eq!(batch.push(&event(&header, &container, b"/a"), start), None);
-        assert_eq!(batch.push(&event(&header, &container, b"/b"), start + 60), None);
-        assert!(!batch.due(start + 99));
-        assert!(batch.due(start + 100));
-        assert!(batch.due(start - 1), "a clock that went back");
-        assert_eq!(batch.take().unwrap().records, 2);
-        assert!(!batch.due(u64::MAX));
-    }
+    let mut batch = batch(3, usize::MAX);
+    let push = |batch: &mut Batch, now| batch.push(&event(&header, &container, b"/a"), now);
+    assert_eq!(batch.take_due(u64::MAX), None);
+    assert_eq!(push(&mut batch, 1000), None);
+    assert_eq!(batch.take_due(1000).unwrap().records, 1, "nothing came for long");
+    assert_eq!(push(&mut batch, 1010), None);
+    assert_eq!(push(&mut batch, 1060), None);
+    assert_eq!(batch.take_due(1099), None);
+    assert_eq!(batch.take_due(1100).unwrap().records, 2);
+    assert_eq!(batch.take_due(1200), None, "nothing came");
+    assert_eq!(push(&mut batch, 1250), None);
+    assert_eq!(batch.take_due(1050).unwrap().records, 1, "the clock went back");
+    assert_eq!((push(&mut batch, 1250), push(&mut batch, 1260)), (None, None));
+    assert_eq!(push(&mut batch, 1270).unwrap().records, 3, "full");
+    assert_eq!(push(&mut batch, 1280), None);
+    assert_eq!(batch.take_due(1369), None);
+    assert_eq!(batch.take_due(1370).unwrap().records, 1);
 }
 
 #[test]

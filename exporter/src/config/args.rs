@@ -1,8 +1,12 @@
 //! The command line as clap parses it: types whose syntax is right, nothing looked up yet.
 #![expect(clippy::doc_markdown, reason = "these comments are the help texts, and a terminal shows backticks")]
 
+mod lines;
 mod oci_hook;
 mod policy;
+mod route;
+mod telemetry;
+mod verify;
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -11,18 +15,23 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use globset::Glob;
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 
-use super::choice::{Backend, CheckOutput, Color, Compression, LogFormat, Runtime, TraceOutput, When};
-use super::{default, parse};
+use super::choice::{Backend, CheckOutput, Color, Compression, LogFormat, Protocol, Runtime, TraceOutput, When};
+use super::{Endpoint, default, parse};
+use crate::container::Account;
 use crate::process::redaction;
 use crate::version;
+pub use lines::LinesArgs;
 pub use oci_hook::{HookPlace, InstallArgs, OciHookCommand, UninstallArgs};
 pub use policy::{PolicyCommand, PolicyTestArgs};
+pub use route::{DestinationArgs, RouteArgs};
+pub use telemetry::TelemetryArgs;
+pub use verify::VerifyArgs;
 
 /// Headings of flags that belong to one look at the terminal and so have no environment variable.
 /// The hook's environment is the runtime's.
-pub(super) const WITHOUT_ENVIRONMENT: [&str; 4] = ["Filter", "Output", "Hook", "Test"];
+pub(super) const WITHOUT_ENVIRONMENT: [&str; 5] = ["Filter", "Output", "Hook", "Test", "Trail"];
 
 /// An audit trail of which pod touched which file: eBPF in, OpenTelemetry logs out.
 #[derive(Debug, Parser)]
@@ -57,6 +66,9 @@ pub enum Command {
     /// Try policies out before they are in force.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Say whether an audit trail is complete: every record that an exporter has numbered is there, or said to be lost. Exits
+    /// with 1 where one is missing.
+    Verify(Box<VerifyArgs>),
     /// Print the Kubernetes resource definitions of policies, and roles for tenants, for `kubectl apply -f -`.
     Crd,
     /// Print the completion script of a shell.
@@ -134,6 +146,10 @@ pub struct SensorArgs {
     /// Never report this cgroup or those below it; may be repeated, or a list with commas.
     #[arg(long, value_name = "PATH", value_parser = parse::cgroup, value_delimiter = ',', help_heading = "Containers")]
     pub exclude_cgroup: Vec<PathBuf>,
+    /// Never report the pods of this node that run as this ServiceAccount, as the Kubernetes API tells; may be repeated, or a
+    /// list with commas.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_delimiter = ',', help_heading = "Containers")]
+    pub exclude_account: Vec<Account>,
     /// Report the exporter's own accesses too.
     #[arg(long, help_heading = "Containers")]
     pub include_self: bool,
@@ -178,9 +194,22 @@ pub struct RunArgs {
     /// Export.
     #[command(flatten)]
     pub export: ExportArgs,
+    /// What is exported, and as whose.
+    #[command(flatten)]
+    pub route: RouteArgs,
+    /// What waits.
+    #[command(flatten)]
+    pub queue: QueueArgs,
     /// What is worth a record.
     #[command(flatten)]
     pub policy: PolicyArgs,
+    /// Own metrics and log messages.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+    /// YAML file with any of these flags, by their names without dashes, and with several destinations under "destinations".
+    /// Flags and environment variables win. It is read again on SIGHUP and when it changes.
+    #[arg(long, value_name = "FILE", help_heading = "Administration")]
+    pub config: Option<PathBuf>,
     /// Also report processes of the host that are in no container. With policies, these alone say so.
     #[arg(long, help_heading = "Containers")]
     pub host: bool,
@@ -207,19 +236,30 @@ pub struct PolicyArgs {
     /// Make the decoys of policies: put files into containers, and take them out again.
     #[arg(long)]
     pub decoys: bool,
-    /// Keep here what the Kubernetes API told last of policies, with which a start without it goes on, and which decoys are
-    /// where.
+    /// Keep here what waits to be sent, so that it outlives the exporter; what the Kubernetes API told last of policies, with
+    /// which a start without it goes on; and which decoys are where.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
 
 /// Where log records go, and how.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Export (OTLP over gRPC)")]
+#[command(next_help_heading = "Export (OTLP)")]
 pub struct ExportArgs {
-    /// Receiver: http://host:port, or https:// for TLS.
-    #[arg(long, value_name = "URL", value_parser = parse::endpoint, default_value = default::ENDPOINT)]
-    pub endpoint: Uri,
+    /// Receiver: http://host:port, or https:// for TLS; with a path for http/protobuf, which is /v1/logs where there is none;
+    /// or file:///path for lines in a file, or stdout: for lines there
+    /// [default: http://127.0.0.1:4317, or :4318 for http/protobuf].
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<Endpoint>,
+    /// How requests travel.
+    #[arg(long, value_name = "PROTOCOL", default_value = default::PROTOCOL)]
+    pub protocol: Protocol,
+    /// TLS is not used for an --endpoint without http:// or https://.
+    #[arg(long)]
+    pub insecure: bool,
+    /// File with a token for the header Authorization; it is read again every 10s, and where it is wrong, the last one stays.
+    #[arg(long, value_name = "PATH")]
+    pub bearer_token_file: Option<PathBuf>,
     /// Header of every request, the value percent-encoded; may be repeated, or a list with commas.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse::header, value_delimiter = ',', hide_env_values = true)]
     pub header: Vec<(HeaderName, HeaderValue)>,
@@ -229,7 +269,7 @@ pub struct ExportArgs {
     /// How long one request may take; a bare number is milliseconds.
     #[arg(long, value_name = "DURATION", value_parser = parse::timeout, default_value = default::TIMEOUT)]
     pub timeout: Duration,
-    /// Certificates (PEM) to trust for https, instead of the system's.
+    /// Certificates (PEM) to trust for https, instead of the system's. Read again when they change, as the two below.
     #[arg(long, value_name = "PATH")]
     pub ca_file: Option<PathBuf>,
     /// Own certificate (PEM) to show to the receiver.
@@ -238,6 +278,21 @@ pub struct ExportArgs {
     /// Key (PEM) of the own certificate.
     #[arg(long, value_name = "PATH", requires = "client_cert")]
     pub client_key: Option<PathBuf>,
+    /// Longest time that a request is tried; older ones are counted as expired.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::MAX_AGE)]
+    pub max_age: Duration,
+    /// Most requests that are on the way at once. With 1 they arrive in order.
+    #[arg(long, value_name = "N", default_value = default::IN_FLIGHT)]
+    pub in_flight: NonZero<u32>,
+    /// How lines are written.
+    #[command(flatten)]
+    pub lines: LinesArgs,
+}
+
+/// What waits to be sent.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Queue")]
+pub struct QueueArgs {
     /// Most records of one request.
     #[arg(long, value_name = "N", default_value = default::BATCH_RECORDS)]
     pub batch_records: NonZero<u32>,
@@ -247,12 +302,13 @@ pub struct ExportArgs {
     /// Longest time that a record waits for its request to fill.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::BATCH_AGE)]
     pub batch_age: Duration,
-    /// Most requests that wait for the receiver, in memory; what comes on top is counted as queue_full.
-    #[arg(long, value_name = "N", default_value = default::QUEUE_REQUESTS)]
-    pub queue_requests: NonZero<u32>,
-    /// Longest time that a request is tried; older ones are counted as expired.
-    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::MAX_AGE)]
-    pub max_age: Duration,
+    /// Most memory that waiting requests take; what comes on top is counted as queue_full or shed.
+    #[arg(long, value_name = "SIZE", value_parser = parse::queue_size, default_value = default::QUEUE_SIZE)]
+    pub queue_size: usize,
+    /// Most room on disk that waiting requests take, in the folder of --state; the oldest make room, and are counted as
+    /// spool_full.
+    #[arg(long, value_name = "SIZE", value_parser = parse::spool_size, default_value = default::SPOOL_SIZE)]
+    pub spool_size: u64,
 }
 
 /// Flags of `trace`.

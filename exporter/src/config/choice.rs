@@ -39,6 +39,40 @@ pub enum When {
     Never,
 }
 
+/// How requests travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP over HTTP, as protobuf.
+    #[value(name = "http/protobuf")]
+    HttpProtobuf,
+}
+
+/// Kinds of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Accesses that are no violations.
+    Access,
+    /// Violations of policies.
+    Violation,
+    /// What is missing.
+    Loss,
+}
+
+/// How bad an access is, by its rule; without a rule, low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Severity {
+    /// All of them.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Worth a call.
+    High,
+    /// Worth being woken for.
+    Critical,
+}
+
 /// Compression of export requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Compression {
@@ -70,6 +104,26 @@ pub enum TraceOutput {
     OtlpJson,
     /// One JSON object per line, as Vector's opentelemetry source emits it.
     Vector,
+}
+
+/// Form of the lines of a destination that is a file or stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// One OTLP/JSON request per line, as OpenTelemetry's file exporter writes it.
+    OtlpJson,
+    /// One flat JSON object per record.
+    Json,
+    /// One JSON object per record, as Vector's opentelemetry source emits it.
+    Vector,
+}
+
+/// Form of what `verify` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerifyOutput {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
 }
 
 /// Form of what `check` prints.

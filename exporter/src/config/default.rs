@@ -22,8 +22,10 @@ pub const RESOLVE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 pub const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// The whole node.
 pub const CGROUP_ROOT: &str = "/";
-/// Port 4317 is OTLP over gRPC's; a Collector on the node is reached without any flag.
-pub const ENDPOINT: &str = "http://127.0.0.1:4317";
+/// A Collector on the node is reached without any flag, and takes it best.
+pub const PROTOCOL: &str = "grpc";
+/// Port 4317 is OTLP over gRPC's, 4318 that of OTLP over HTTP.
+pub const ENDPOINTS: [&str; 2] = ["http://127.0.0.1:4317", "http://127.0.0.1:4318/v1/logs"];
 /// The same records take half of gzip's bytes and less time.
 pub const COMPRESSION: &str = "zstd";
 /// `OTEL_EXPORTER_OTLP_TIMEOUT`'s default.
@@ -34,16 +36,40 @@ pub const BATCH_RECORDS: &str = "2000";
 pub const BATCH_BYTES: &str = "1MiB";
 /// A quiet node's record is searchable about a second after the access.
 pub const BATCH_AGE: &str = "1s";
-/// Full requests take 60 to 100 KiB compressed: at most about 25 MiB of memory.
-pub const QUEUE_REQUESTS: &str = "256";
-/// Loki refuses what is older than an hour in a stream that went on.
-pub const MAX_AGE: &str = "1h";
+/// Half of it is for what is not compressed yet: eight full requests; the other half for about a hundred that are.
+pub const QUEUE_SIZE: &str = "16MiB";
+/// Hours of a busy node.
+pub const SPOOL_SIZE: &str = "1GiB";
+/// Somebody has looked at a receiver that is away by then.
+pub const MAX_AGE: &str = "24h";
+/// Hides a round trip, and few enough for the receiver to keep requests roughly in order.
+pub const IN_FLIGHT: &str = "4";
+/// An hour of a busy node, and what tools for text still open.
+pub const ROTATE_SIZE: &str = "100MiB";
+/// Half a gigabyte in all.
+pub const ROTATE_KEEP: &str = "5";
+/// Loki's, and that of others who have tenants.
+pub const TENANT_HEADER: &str = "X-Scope-OrgID";
+/// All of them.
+pub const EXPORT_SEVERITY: &str = "low";
+/// What is nobody's is the product's.
+pub const TENANT_DEFAULT: &str = "inotrail";
+/// `OTEL_METRIC_EXPORT_INTERVAL`'s default.
+pub const TELEMETRY_INTERVAL: &str = "60s";
 /// Loopback: metrics name no container, yet nobody asked for an open port. 9464 is OpenTelemetry's Prometheus port.
 pub const LISTEN: &str = "127.0.0.1:9464";
 /// A person reads it.
 pub const TRACE_OUTPUT: &str = "table";
 /// A person reads it.
 pub const CHECK_OUTPUT: &str = "table";
+/// A person reads it.
+pub const VERIFY_OUTPUT: &str = "table";
+/// Every record of a Loki: its index labels are whoever's configuration.
+pub const LOKI_SELECTOR: &str = r#"{service_name=~".+"}"#;
+/// What a person asks who looks whether all is well.
+pub const LOKI_SINCE: &str = "1h";
+/// Loki's own limit.
+pub const LOKI_PAGE: &str = "5000";
 /// Escape codes in a file help nobody.
 pub const COLOR: &str = "auto";
 /// A person reads it; collectors of JSON logs ask for JSON.

@@ -9,8 +9,10 @@ use super::args::{Args, WITHOUT_ENVIRONMENT};
 
 /// Names by others: OpenTelemetry's specification (configuration of the OTLP exporter), and the variable that pod
 /// specs by custom fill from `spec.nodeName`.
-const OTHER_NAMES: [(&str, &[&str]); 8] = [
+const OTHER_NAMES: [(&str, &[&str]); 15] = [
     ("endpoint", &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]),
+    ("protocol", &["OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]),
+    ("insecure", &["OTEL_EXPORTER_OTLP_LOGS_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"]),
     ("header", &["OTEL_EXPORTER_OTLP_LOGS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]),
     ("compression", &["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"]),
     ("timeout", &["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]),
@@ -18,7 +20,16 @@ const OTHER_NAMES: [(&str, &[&str]); 8] = [
     ("client-cert", &["OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]),
     ("client-key", &["OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"]),
     ("node-name", &["NODE_NAME"]),
+    // Not the base of all signals: who sets that for the audit trail has not asked for more.
+    ("telemetry-endpoint", &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"]),
+    ("telemetry-interval", &["OTEL_METRIC_EXPORT_INTERVAL"]),
+    ("telemetry-header", &["OTEL_EXPORTER_OTLP_METRICS_HEADERS"]),
+    ("telemetry-ca-file", &["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE"]),
+    ("telemetry-disabled", &["OTEL_SDK_DISABLED"]),
 ];
+
+/// Below it are the addresses of all signals.
+const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// The command line with every flag bound to the first of its variables that is set. An empty variable counts as unset.
 #[must_use]
@@ -37,11 +48,26 @@ fn bind(command: Command) -> Command {
             _ => arg,
         };
         match set {
+            // The specification's: this one is the base of addresses, all others are whole ones.
+            Some(set) if set == BASE => match env::var(BASE).ok().as_deref().and_then(logs_below) {
+                Some(whole) => arg.default_value(whole),
+                None => arg.env(set),
+            },
             Some(set) => arg.env(set),
             None if env::var_os(&name).is_none() => arg.env(name),
             None => arg,
         }
     })
+}
+
+/// Where logs are taken below a base that has a path; nothing where it has none, or is a file, and is a whole address as it is.
+fn logs_below(base: &str) -> Option<String> {
+    if base.starts_with("file:") {
+        return None;
+    }
+    let path = base.split_once("://").map_or(base, |(_, rest)| rest).split_once('/').map(|(_, path)| path)?;
+    let base = base.trim_end_matches('/');
+    (!path.trim_matches('/').is_empty()).then(|| format!("{base}/v1/logs"))
 }
 
 /// `INOTRAIL_RING_SIZE` for `--ring-size`; nothing for positional arguments and flags of one look at the terminal.
@@ -63,6 +89,17 @@ mod tests {
         for (flag, _) in OTHER_NAMES {
             assert!(run.get_arguments().any(|arg| arg.get_long() == Some(flag)), "{flag}");
         }
+    }
+
+    #[test]
+    fn bases() {
+        let check = |base: &str, expected: Option<&str>| assert_eq!(logs_below(base).as_deref(), expected, "{base}");
+        check("http://x:4318", None);
+        check("http://x:4318/", None);
+        check("x:4317", None);
+        check("file:///var/log/a.jsonl", None);
+        check("http://x:3100/otlp", Some("http://x:3100/otlp/v1/logs"));
+        check("https://x/a/b/", Some("https://x/a/b/v1/logs"));
     }
 
     #[test]

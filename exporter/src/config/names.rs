@@ -10,9 +10,15 @@ use crate::container::source::{Api, RuntimeConfig};
 use crate::policy_source::PolicyConfig;
 
 pub(super) fn names(args: &SensorArgs, node: &str) -> Result<Names, Error> {
+    let kube = kube(args, node)?;
+    if kube.is_none() && !args.exclude_account.is_empty() {
+        return Err(Error::Usage(
+            "--exclude-account needs the Kubernetes API: run in a pod or name --kubeconfig, and give --node-name",
+        ));
+    }
     Ok(Names {
         runtime: runtime(args)?,
-        kube: kube(args, node)?,
+        kube,
         hook: args.hook_socket.clone(),
         nri: args.nri_socket.clone(),
         resolve_within: args.resolve_timeout,
@@ -48,7 +54,8 @@ fn kube(args: &SensorArgs, node: &str) -> Result<Option<KubeConfig>, Error> {
         }
         When::Auto if node.is_empty() || (!in_cluster && args.kubeconfig.is_none()) => Ok(None),
         When::Auto | When::Always => {
-            Ok(Some(KubeConfig { kubeconfig: args.kubeconfig.clone(), node: node.to_owned(), namespaces: false }))
+            let (kubeconfig, excluded) = (args.kubeconfig.clone(), args.exclude_account.clone());
+            Ok(Some(KubeConfig { kubeconfig, node: node.to_owned(), namespaces: false, excluded }))
         }
     }
 }
@@ -63,9 +70,6 @@ fn policies(args: PolicyArgs, kube: Option<&KubeConfig>) -> Result<Option<Policy
     let has_policies = kubernetes_policies || !files.is_empty();
     if decoys && !has_policies {
         return Err(Error::Usage("--decoys needs policies, which have them: give --policy or --kubernetes-policies"));
-    }
-    if state.is_some() && !kubernetes_policies && !decoys {
-        return Err(Error::Usage("--state is of no use without --kubernetes-policies or --decoys: leave it out"));
     }
     let kube = kube.filter(|_| kubernetes_policies).cloned();
     Ok(has_policies.then_some(PolicyConfig { files, kube, reports: false, decoys, state }))

@@ -1,4 +1,4 @@
-//! Values with a unit, headers and addresses, as flags and variables write them.
+//! Values with a unit, headers and tenants, as flags and variables write them.
 //!
 //! These are clap value parsers: the message ends up behind "invalid value '...' for '--flag <X>': ".
 
@@ -7,10 +7,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use globset::{Glob, GlobBuilder};
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 
 use super::default::RESOLVE_TIMEOUT_MAX;
+
+/// Longest name of a tenant: Loki's limit (pkg/tenant of dskit) is 150.
+const TENANT_MAX: usize = 128;
+
+/// Whose a record is, as flags say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tenancy {
+    /// The pod's namespace.
+    Namespace,
+    /// The value of a label of the pod.
+    Label(String),
+    /// Always the same.
+    Constant(String),
+}
 
 /// Parses `5ms`, `30s`, `1m30s`, `2h`: a number and a unit, and never a bare number.
 ///
@@ -85,29 +98,75 @@ pub fn batch_bytes(text: &str) -> Result<usize, String> {
     Err("expected 16KiB to 3MiB: receivers refuse requests above 4MiB".to_owned())
 }
 
-/// The receiver's address: scheme, host and port, without a path, because gRPC has its own.
+/// Loki's address: its API is below it.
+///
+/// # Errors
+/// No http or https URL.
+pub fn loki(text: &str) -> Result<reqwest::Url, String> {
+    let expected = "expected http://host:port or https://host:port, such as http://127.0.0.1:3100";
+    let url: reqwest::Url = text.parse().map_err(|error| format!("{error}; {expected}"))?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(expected.to_owned()) }
+}
+
+/// A time, as nanoseconds since the Unix epoch.
+///
+/// # Errors
+/// Not by RFC 3339, or out of what 64 bits hold.
+pub fn time(text: &str) -> Result<u64, String> {
+    let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    time.ok_or_else(|| "expected a time such as 2026-11-21T11:30:00Z".to_owned())
+}
+
+/// Memory for what waits: a size from 4MiB on, so that there is room for full requests.
 ///
 /// # Errors
 /// Anything else.
-pub fn endpoint(text: &str) -> Result<Uri, String> {
-    let expected = "expected http://host:port or https://host:port, such as http://127.0.0.1:4317";
-    let uri: Uri = text.parse().map_err(|error| format!("{error}; {expected}"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || !uri.authority().is_some_and(is_host_and_port) {
-        return Err(expected.to_owned());
+pub fn queue_size(text: &str) -> Result<usize, String> {
+    let size = bytes(text)?;
+    if (4 << 20..=4 << 30).contains(&size) {
+        return Ok(size as usize);
     }
-    match uri.path_and_query().map(PathAndQuery::as_str) {
-        None | Some("/" | "") => Ok(uri),
-        Some(path) => Err(format!("OTLP over gRPC takes no path: leave out '{path}'")),
+    Err("expected 4MiB to 4GiB".to_owned())
+}
+
+/// Room on disk for what waits: a size from 16MiB on, so that there is room for two segments.
+///
+/// # Errors
+/// Anything else.
+pub fn spool_size(text: &str) -> Result<u64, String> {
+    let size = bytes(text)?;
+    if size >= 16 << 20 { Ok(size) } else { Err("expected 16MiB or more".to_owned()) }
+}
+
+/// Bytes of a file of lines: from 1MiB on, so that it has room for a request.
+///
+/// # Errors
+/// Anything else.
+pub fn rotate_size(text: &str) -> Result<u64, String> {
+    let size = bytes(text)?;
+    if size >= 1 << 20 { Ok(size) } else { Err("expected 1MiB or more".to_owned()) }
+}
+
+/// Whose records are: `namespace`, `label:KEY` or `name:TENANT`.
+///
+/// # Errors
+/// Anything else.
+pub fn tenant(text: &str) -> Result<Tenancy, String> {
+    match text.split_once(':') {
+        None if text == "namespace" => Ok(Tenancy::Namespace),
+        Some(("label", key)) if !key.is_empty() => Ok(Tenancy::Label(key.to_owned())),
+        Some(("name", name)) => tenant_name(name).map(Tenancy::Constant),
+        _ => Err("expected 'namespace', 'label:KEY' or 'name:TENANT'".to_owned()),
     }
 }
 
-/// A host, and a port or not. The type takes a port that is no number, and a user, which gRPC would not send.
-fn is_host_and_port(authority: &Authority) -> bool {
-    match authority.as_str().strip_prefix(authority.host()) {
-        Some("") => !authority.host().is_empty(),
-        Some(_) => !authority.host().is_empty() && authority.port_u16().is_some_and(|port| port > 0),
-        None => false,
-    }
+/// A tenant's name as headers take it.
+///
+/// # Errors
+/// Anything else.
+pub fn tenant_name(text: &str) -> Result<String, String> {
+    let is_right = (1..=TENANT_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_right { Ok(text.to_owned()) } else { Err(format!("expected 1 to {TENANT_MAX} visible ASCII characters")) }
 }
 
 /// One `key=value`, the value percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS` (`%2C` is a comma).
@@ -123,7 +182,8 @@ pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-fn percent_decode(text: &str) -> Option<Vec<u8>> {
+/// Nothing where a `%` has no two digits after it.
+pub(super) fn percent_decode(text: &str) -> Option<Vec<u8>> {
     let mut parts = text.split('%');
     let mut decoded = parts.next()?.as_bytes().to_vec();
     for part in parts {
@@ -196,6 +256,7 @@ mod tests {
         check("-1", None);
         check("99999999999GiB", None);
         assert_eq!(ring_size("16MiB"), Ok(16 << 20));
+        assert_eq!((rotate_size("1MiB"), rotate_size("1023KiB").is_err()), (Ok(1 << 20), true));
         for wrong in ["12MiB", "4KiB", "2GiB", "0"] {
             assert!(ring_size(wrong).is_err(), "{wrong}");
         }
@@ -206,17 +267,6 @@ mod tests {
         assert_eq!(batch_bytes("3MiB"), Ok(3 << 20));
         assert!(batch_bytes("3073KiB").is_err() && batch_bytes("1KiB").is_err());
         const { assert!(3 << 20 < crate::batch::REQUEST_MAX) };
-    }
-
-    #[test]
-    fn endpoints() {
-        for right in ["http://127.0.0.1:4317", "https://otel.example.org", "http://[::1]:4317/"] {
-            assert!(endpoint(right).is_ok(), "{right}");
-        }
-        for wrong in ["collector:4317", "collector", "ftp://x:1", "http://", "http://x:4318/v1/logs", "http://x:y", ""]
-        {
-            assert!(endpoint(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -8,13 +8,11 @@ use std::path::{Path, PathBuf};
 
 mod mount;
 
+use super::path::as_path;
 use mount::Mount;
 
 /// Directories that one scan visits at most: as many as the table of containers holds.
 pub const SCAN_MAX: usize = 65_536;
-
-/// Inode number, and so cgroup id, of a hierarchy's very root (fs/kernfs/dir.c: the first id given out).
-const ROOT_ID: u64 = 1;
 
 /// One cgroup hierarchy. Cgroup ids mean something only inside theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +25,9 @@ pub struct Hierarchy {
     pub id: u32,
     /// Path inside the hierarchy of the directory that is mounted at `root`.
     prefix: PathBuf,
+    /// Path inside the hierarchy of the root of this process's cgroup namespace, from where `/proc/PID/cgroup` names cgroups: in a pod
+    /// its container's own cgroup. `None`: not found.
+    namespace: Option<PathBuf>,
 }
 
 /// Why no hierarchy could be chosen.
@@ -50,19 +51,37 @@ impl Hierarchy {
     ///
     /// [`Error`], where `/proc` cannot be read or no cgroup file system is mounted.
     pub fn detect() -> Result<Self, Error> {
-        let mounts = fs::read("/proc/self/mountinfo").map_err(|error| Error::Proc("/proc/self/mountinfo", error))?;
+        let mounts = read("/proc/self/mountinfo")?;
         let cgroups = read("/proc/self/cgroup")?;
         let has_controllers = |root: &Path| {
             fs::read_to_string(root.join("cgroup.controllers"))
                 .is_ok_and(|list| list.split_whitespace().any(|name| name == "memory" || name == "pids"))
         };
-        choose(&mounts, &cgroups, has_controllers).ok_or(Error::NotMounted)
+        let mut chosen = choose(&mounts, &cgroups, has_controllers).ok_or(Error::NotMounted)?;
+        if chosen.namespace.is_none() {
+            chosen.namespace = chosen.own_namespace(&cgroups);
+        }
+        Ok(chosen)
+    }
+
+    /// The root of the cgroup namespace, found by who is where: `/proc` hides its name from those who are in it.
+    fn own_namespace(&self, cgroups: &[u8]) -> Option<PathBuf> {
+        let (_, shown) = mount::membership(cgroups, self.controller)?;
+        let (own, mut found) = (std::process::id().to_string(), None);
+        let is_here = |list: String| list.lines().any(|pid| pid == own);
+        let visit = |_, path: &Path| {
+            if found.is_none() && fs::read_to_string(self.directory(path).join("cgroup.procs")).is_ok_and(is_here) {
+                found = Some(path.to_owned());
+            }
+        };
+        let _all = self.scan(visit).ok()?;
+        mount::root_of(&found?, as_path(shown))
     }
 
     /// A hierarchy whose tree is a directory made by a test.
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned(), controller: None, id: 0, prefix: "/".into() }
+        Self { root: root.to_owned(), controller: None, id: 0, prefix: "/".into(), namespace: Some("/".into()) }
     }
 
     /// Calls `visit` with id and path of every cgroup, parents first, until [`SCAN_MAX`]; false: there were more.
@@ -102,34 +121,29 @@ impl Hierarchy {
         fs::metadata(self.directory(path)).map(|metadata| metadata.ino())
     }
 
-    /// Whether the whole hierarchy is mounted, and not just a part of it (a bind mount, or a cgroup namespace's view).
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.id_of(Path::new("")).is_ok_and(|id| id == ROOT_ID)
-    }
-
-    /// This process's path, as `/proc/self/cgroup` shows it: relative to the root of the cgroup namespace.
-    ///
-    /// # Errors
-    ///
-    /// `/proc/self/cgroup` cannot be read or does not name this hierarchy.
-    pub fn own_cgroup(&self) -> Result<PathBuf, Error> {
-        let cgroups = read("/proc/self/cgroup")?;
-        mount::membership(&cgroups, self.controller).map(|(_, path)| path.into()).ok_or(Error::NotMounted)
-    }
-
     /// Path of the cgroup that a process is in, as the kernel reports cgroups: it starts with `/`.
     ///
     /// # Errors
     ///
-    /// The process has ended, or its cgroup lies outside of this process's cgroup namespace.
+    /// The process has ended, or it is not known where `/proc` counts from.
     pub fn cgroup_of_process(&self, pid: u32) -> io::Result<Box<[u8]>> {
-        let cgroups = fs::read(format!("/proc/{pid}/cgroup"))?;
-        let cgroups = String::from_utf8(cgroups).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        match mount::membership(&cgroups, self.controller) {
-            Some((_, path)) if !path.starts_with("/..") => Ok(path.as_bytes().into()),
-            _ => Err(io::ErrorKind::NotFound.into()),
-        }
+        self.cgroup_in(&fs::read(format!("/proc/{pid}/cgroup"))?).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// The same of what a `/proc/PID/cgroup` says. `None`: it does not name this hierarchy, or it is not known where it counts from.
+    #[must_use]
+    pub fn cgroup_in(&self, memberships: &[u8]) -> Option<Box<[u8]>> {
+        let (_, shown) = mount::membership(memberships, self.controller)?;
+        let path = mount::resolve(self.namespace.as_deref()?, as_path(shown))?;
+        Some(path.into_os_string().into_encoded_bytes().into())
+    }
+
+    /// Path of the cgroup that this process is in.
+    ///
+    /// # Errors
+    /// As [`Self::cgroup_of_process`].
+    pub fn own_cgroup(&self) -> io::Result<PathBuf> {
+        Ok(as_path(&self.cgroup_of_process(std::process::id())?).to_owned())
     }
 
     /// Where the files of the cgroup at `path` (inside the hierarchy) are.
@@ -140,11 +154,11 @@ impl Hierarchy {
     }
 }
 
-fn read(file: &'static str) -> Result<String, Error> {
-    fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| Error::Proc(file, error))
+fn read(file: &'static str) -> Result<Vec<u8>, Error> {
+    fs::read(file).map_err(|error| Error::Proc(file, error))
 }
 
-fn choose(mounts: &[u8], cgroups: &str, has_controllers: impl Fn(&Path) -> bool) -> Option<Hierarchy> {
+fn choose(mounts: &[u8], cgroups: &[u8], has_controllers: impl Fn(&Path) -> bool) -> Option<Hierarchy> {
     let unified = Mount::widest(mounts, None);
     if let Some(mount) = &unified
         && has_controllers(&mount.point)
@@ -159,9 +173,11 @@ fn choose(mounts: &[u8], cgroups: &str, has_controllers: impl Fn(&Path) -> bool)
     hierarchy(unified?, cgroups, None)
 }
 
-fn hierarchy(mount: Mount, cgroups: &str, controller: Option<&'static str>) -> Option<Hierarchy> {
+fn hierarchy(mount: Mount, cgroups: &[u8], controller: Option<&'static str>) -> Option<Hierarchy> {
     let (id, _) = mount::membership(cgroups, controller)?;
-    Some(Hierarchy { root: mount.point, controller, id, prefix: mount.prefix })
+    // Where nothing above it is mounted, it is all that there is.
+    let namespace = (mount.above == 0).then(|| "/".into());
+    Some(Hierarchy { root: mount.point, controller, id, prefix: mount.prefix, namespace })
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use kube::{Api, Client, Config};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::account::Account;
 use super::announcement::Announcer;
 use namespaces::Asked;
 use pods::{cgroup_uid, cron_job, job_of, news};
@@ -39,6 +40,8 @@ pub struct KubeConfig {
     pub node: String,
     /// Namespaces are asked for too: policies choose by their labels.
     pub namespaces: bool,
+    /// Accounts whose pods are not reported.
+    pub excluded: Vec<Account>,
 }
 
 /// Why the API server cannot be asked.
@@ -79,6 +82,7 @@ pub(super) struct Kube {
     jobs: HashMap<String, Option<String>>,
     /// `None`: nobody wants to know of namespaces.
     namespaces: Option<Asked>,
+    excluded: Vec<Account>,
 }
 
 impl Kube {
@@ -88,9 +92,9 @@ impl Kube {
     ///
     /// [`Error`]
     pub(super) async fn new(config: KubeConfig) -> Result<Self, Error> {
-        let KubeConfig { kubeconfig, node, namespaces } = config;
+        let KubeConfig { kubeconfig, node, namespaces, excluded } = config;
         let namespaces = namespaces.then(Asked::default);
-        Ok(Self { client: client(kubeconfig).await?, node, jobs: HashMap::new(), namespaces })
+        Ok(Self { client: client(kubeconfig).await?, node, jobs: HashMap::new(), namespaces, excluded })
     }
 
     /// Tells of pods until the future is dropped. Where the API server is away, what was told stays. `wanted`: somebody
@@ -141,7 +145,7 @@ impl Kube {
 
     /// Tells of a pod at once, and again where its job turns out to be a cron job's.
     async fn tell(&mut self, pod: ApiPod, announcer: &Announcer) {
-        let Some(mut news) = news(&pod) else { return };
+        let Some(mut news) = news(&pod, &self.excluded) else { return };
         if let Some(namespaces) = &mut self.namespaces {
             namespaces.tell(&self.client, &news.pod.namespace, announcer).await;
         }

@@ -32,6 +32,8 @@ pub struct PodDetails {
     pub volumes: PodVolumes,
     /// `metadata.labels`
     pub labels: Labels,
+    /// It runs as an account whose pods are not reported.
+    pub is_excluded: bool,
 }
 
 /// A workload.

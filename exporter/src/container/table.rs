@@ -1,6 +1,7 @@
 //! Which cgroup is whose: the writer's side of the table of containers. No I/O, no clock.
 
 mod decoys;
+mod inhabitant;
 mod pods;
 mod rules;
 mod shown;
@@ -10,6 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use inhabitant::{Inhabitant, Reading, is_resolved, nameless};
 use rules::Rules;
 
 use super::cgroup::SCAN_MAX;
@@ -63,30 +65,6 @@ struct Cgroup {
     recorded: Option<Recorded>,
     /// `None`: the runtime is being asked.
     inhabitant: Option<Key>,
-}
-
-#[derive(Debug)]
-struct Inhabitant {
-    container: Arc<Container>,
-    cgroups: usize,
-    mounts: Reading,
-    /// What the API server tells of its pod; readers of the table wait for that.
-    pod_awaited: bool,
-    /// Files that its rules name are to be looked for anew.
-    rules_changed: bool,
-    /// The kernel's filter has no room for them.
-    unfiltered: bool,
-}
-
-/// Whether it is known what a container has mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// Nobody was asked.
-    No,
-    /// Somebody was; readers of the table wait for the answer.
-    Awaited,
-    /// There was an answer.
-    Done,
 }
 
 /// What several cgroups may have in common: they share one [`Container`] and so one stream of events.
@@ -296,6 +274,11 @@ impl Table {
         self.cgroups.contains_key(&id)
     }
 
+    /// Cgroups that are known.
+    pub(super) fn len(&self) -> usize {
+        self.cgroups.len()
+    }
+
     /// Cgroups forgotten before their time since the last call.
     pub(super) fn take_evicted(&mut self) -> u64 {
         std::mem::take(&mut self.evicted)
@@ -348,10 +331,6 @@ impl Table {
     }
 }
 
-fn is_resolved(container: &Container) -> bool {
-    !matches!(container.origin, Origin::Container { resolved: false, .. })
-}
-
 /// Whose a cgroup is by its path alone.
 fn without_runtime(path: &[u8]) -> Key {
     let container = path::candidates(path).into_iter().find(|candidate| matches!(candidate, Candidate::Id(_)));
@@ -360,40 +339,6 @@ fn without_runtime(path: &[u8]) -> Key {
         (None, Some(unit)) => Key::Unit(unit.to_owned()),
         (None, None) => Key::Host,
     }
-}
-
-impl Inhabitant {
-    /// Of whom nothing is known but the key.
-    fn nameless(key: &Key) -> Self {
-        Self {
-            container: nameless(key),
-            cgroups: 0,
-            mounts: Reading::No,
-            pod_awaited: false,
-            rules_changed: false,
-            unfiltered: false,
-        }
-    }
-
-    /// Its runtime says that it is a pod's, and the API server has not told of that one.
-    fn lacks_its_pod(&self) -> bool {
-        self.container.pod.as_ref().is_some_and(|pod| pod.details.is_none())
-    }
-
-    fn is_container(&self) -> bool {
-        matches!(&self.container.origin, Origin::Container { id, .. } if !id.is_empty())
-    }
-}
-
-/// What is known of somebody without metadata.
-fn nameless(key: &Key) -> Arc<Container> {
-    let origin = match key {
-        Key::Container(Candidate::Id(id) | Candidate::Named { id, .. }) => Origin::unresolved(id),
-        Key::Unit(unit) => Origin::Unit(unit.clone()),
-        Key::Host => Origin::Host,
-        Key::Unknown => return Arc::clone(Container::unknown()),
-    };
-    Arc::new(Container::new(origin))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The writer of the table of containers: hears of cgroups, asks the runtime, shows the result.
 
+mod asking;
 mod decoys;
 mod files;
 mod mounts;
@@ -20,9 +21,9 @@ use super::cgroup::{Hierarchy, SCAN_MAX};
 use super::channel::ANSWER_WITHIN;
 use super::known::Known;
 use super::mounts::MountQueue;
-use super::path::{self, Candidate};
+use super::path::Candidate;
 use super::pods::{PodNews, Pods};
-use super::questions::{Answer, Question, Questions};
+use super::questions::{Answer, Questions};
 use super::runtime::{Link, State};
 use super::table::{Key, Metadata, Table};
 use super::watched::FileQueue;
@@ -150,7 +151,9 @@ impl Watch {
         self.asked = link.as_ref().map(|link| link.source);
         self.metrics.health.runtime.set(link.is_none());
         if let Some(policies) = &mut incoming.policies {
-            self.table.judge_by(Arc::clone(&policies.borrow_and_update()));
+            let policies = Arc::clone(&policies.borrow_and_update());
+            self.metrics.policies.set(policies.len() as i64);
+            self.table.judge_by(policies);
         }
         self.warn_of_decoys();
         self.scanned(Ok(first), &HashSet::new());
@@ -176,6 +179,7 @@ impl Watch {
                 looked = files::next_files(&mut self.files) => self.looked(looked),
                 up = next_state(&mut link) => self.connected(up),
                 policies = next_policies(&mut incoming.policies) => {
+                    self.metrics.policies.set(policies.len() as i64);
                     self.table.judge_by(policies);
                     self.warn_of_decoys();
                 }
@@ -268,40 +272,6 @@ impl Watch {
         }
     }
 
-    /// Has the runtime say whose the cgroup is, or decides at once where nobody will.
-    fn ask(&mut self, cgroup: u64, until: Alarm) {
-        let candidates = self.table.candidates(cgroup);
-        match &mut self.questions {
-            Some(questions) if questions.can_answer(&candidates) => {
-                questions.ask(Question { cgroup, candidates, until });
-            }
-            _ => self.unanswered(cgroup),
-        }
-    }
-
-    /// The runtime does not know who lives in the cgroup. Whoever tells of containers by himself may yet do so.
-    fn unanswered(&mut self, cgroup: u64) {
-        if !self.expects_announcements || path::outermost(&self.table.candidates(cgroup)).is_none() {
-            self.give_up(cgroup);
-        }
-    }
-
-    /// Nobody has named the container in time; its pod may be known all the same.
-    fn give_up(&mut self, cgroup: u64) {
-        self.table.give_up(cgroup);
-        let pod = self.table.path(cgroup).and_then(|path| self.pods.of_path(path));
-        if let Some(pod) = pod {
-            self.table.is_part_of(cgroup, pod);
-        }
-    }
-
-    fn ask_for_unresolved(&mut self) {
-        let unresolved: Vec<_> = self.table.unresolved().collect();
-        for (id, made) in unresolved {
-            self.ask(id, Alarm::now().max(Alarm::from_std(made) + self.resolve_within) + ANSWER_WITHIN);
-        }
-    }
-
     /// What the API server tells of a pod is new to its containers, even to those that have names.
     fn pod(&mut self, news: PodNews) {
         self.pods.insert(&news);
@@ -317,20 +287,6 @@ impl Watch {
                     self.name(cgroup, id.clone(), Source::Kubernetes, metadata.clone());
                 }
             }
-        }
-    }
-
-    fn answered(&mut self, (id, found): Answer) {
-        match (found, self.asked) {
-            (Some((key, metadata)), Some(source)) => self.assign(id, key, source, metadata),
-            _ => self.unanswered(id),
-        }
-    }
-
-    fn connected(&mut self, up: bool) {
-        self.metrics.health.runtime.set(up);
-        if up {
-            self.ask_for_unresolved();
         }
     }
 
@@ -361,6 +317,8 @@ impl Watch {
         self.look_for_files();
         self.record();
         self.plant();
+        self.metrics.containers.set(self.table.len() as i64);
+        self.metrics.containers_excluded.set(self.table.excluded() as i64);
         self.metrics.containers_evicted.inc_by(self.table.take_evicted());
         match &self.mounts {
             Some(mounts) if mounts.is_busy() => TICKS[0],

@@ -4,19 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::info::Info;
+use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Dropped, Metrics};
-use crate::container::source::Source;
-use crate::decoy::Refused;
+use super::families;
+use super::family::{Family, Kind, Label, Source, Value};
 use crate::event::Backend;
+use crate::sensor::RingFill;
 use crate::sensor::backend::Misses;
-use crate::version;
 
 /// One count that the programs keep in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,105 +37,95 @@ pub struct KernelState {
     pub swaps: u64,
     /// Counts of the programs.
     pub counts: Vec<KernelCount>,
+    /// The ring buffer.
+    pub ring: RingFill,
 }
 
-/// Everything that `/metrics` shows, with names in full as a reader of it sees them: `inotrail_events_total`.
-///
-/// `kernel` is called at every scrape, by the thread that serves it.
-pub fn registry<F>(metrics: &Arc<Metrics>, kernel: F) -> Registry
-where
-    F: Fn() -> KernelState + Send + Sync + 'static,
-{
-    let mut registry = Registry::with_prefix("inotrail");
-    let counters = [
-        ("events", "Accesses given to the sink, one by one or as a count", &metrics.emitted),
-        ("events_delivered", "Accesses in log records that the receiver acknowledged", &metrics.delivered),
-        ("export_retries", "Export requests sent again", &metrics.export_retries),
-        ("unresolved", "Events released without their container's name", &metrics.unresolved),
-        ("filter_full", "Containers recorded as a whole because the kernel's filter was full", &metrics.filter_full),
-        ("undecided", "Accesses whose file has no name to hold against policies", &metrics.undecided),
-    ];
-    for (name, help, counter) in counters {
-        registry.register(name, help, counter.clone());
-    }
-    registry.register("decoys", "Decoys that are in containers", metrics.decoys.clone());
-    let help = "Bytes of export requests sent, after compression";
-    registry.register_with_unit("exported", help, Unit::Bytes, metrics.exported_bytes.clone());
-    let build = [("version", version::VERSION), ("revision", version::REVISION)].to_vec();
-    registry.register("build", "What runs", Info::new(build));
-    registry.register_collector(Box::new(Families(Arc::clone(metrics))));
-    registry.register_collector(Box::new(Kernel(kernel)));
+/// Everything that `/metrics` shows.
+#[must_use]
+pub fn registry(source: &Arc<Source>) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Families(Arc::clone(source))));
     registry
 }
 
 #[derive(Debug)]
-struct Families(Arc<Metrics>);
+struct Families(Arc<Source>);
 
 impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let help = "Accesses that are in no delivered record, by reason";
-        let mut family = encoder.encode_descriptor("dropped", help, None, MetricType::Counter)?;
-        for reason in Dropped::ALL {
-            let count = self.0.dropped(reason).get();
-            encode(&mut family, &[("reason", reason.as_str())], count)?;
-        }
-        let help = "Containers whose name a source was the first to tell";
-        let mut family = encoder.encode_descriptor("containers_resolved", help, None, MetricType::Counter)?;
-        for source in Source::ALL {
-            encode(&mut family, &[("source", source.as_str())], self.0.resolved(source).get())?;
-        }
-        let help = "Decoys that were not made, by reason";
-        let mut family = encoder.encode_descriptor("decoys_refused", help, None, MetricType::Counter)?;
-        for (reason, counter) in Refused::NAMES.into_iter().zip(&self.0.decoys_refused) {
-            encode(&mut family, &[("reason", reason)], counter.get())?;
-        }
-        let help = "What the kernel's filters of policies hold";
-        let mut family = encoder.encode_descriptor("filter_entries", help, None, MetricType::Gauge)?;
-        for (kind, gauge) in ["names", "files"].iter().zip(&self.0.filter_entries) {
-            ConstGauge::new(gauge.get()).encode(family.encode_family(&[("kind", *kind)])?)?;
-        }
-        let help = "What they can hold of each kind";
-        let family = encoder.encode_descriptor("filter_limit", help, None, MetricType::Gauge)?;
-        ConstGauge::new(self.0.filter_limit.get()).encode(family)
+        families::all().try_for_each(|family| self.family(family, &mut encoder))
     }
 }
 
-struct Kernel<F>(F);
-
-impl<F: Fn() -> KernelState + Send + Sync + 'static> Collector for Kernel<F> {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let state = (self.0)();
-        let help = "Counts of the programs in the kernel";
-        let mut family = encoder.encode_descriptor("kernel", help, None, MetricType::Counter)?;
-        for count in state.counts {
-            encode(&mut family, &[("program", count.program), ("counter", count.counter)], count.value)?;
+impl Families {
+    fn family(&self, family: &Family, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, unit) = name_and_unit(family);
+        let kind = match family.kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::UpDown | Kind::Gauge => MetricType::Gauge,
+            Kind::Info => MetricType::Info,
+            Kind::Durations => MetricType::Histogram,
+        };
+        let mut encoder = encoder.encode_descriptor(name, family.help, unit.as_ref(), kind)?;
+        if family.kind == Kind::Durations {
+            for books in self.0.metrics.health.export.all() {
+                for (why, histogram) in books.durations.all() {
+                    histogram.encode(encoder.encode_family(&labels(family.labels, &[&books.name, why]))?)?;
+                }
+            }
+            return Ok(());
         }
-        let help = "What reports accesses now, and whether the kernel may skip it";
-        let mut family = encoder.encode_descriptor("backend", help, None, MetricType::Info)?;
-        family.encode_info(&[("backend", state.backend.as_str()), ("misses", state.misses.as_str())])?;
-        let help = "How often kprobe has taken over from fexit, which the kernel skipped";
-        let swaps = encoder.encode_descriptor("backend_swaps", help, None, MetricType::Counter)?;
-        ConstCounter::new(state.swaps).encode(swaps)
+        let mut result = Ok(());
+        self.0.read(family, &mut |values, value| {
+            if result.is_ok() {
+                result = point(&mut encoder, family, values, value);
+            }
+        });
+        result
     }
 }
 
-impl<F> fmt::Debug for Kernel<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Kernel")
+/// OpenMetrics wants units at the end of names; the encoder puts them there.
+fn name_and_unit(family: &Family) -> (&'static str, Option<Unit>) {
+    let units = [("_bytes", Unit::Bytes), ("_seconds", Unit::Seconds)];
+    let found = units.into_iter().find_map(|(end, unit)| Some((family.name.strip_suffix(end)?, Some(unit))));
+    found.unwrap_or((family.name, None))
+}
+
+fn point(encoder: &mut MetricEncoder<'_>, family: &Family, values: &[&str], value: Value) -> fmt::Result {
+    let labels = labels(family.labels, values);
+    match family.kind {
+        Kind::Info => encoder.encode_info(&labels),
+        // Without labels there are no braces either.
+        kind if family.labels.is_empty() => number(encoder, kind, value),
+        kind => number(&mut encoder.encode_family(&labels)?, kind, value),
     }
 }
 
-fn encode<const N: usize>(
-    family: &mut prometheus_client::encoding::MetricEncoder<'_>,
-    labels: &[(&str, &str); N],
-    value: u64,
-) -> fmt::Result {
-    ConstCounter::new(value).encode(family.encode_family(labels)?)
+fn number(encoder: &mut MetricEncoder<'_>, kind: Kind, value: Value) -> fmt::Result {
+    let no_exemplar: Option<&Exemplar<NoLabelSet, u64>> = None;
+    match (kind, value) {
+        (Kind::Counter, Value::Whole(value)) => encoder.encode_counter(&value, no_exemplar),
+        (Kind::Counter, Value::Real(value)) => encoder.encode_counter(&value, no_exemplar),
+        (_, Value::Whole(value)) => encoder.encode_gauge(&value),
+        (_, Value::Real(value)) => encoder.encode_gauge(&value),
+    }
+}
+
+fn labels<'a>(names: &'a [Label], values: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+    let all = names.iter().map(|name| name.0).zip(values.iter().copied());
+    all.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Dropped, Metrics, Waiting};
+    use std::time::Duration;
+
     use super::*;
+    use crate::decoy::Refused;
+    use crate::version;
 
     #[test]
     fn names_and_labels() {
@@ -147,19 +134,50 @@ mod tests {
         metrics.exported_bytes.inc_by(9);
         metrics.dropped(Dropped::QueueFull).inc_by(3);
         metrics.decoys.set(2);
+        metrics.reloads(false).inc();
+        let books = metrics.open_books("siem");
+        books.deliver(4, 3);
+        books.durations.enter("siem", None, Duration::from_millis(30));
+        books.durations.enter("siem", Some(Dropped::Expired), Duration::from_secs(700));
+        books.lose(Dropped::Expired, 6, 2);
+        books.set_health(Ok(()));
+        books.set_waiting(Waiting { requests: 1, bytes: 2, accesses: 3, oldest_ns: 4_900_000_000 });
         metrics.decoys_refused(Refused::Link).inc();
         let kernel = || KernelState {
+            ring: RingFill { size: 4096, used: 16, peak: 32 },
             backend: Backend::Kprobe,
             misses: Misses::Counted,
             swaps: 1,
             counts: vec![KernelCount { program: "sys_exit", counter: "emitted", value: 5 }],
         };
-        let registry = registry(&metrics, kernel);
+        let registry = registry(&Source::new(&metrics, kernel));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("encode");
         for line in [
             "inotrail_events_total 7",
-            "inotrail_events_delivered_total 0",
+            "inotrail_events_delivered_total 4",
+            "inotrail_dropped_total{reason=\"expired\"} 6",
+            "inotrail_destination_well{destination=\"siem\"} 1",
+            "inotrail_destination_delivered_total{destination=\"siem\"} 4",
+            "inotrail_destination_dropped_total{destination=\"siem\",reason=\"expired\"} 6",
+            "inotrail_waiting_requests{destination=\"siem\"} 1",
+            "inotrail_waiting_bytes{destination=\"siem\"} 2",
+            "inotrail_waiting_accesses{destination=\"siem\"} 3",
+            "inotrail_waiting_since_seconds{destination=\"siem\"} 4",
+            "inotrail_destination_records_total{destination=\"siem\"} 3",
+            "inotrail_destination_records_total{destination=\"siem\",reason=\"expired\"} 2",
+            "inotrail_destination_inflight{destination=\"siem\"} 0",
+            "inotrail_request_duration_seconds_count{destination=\"siem\"} 1",
+            "inotrail_request_duration_seconds_bucket{le=\"0.025\",destination=\"siem\"} 0",
+            "inotrail_request_duration_seconds_bucket{le=\"0.05\",destination=\"siem\"} 1",
+            "inotrail_request_duration_seconds_bucket{le=\"600.0\",destination=\"siem\",reason=\"expired\"} 0",
+            "inotrail_request_duration_seconds_sum{destination=\"siem\",reason=\"expired\"} 700.0",
+            "inotrail_ring_bytes 16",
+            "inotrail_ring_peak_bytes 32",
+            "inotrail_ring_limit_bytes 4096",
+            "inotrail_well{part=\"sensor\"} 0",
+            "inotrail_well{part=\"spool\"} 1",
+            "inotrail_policies 0",
             "inotrail_export_retries_total 0",
             "inotrail_exported_bytes_total 9",
             "inotrail_unresolved_total 0",
@@ -169,6 +187,8 @@ mod tests {
             "inotrail_dropped_total{reason=\"queue_full\"} 3",
             "inotrail_dropped_total{reason=\"ring_full\"} 0",
             "inotrail_containers_resolved_total{source=\"nri\"} 0",
+            "inotrail_config_reloads_total{result=\"ok\"} 0",
+            "inotrail_config_reloads_total{result=\"error\"} 1",
             "inotrail_decoys 2",
             "inotrail_decoys_refused_total{reason=\"link\"} 1",
             "inotrail_decoys_refused_total{reason=\"io\"} 0",

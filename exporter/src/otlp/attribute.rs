@@ -81,12 +81,22 @@ pub const LOSS_STAGE: &str = "inotrail.loss.stage";
 pub const LOSS_COUNT: &str = "inotrail.loss.count";
 /// int: the same since this run of the exporter started.
 pub const LOSS_TOTAL: &str = "inotrail.loss.total";
+/// int: how many numbered records are gone with them, in the same time
+pub const LOSS_EVENTS: &str = "inotrail.loss.events";
+/// string: the run that had taken them; absent where that is this one
+pub const LOSS_STREAM_ID: &str = "inotrail.loss.stream.id";
+/// string: the destination that they did not reach; absent where there is one only, and where they reached none
+pub const DESTINATION_NAME: &str = "inotrail.destination.name";
 /// bool: the count may be too high; absent with it.
 pub const LOSS_UPPER_BOUND: &str = "inotrail.loss.upper_bound";
 /// string, ISO 8601: from when on.
 pub const LOSS_START_TIME: &str = "inotrail.loss.start_time";
 /// string, ISO 8601: until when; absent where it is not over.
 pub const LOSS_END_TIME: &str = "inotrail.loss.end_time";
+/// int: records that a run has numbered, losses and the last one left out.
+pub const EXPORTER_EVENTS: &str = "inotrail.exporter.events";
+/// int: records of losses of a run.
+pub const EXPORTER_LOSSES: &str = "inotrail.exporter.losses";
 /// string: names one run of one exporter.
 pub const STREAM_ID: &str = "inotrail.stream.id";
 /// int, from 1: number of the record in the series of (stream, container, event name).

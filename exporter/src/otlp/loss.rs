@@ -25,9 +25,16 @@ pub(super) fn push(out: &mut Vec<u8>, loss: &Loss<'_>, stream_id: &[u8]) {
     out.extend_from_slice(stream_id);
     attribute!(string, out, attribute::LOSS_REASON, loss.reason.as_str().as_bytes());
     attribute!(string, out, attribute::LOSS_STAGE, loss.reason.stage().as_bytes());
-    if let Some(Counts { count, total }) = loss.counts {
+    if let Some(run) = loss.run {
+        attribute!(string, out, attribute::LOSS_STREAM_ID, run.to_string().as_bytes());
+    }
+    if let Some(destination) = loss.destination {
+        attribute!(string, out, attribute::DESTINATION_NAME, destination.as_bytes());
+    }
+    if let Some(Counts { count, total, records }) = loss.counts {
         attribute!(int, out, attribute::LOSS_COUNT, count);
         attribute!(int, out, attribute::LOSS_TOTAL, total);
+        attribute!(int, out, attribute::LOSS_EVENTS, records);
         attribute!(boolean, out, attribute::LOSS_UPPER_BOUND, loss.is_upper_bound());
     }
     attribute!(string, out, attribute::LOSS_START_TIME, &iso8601(loss.start_ns));

@@ -3,6 +3,7 @@
 use crate::container::Origin;
 use crate::event::{Event, Node, Outcome};
 use crate::loss::Loss;
+use crate::stopped::Stopped;
 
 use super::names::{Buffers, Names};
 use super::wire::{self, attribute, close, fixed64, open, tag};
@@ -47,6 +48,11 @@ impl Encoder {
     /// Appends the loss as one element of `ScopeLogs.log_records`.
     pub fn loss(&self, out: &mut Vec<u8>, loss: &Loss<'_>) {
         super::loss::push(out, loss, &self.stream_id);
+    }
+
+    /// Appends the end of the run as one element of `ScopeLogs.log_records`.
+    pub fn stopped(&self, out: &mut Vec<u8>, stopped: &Stopped<'_>) {
+        super::stopped::push(out, stopped, &self.stream_id);
     }
 
     /// Appends the event as one element of `ScopeLogs.log_records`.

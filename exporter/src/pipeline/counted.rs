@@ -92,7 +92,7 @@ impl<O: Output> Stages<O> {
 
     fn lost(&mut self, cgroup_id: Option<u64>, count: u64) {
         self.outlet.metrics.dropped(Dropped::RingFull).inc_by(count);
-        self.losses.add(cgroup_id, count);
+        self.losses.add(Dropped::RingFull, cgroup_id, count);
     }
 
     fn summary<'a>(&self, count: u64, from_ns: u64, header: &'a Header) -> Event<'a> {

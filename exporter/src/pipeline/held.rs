@@ -27,6 +27,8 @@ const REMINDER_NS: u64 = 1_000_000_000;
 pub(super) struct Held {
     queue: VecDeque<HeldEvent>,
     bytes: usize,
+    /// Accesses that the events stand for.
+    accesses: u64,
     /// How many, by cgroup.
     waiting: IdMap<u64, usize>,
     reminded_ns: u64,
@@ -54,18 +56,25 @@ impl Held {
         self.waiting.contains_key(&cgroup_id)
     }
 
-    /// Keeps a copy, or counts the event as dropped where too much waits.
-    pub(super) fn push(&mut self, event: Event<'_>, metrics: &Metrics) {
+    /// Accesses that the events which wait stand for.
+    pub(super) const fn accesses(&self) -> u64 {
+        self.accesses
+    }
+
+    /// Keeps a copy. False: too much waits, and the event is counted as dropped.
+    pub(super) fn push(&mut self, event: Event<'_>, metrics: &Metrics) -> bool {
         let copy = HeldEvent::of(&event);
         let own = self.waiting.entry(copy.header.cgroup_id).or_default();
         let full = *own >= CONTAINER_MAX || self.queue.len() >= EVENTS_MAX;
         if full || self.bytes + copy.bytes() > BYTES_MAX {
             metrics.dropped(Dropped::HeldFull).inc_by(event.count);
-            return;
+            return false;
         }
         *own += 1;
+        self.accesses += event.count;
         self.bytes += copy.bytes();
         self.queue.push_back(copy);
+        true
     }
 
     /// Gives out what has a container now, or waited too long.
@@ -88,6 +97,7 @@ impl Held {
             }
         }
         self.bytes = self.queue.iter().map(HeldEvent::bytes).sum();
+        self.accesses = self.queue.iter().map(|copy| copy.count).sum();
     }
 
     /// Names every second the cgroups that are waited for: the first question may have found a full queue.
@@ -100,6 +110,7 @@ impl Held {
 
     /// Gives out everything with what is known by now: the exporter ends.
     pub(super) fn release_all(&mut self, containers: &Snapshot, mut each: impl FnMut(Event<'_>)) {
+        self.accesses = 0;
         for copy in self.queue.drain(..) {
             each(copy.event(containers.by_now(copy.header.cgroup_id)));
         }

@@ -26,6 +26,9 @@ pub(super) enum Ruling<'a> {
 
 impl Judge {
     pub(super) fn rule<'a>(&'a mut self, event: &Event<'a>, snapshot: &'a Snapshot) -> Ruling<'a> {
+        if event.container.is_excluded() {
+            return Ruling::Ignore;
+        }
         let Some((set, selection)) = snapshot.policies(event.container) else { return Ruling::Everything };
         if selection.is_empty() {
             return Ruling::Ignore;

@@ -7,13 +7,17 @@ use super::*;
 use crate::event::Outcome;
 use crate::sensor::Entry;
 
-/// Collects what it is given; wants everything but paths that start with `/skip`.
+/// Collects what it is given; wants everything but paths that start with `/skip`, and has no room for `/full`.
 #[derive(Default)]
 struct Collected(Vec<(String, u64, String)>);
 
 impl Output for Collected {
     fn wants(&self, event: &Event<'_>) -> bool {
         !event.access.path.starts_with(b"/skip")
+    }
+
+    fn has_room(&mut self, event: &Event<'_>) -> bool {
+        event.access.path != b"/full"
     }
 
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
@@ -25,6 +29,12 @@ impl Output for Collected {
 
     fn loss(&mut self, loss: &Loss<'_>) {
         self.0.push((crate::otlp::sentence(loss), loss.sequence, String::new()));
+    }
+
+    fn stopped(&mut self, stopped: &Stopped<'_>) {
+        let Stopped { container, events, losses, time_ns } = stopped;
+        assert_eq!((&container.origin, *time_ns > 0), (&Origin::Exporter, true));
+        self.0.push((format!("stopped after {events} and {losses}"), Stopped::SEQUENCE, String::new()));
     }
 
     fn drained(&mut self, _: u64) -> ControlFlow<()> {
@@ -48,12 +58,16 @@ fn stages(host: bool, containers: &[(u64, Arc<Container>)]) -> Stages<Collected>
         scans: std::sync::mpsc::sync_channel(1).1,
         outages: std::sync::mpsc::sync_channel(1).1,
         losses: LossBook::new(0),
+        account: None,
         outlet: Outlet {
             host,
             cgroups: CgroupEvents::unheard(),
             metrics: Arc::default(),
             judge: Judge::default(),
             output: Collected::default(),
+            shed: IdMap::default(),
+            given: (0, 0),
+            wanted: 0,
             done: false,
         },
     }
@@ -85,6 +99,37 @@ fn numbers_each_container_on_its_own_and_only_what_is_wanted() {
     }
     assert_eq!(seen(&stages), [("/x", 1, "a"), ("/y", 1, "b"), ("/z", 2, "a")]);
     assert_eq!(stages.outlet.metrics.emitted.get(), 3);
+}
+
+#[test]
+fn what_has_no_room_gets_no_number_and_is_told_as_its_containers_loss() {
+    let mut stages = stages(true, &[(1, container("a")), (2, container("b"))]);
+    let mut held = Held::default();
+    for (cgroup, path) in [(1, "/full"), (1, "/x"), (2, "/full"), (1, "/full"), (1, "/y")] {
+        feed(&mut stages, &mut held, cgroup, path);
+    }
+    assert_eq!(seen(&stages), [("/x", 1, "a"), ("/y", 2, "a")]);
+    assert_eq!(stages.outlet.metrics.dropped(Dropped::Shed).get(), 3);
+    let snapshot = stages.containers.snapshot();
+    stages.tell_losses(&snapshot, true);
+    let mut told: Vec<_> = seen(&stages)[2..].iter().map(|(words, number, _)| (*words, *number)).collect();
+    told.sort_unstable();
+    assert_eq!(told, [("1 access lost: shed", 1), ("2 accesses lost: shed", 1)]);
+}
+
+/// A calendar that is set back while a record waits in the ring would put it into the future.
+#[test]
+fn nothing_is_seen_before_it_happens() {
+    const SECOND: u64 = 1_000_000_000;
+    let stages = stages(true, &[]);
+    let now = stages.observed_ns;
+    let boottime = |unix_ns: u64| unix_ns - stages.clock.unix(1) + 1;
+    let check = |unix_ns, expected| assert_eq!(stages.times(boottime(unix_ns)), expected);
+    check(now - 7 * SECOND, (now - 7 * SECOND, now));
+    check(now + SECOND / 2, (now + SECOND / 2, now + SECOND / 2));
+    assert_eq!(stages.outlet.metrics.clamped.get(), 0);
+    check(now + 3600 * SECOND, (now, now));
+    assert_eq!(stages.outlet.metrics.clamped.get(), 1);
 }
 
 #[test]
@@ -172,6 +217,10 @@ fn counted_accesses_are_one_event_of_many() {
     assert_eq!(stages.outlet.metrics.dropped(Dropped::RingFull).get(), 4);
     stages.tell_losses(&snapshot, true);
     assert_eq!(seen(&stages).last(), Some(&("4 accesses lost: ring_full", 1, "")));
+    // The end counts records, and not the accesses that they stand for.
+    stages.tell_end();
+    let last = seen(&stages).pop();
+    assert_eq!(last, Some(("stopped after 2 and 1", 1, "")));
 }
 
 #[test]

@@ -58,6 +58,12 @@ impl Globs {
         Ok(Self { taken: build(taken)?, left_out: build(left_out)? })
     }
 
+    /// Whether there is no glob: all names are taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.left_out.is_empty()
+    }
+
     /// Whether a name is taken: by one of the globs, or where none takes by all of them, and left out by none. Allocates
     /// nothing.
     #[must_use]

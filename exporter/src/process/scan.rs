@@ -1,9 +1,10 @@
 //! Processes that started before anybody watched.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,10 +53,10 @@ impl ProcessScan {
             let directory = proc.join(pid.to_string());
             let Some(mut found) = read_process(&directory, config) else { continue };
             if let Ok(memberships) = fs::read(directory.join("cgroup"))
-                && let Some(path) = cgroup_path(&memberships, config.hierarchy.id)
+                && let Some(path) = config.hierarchy.cgroup_in(&memberships)
             {
-                found.cgroup = *ids.entry(path.to_vec()).or_insert_with(|| cgroup_id(path, config));
-                scan.cgroups.entry(found.cgroup).or_insert_with(|| path.into());
+                found.cgroup = *ids.entry(path.clone()).or_insert_with(|| cgroup_id(&path, config));
+                scan.cgroups.entry(found.cgroup).or_insert(path);
             }
             scan.processes.insert(pid, found);
         }
@@ -95,20 +96,8 @@ fn namespace_pid(status: &[u8]) -> Option<u32> {
     str::from_utf8(last).ok()?.parse().ok()
 }
 
-/// The path in one hierarchy, of `/proc/<pid>/cgroup`.
-fn cgroup_path(memberships: &[u8], hierarchy: u32) -> Option<&[u8]> {
-    let number = hierarchy.to_string();
-    memberships.split(|byte| *byte == b'\n').find_map(|line| {
-        let mut fields = line.splitn(3, |byte| *byte == b':');
-        let is_it = fields.next()? == number.as_bytes();
-        fields.next()?;
-        fields.next().filter(|_| is_it)
-    })
-}
-
 fn cgroup_id(path: &[u8], config: &ProcessConfig) -> u64 {
-    let path = std::ffi::OsString::from_vec(path.to_vec());
-    config.hierarchy.id_of(Path::new(&path)).unwrap_or(0)
+    config.hierarchy.id_of(Path::new(OsStr::from_bytes(path))).unwrap_or(0)
 }
 
 /// As much of the arguments as the kernel half copies, without what `setproctitle` leaves behind.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aya::maps::{Map, MapData};
 use inotrail_ebpf::filter::{FILTERS_MAX, Filter};
-use inotrail_ebpf::{COUNTERS, Control, Counters, Handover, program, turn};
+use inotrail_ebpf::{COUNTERS, Control, Counters, Handover, WRITTEN_MAX, Written, program, turn};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::param::page_size;
 
@@ -120,9 +120,9 @@ impl HandoverMap {
         unsafe { self.handover().read_volatile() }
     }
 
-    pub(super) fn set(&self, handover: Handover) {
+    pub(super) fn set(&self, handover: &Handover) {
         // SAFETY: as above; only this process uses it.
-        unsafe { self.handover().write_volatile(handover) };
+        unsafe { self.handover().write_volatile(*handover) };
     }
 
     /// The series of the hook that reports accesses from now on.
@@ -147,6 +147,42 @@ impl HandoverMap {
     pub(super) fn set_missed(&self, missed: u64) {
         // SAFETY: as above.
         unsafe { (&raw mut (*self.handover()).missed).write_volatile(missed) };
+    }
+
+    /// The account of a new run.
+    pub(super) fn set_account(&self, wanted: u64, kept: u64, stream: [u64; 2]) {
+        self.set_wanted(wanted);
+        // SAFETY: as above.
+        unsafe {
+            (&raw mut (*self.handover()).kept).write_volatile(kept);
+            (&raw mut (*self.handover()).stream).write_volatile(stream);
+            (&raw mut (*self.handover()).written).write_volatile(<[Written; WRITTEN_MAX]>::default());
+        }
+    }
+
+    /// A request that is written, and not durable. For one thread at a time.
+    pub(super) fn set_written(&self, place: usize, written: Written) {
+        debug_assert!(place < WRITTEN_MAX, "there is no place {place}");
+        // SAFETY: as above; it holds WRITTEN_MAX of them.
+        unsafe {
+            let first = (&raw mut (*self.handover()).written).cast::<Written>();
+            first.add(place % WRITTEN_MAX).write_volatile(written);
+        }
+    }
+
+    /// Accesses that were taken to be told.
+    pub(super) fn set_wanted(&self, wanted: u64) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.handover()).wanted).write_volatile(wanted) };
+    }
+
+    /// More accesses that are kept. For one thread at a time.
+    pub(super) fn add_kept(&self, count: u64) {
+        // SAFETY: as above.
+        unsafe {
+            let kept = &raw mut (*self.handover()).kept;
+            kept.write_volatile(kept.read_volatile().saturating_add(count));
+        }
     }
 
     /// The ring is empty now, `CLOCK_BOOTTIME`.

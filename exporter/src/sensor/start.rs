@@ -22,7 +22,7 @@ use super::previous::{Fingerprint, Previous};
 use super::probe::Probe;
 use super::scopes::Scopes;
 use super::takeover::boot_ns;
-use super::{AttemptError, Error, Gap, Options, Sensor, hook, layout, self_test, whoami};
+use super::{AttemptError, Error, Gap, Options, RingGauge, Sensor, hook, layout, self_test, whoami};
 use crate::event::Backend;
 
 /// The kernel as it was found, and what to attach to it.
@@ -184,7 +184,7 @@ impl<'a> Found<'a> {
         let others = self.pins.as_ref().map(Pins::remove_others).transpose();
         let other_ns = others.map_err(|error| folder(&error))?.flatten();
         let gap = placed.gap.or(self.stale_ns.max(other_ns).map(|start_ns| Gap { start_ns, end_ns: boot_ns() }));
-        maps.handover.set(self.handover(backend, instance, maps.handover.get()));
+        maps.handover.set(&self.handover(backend, instance, &maps.handover.get()));
         let set = Set {
             attached,
             object: Some(object),
@@ -203,14 +203,14 @@ impl<'a> Found<'a> {
     }
 
     /// What the next run is to find.
-    fn handover(&self, backend: Backend, instance: u32, old: Handover) -> Handover {
+    fn handover(&self, backend: Backend, instance: u32, old: &Handover) -> Handover {
         let Fingerprint { object, options } = Fingerprint::of(&self.layout, self.options.mutations);
         let hook = match backend {
             Backend::Fexit => program::FEXIT,
             Backend::Kprobe => program::KPROBE,
             Backend::RawTracepoint => program::SYS_EXIT,
         };
-        Handover { drained_ns: boot_ns(), object, options, instance, hook, missed: 0, ..old }
+        Handover { drained_ns: boot_ns(), object, options, instance, hook, missed: 0, ..*old }
     }
 }
 
@@ -243,6 +243,8 @@ fn sensor(
         mutations: Vec::new(),
         early_bytes: 0,
         ring_bytes: ring_bytes as usize,
+        fill: Arc::new(RingGauge::new(ring_bytes.into())),
+        taken_bytes: 0,
         own_tgid: 0,
         path: Vec::with_capacity(STRINGS_LIMIT + 512),
         gap,

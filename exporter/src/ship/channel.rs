@@ -3,33 +3,29 @@
 use std::sync::Weak;
 use std::time::Duration;
 
+use http::Uri;
 use tokio::time::sleep;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::Error;
-use super::queue::Shared;
+use super::state::State;
+use super::wire::Wire;
+use super::{CONNECT_TIMEOUT, PING_AFTER, PING_TIMEOUT, USER_AGENT};
 use crate::config::Export;
 
-/// Longest time to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection on which requests wait and nothing came for this long is asked whether it lives. Not while idle: grpc-go
-/// closes connections that ping without need.
-const PING_AFTER: Duration = Duration::from_secs(20);
-/// Longest time until the answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between looks for a receiver that is not there yet.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The configured endpoint, not connected.
-pub(super) fn endpoint(config: &Export) -> Result<Endpoint, Error> {
-    let endpoint = Endpoint::from(config.endpoint.clone())
+pub(super) fn endpoint(uri: &Uri, config: &Export) -> Result<Endpoint, Error> {
+    let endpoint = Endpoint::from(uri.clone())
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(false)
-        .user_agent(concat!("inotrail/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .map_err(Error::Tls)?;
-    if config.endpoint.scheme_str() != Some("https") {
+    if uri.scheme_str() != Some("https") {
         return Ok(endpoint);
     }
     let tls = match &config.tls.ca {
@@ -44,14 +40,14 @@ pub(super) fn endpoint(config: &Export) -> Result<Endpoint, Error> {
 }
 
 /// Looks for the receiver until the first export, so that an exporter without events is ready too.
-pub(super) async fn probe(endpoint: Endpoint, shared: Weak<Shared>) {
+pub(super) async fn probe(wire: Wire, state: Weak<State>) {
     loop {
-        let connected = endpoint.connect().await.is_ok();
-        let Some(shared) = shared.upgrade() else { return };
-        if shared.found(connected) {
+        let found = wire.find().await;
+        let Some(state) = state.upgrade() else { return };
+        if state.found(found) {
             return;
         }
-        drop(shared);
+        drop(state);
         sleep(PROBE_INTERVAL).await;
     }
 }

@@ -3,12 +3,14 @@
 //! A message is a byte that says whether it is compressed, its length as a big-endian u32, and itself
 //! (grpc/doc/PROTOCOL-HTTP2.md).
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Read, Write};
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Decompressor;
+
+use super::outcome::unpacked;
 
 pub(super) use crate::config::choice::Compression;
 
@@ -37,39 +39,26 @@ impl Compression {
     }
 }
 
-/// Makes frames. Keeps the compressor's tables.
-pub(super) struct Framer {
-    zstd: Option<Compressor<'static>>,
+/// The body, compressed otherwise than by zstd where that is asked for; nothing where it is damaged.
+pub(super) fn body(packed: &Bytes, compression: Compression) -> Option<Bytes> {
+    match compression {
+        Compression::Zstd => Some(packed.clone()),
+        Compression::Gzip => Some(gzip(&unpacked(packed)?, 0)?.into()),
+        Compression::None => unpacked(packed).map(Bytes::from),
+    }
 }
 
-impl Framer {
-    pub(super) fn new() -> Self {
-        Self { zstd: Compressor::new(1).ok() }
-    }
-
-    /// The body as one frame.
-    pub(super) fn frame(&mut self, body: &[u8], compression: Compression) -> Bytes {
-        let compressed = match compression {
-            Compression::Zstd => self.zstd(body),
-            Compression::Gzip => gzip(body),
-            Compression::None => None,
-        };
-        // One message may stand uncompressed under any `grpc-encoding`.
-        let (mut frame, flag) = compressed.map_or_else(|| (plain(body), 0), |frame| (frame, 1));
-        let len = (frame.len() - PREFIX) as u32;
-        frame[0] = flag;
-        frame[1..PREFIX].copy_from_slice(&len.to_be_bytes());
-        frame.into()
-    }
-
-    fn zstd(&mut self, body: &[u8]) -> Option<Vec<u8>> {
-        let mut frame = Vec::with_capacity(PREFIX + zstd::compress_bound(body.len()));
-        frame.resize(PREFIX, 0);
-        let mut at = Cursor::new(frame);
-        at.set_position(PREFIX as u64);
-        self.zstd.as_mut()?.compress_to_buffer(body, &mut at).ok()?;
-        Some(shrunk(at.into_inner()))
-    }
+/// One frame of a body that is compressed by zstd; nothing where it is damaged.
+pub(super) fn frame(packed: &[u8], compression: Compression) -> Option<Bytes> {
+    let (flag, mut frame) = match compression {
+        Compression::Zstd => (1, plain(packed)),
+        Compression::Gzip => (1, gzip(&unpacked(packed)?, PREFIX)?),
+        Compression::None => (0, plain(&unpacked(packed)?)),
+    };
+    let len = (frame.len() - PREFIX) as u32;
+    frame[0] = flag;
+    frame[1..PREFIX].copy_from_slice(&len.to_be_bytes());
+    Some(frame.into())
 }
 
 fn plain(body: &[u8]) -> Vec<u8> {
@@ -79,18 +68,13 @@ fn plain(body: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn gzip(body: &[u8]) -> Option<Vec<u8>> {
-    let mut frame = Vec::with_capacity(PREFIX + body.len() / 4);
-    frame.resize(PREFIX, 0);
+/// Compressed, behind so many bytes.
+fn gzip(body: &[u8], behind: usize) -> Option<Vec<u8>> {
+    let mut frame = Vec::with_capacity(behind + body.len() / 4);
+    frame.resize(behind, 0);
     let mut encoder = GzEncoder::new(frame, flate2::Compression::fast());
     encoder.write_all(body).ok()?;
-    encoder.finish().ok().map(shrunk)
-}
-
-/// A frame can wait for long: without the room that it did not need.
-fn shrunk(mut frame: Vec<u8>) -> Vec<u8> {
-    frame.shrink_to_fit();
-    frame
+    encoder.finish().ok()
 }
 
 /// The message in an answer's body; an empty body is an empty message. Nothing where it is broken, too long, or
@@ -117,13 +101,16 @@ pub(super) fn message(body: &[u8], encoding: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn framed(body: &[u8], compression: Compression) -> Bytes {
+        frame(&zstd::bulk::compress(body, 1).expect("compress"), compression).expect("a frame")
+    }
+
     #[test]
     fn frames_can_be_read_back() {
-        let mut framer = Framer::new();
         let long = b"inotrail.file.access".repeat(1000);
         for compression in [Compression::Zstd, Compression::Gzip, Compression::None] {
             for body in [&b""[..], b"x", &long] {
-                let frame = framer.frame(body, compression);
+                let frame = framed(body, compression);
                 assert_eq!(message(&frame, compression.encoding()).as_deref(), Some(body), "{compression:?}");
                 assert!(compression == Compression::None || frame.len() < 500);
             }
@@ -148,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_bomb_is_not_unpacked() {
-        let bomb = Framer::new().frame(&vec![0; 100 << 20], Compression::Zstd);
+        let bomb = framed(&vec![0; 100 << 20], Compression::Zstd);
         assert_eq!(message(&bomb, "zstd"), None);
     }
 }

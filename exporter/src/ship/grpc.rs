@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, TE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Full, Limited};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
 use prost::Message;
@@ -18,7 +18,7 @@ use tonic::codegen::Service;
 use tonic::transport::Channel;
 
 use super::frame::{self, Compression};
-use super::status::Status;
+use super::status::{Answer, Status};
 use crate::config::Export;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
@@ -30,17 +30,40 @@ pub(super) enum Failure {
     Connection(String),
     /// The receiver said so.
     Status(Status),
+    /// The receiver said so, by HTTP.
+    Http(Answer),
+    /// There is no token to send: why.
+    Token(String),
+    /// The request is no request any more.
+    Damaged,
+}
+
+impl Failure {
+    /// Whether who we are was not believed.
+    pub(super) fn is_of_authentication(&self) -> bool {
+        match self {
+            Self::Status(status) => matches!(status.code, Code::Unauthenticated | Code::PermissionDenied),
+            Self::Http(answer) => matches!(answer.status, 401 | 403),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connection(reason) => f.write_str(reason),
+            Self::Connection(reason) | Self::Token(reason) => f.write_str(reason),
+            Self::Http(Answer { status, message, .. }) if message.is_empty() => write!(f, "HTTP status {status}"),
+            Self::Http(Answer { status, message, .. }) => write!(f, "HTTP status {status} {message:?}"),
+            Self::Damaged => f.write_str("a request was damaged in memory or on disk"),
             // The receiver's words, which could hold anything.
             Self::Status(Status { code, message, .. }) => write!(f, "{code:?} {message:?}"),
         }
     }
 }
+
+/// A header of one request: whose the records are, or who sends them.
+pub(super) type Tenant = (HeaderName, HeaderValue);
 
 /// What every call begins with.
 #[derive(Clone, Debug)]
@@ -63,13 +86,14 @@ impl Head {
         Self { uri: Uri::from(PathAndQuery::from_static(EXPORT)), headers }
     }
 
-    fn request(&self, frame: Bytes, compression: Compression) -> Request<Body> {
+    fn request(&self, frame: Bytes, compression: Compression, more: impl IntoIterator<Item = Tenant>) -> Request<Body> {
         let mut request = Request::new(Body::new(Full::new(frame)));
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().insert("grpc-encoding", HeaderValue::from_static(compression.encoding()));
+        request.headers_mut().extend(more);
         request
     }
 }
@@ -86,9 +110,10 @@ pub(super) async fn export(
     head: &Head,
     frame: Bytes,
     compression: Compression,
+    more: impl IntoIterator<Item = Tenant>,
 ) -> Result<ExportLogsPartialSuccess, Failure> {
     poll_fn(|cx| channel.poll_ready(cx)).await.map_err(|error| connection(&error))?;
-    let response = channel.call(head.request(frame, compression)).await.map_err(|error| connection(&error))?;
+    let response = channel.call(head.request(frame, compression, more)).await.map_err(|error| connection(&error))?;
     let (head, body) = response.into_parts();
     if head.status != StatusCode::OK {
         return Err(Failure::Status(Status::of_http(head.status)));
@@ -121,11 +146,15 @@ fn partial_success(body: &[u8], encoding: &str) -> ExportLogsPartialSuccess {
         .unwrap_or_default()
 }
 
-/// The innermost cause says most: the outer ones say "transport error".
 fn connection(error: &(dyn Error + 'static)) -> Failure {
+    Failure::Connection(cause(error))
+}
+
+/// The innermost cause says most: the outer ones say "transport error".
+pub(super) fn cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    Failure::Connection(cause.to_string())
+    cause.to_string()
 }

@@ -17,12 +17,32 @@ pub(super) struct Status {
     pub(super) retry_after: Option<Duration>,
 }
 
+/// An HTTP answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// As above.
+    pub(super) message: String,
+    /// `Retry-After`
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Answer {
+    /// Whether it is the compression that is refused.
+    pub(super) fn is_about_encoding(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        message.contains("content-encoding") || message.contains("content encoding")
+    }
+}
+
 /// Longest message that is kept.
-const MESSAGE_MAX: usize = 256;
+pub(super) const MESSAGE_MAX: usize = 256;
 
 /// google/rpc/status.proto
 #[derive(Clone, PartialEq, Message)]
-struct RpcStatus {
+pub(super) struct RpcStatus {
+    #[prost(string, tag = "2")]
+    pub(super) message: String,
     #[prost(message, repeated, tag = "3")]
     details: Vec<Any>,
 }
@@ -120,7 +140,10 @@ mod tests {
     fn delays() {
         let check = |type_url: &str, delay: Option<ProtoDuration>, expected| {
             let value = RetryInfo { retry_delay: delay.clone() }.encode_to_vec();
-            let status = RpcStatus { details: vec![Any::default(), Any { type_url: type_url.into(), value }] };
+            let status = RpcStatus {
+                message: String::new(),
+                details: vec![Any::default(), Any { type_url: type_url.into(), value }],
+            };
             assert_eq!(retry_after(&status.encode_to_vec()), expected, "{type_url} {delay:?}");
         };
         let url = "type.googleapis.com/google.rpc.RetryInfo";

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Proto;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs};
 use serde_json::{Map, Value};
+
+use super::lines::Place;
 
 /// Names of what is no attribute. OpenTelemetry's attribute names have dots, so none is hidden.
 pub(crate) const TIME: &str = "time";
@@ -17,27 +18,21 @@ pub(crate) const SEVERITY_NUMBER: &str = "severity_number";
 /// The sentence.
 pub(crate) const BODY: &str = "body";
 
-/// The one record of `logs`.
-pub(crate) fn object(logs: &ResourceLogs) -> Map<String, Value> {
+/// The record.
+pub(super) fn object(Place { resource, record, .. }: Place<'_>) -> Map<String, Value> {
     let mut object = Map::new();
     let attributes = |list: &[KeyValue], object: &mut Map<String, Value>| {
         object.extend(list.iter().map(|pair| (pair.key.clone(), optional(pair.value.as_ref()))));
     };
-    if let Some(resource) = &logs.resource {
+    if let Some(resource) = resource {
         attributes(&resource.attributes, &mut object);
     }
-    let Some(record) = record(logs) else { return object };
     attributes(&record.attributes, &mut object);
     object.insert(TIME.into(), time(record.time_unix_nano));
     object.insert(OBSERVED_TIME.into(), time(record.observed_time_unix_nano));
     object.insert(SEVERITY_NUMBER.into(), record.severity_number.into());
     object.insert(BODY.into(), optional(record.body.as_ref()));
     object
-}
-
-/// The only record of the only scope.
-pub(crate) fn record(logs: &ResourceLogs) -> Option<&LogRecord> {
-    logs.scope_logs.first()?.log_records.first()
 }
 
 /// RFC 3339 in UTC with three, six or nine digits of a second, or none.

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use serde_json::Value;
 
 /// The request without the fields that have their default.
-pub(crate) fn object(request: &ExportLogsServiceRequest) -> serde_json::Result<Value> {
+pub(super) fn object(request: &ExportLogsServiceRequest) -> serde_json::Result<Value> {
     let mut value = serde_json::to_value(request)?;
     prune(&mut value);
     Ok(value)

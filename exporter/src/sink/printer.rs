@@ -8,6 +8,7 @@ use super::Sink;
 use crate::event::Event;
 use crate::filter::Filter;
 use crate::loss::Loss;
+use crate::stopped::Stopped;
 
 /// Filters events, writes them, and says when to stop.
 #[derive(Debug)]
@@ -67,6 +68,15 @@ impl<W: Write> Printer<W> {
             if self.check(written).is_continue() {
                 self.losses += 1;
             }
+        }
+    }
+
+    /// Shows the end of the run, where the output has a form for it.
+    pub fn show_stopped(&mut self, stopped: &Stopped<'_>) {
+        if self.failure.is_none() {
+            let written = self.sink.write_stopped(stopped);
+            // A failure is kept.
+            let _enough = self.check(written);
         }
     }
 

@@ -101,7 +101,10 @@ pub(crate) fn loss(container: &Arc<Container>) -> Loss<'_> {
     Loss {
         reason: Dropped::RingFull,
         container,
-        counts: Some(Counts { count: 12, total: 30 }),
+        destination: None,
+        run: None,
+        owed: 0,
+        counts: Some(Counts { count: 12, total: 30, records: 0 }),
         start_ns: 1_795_260_635_000_000_000,
         end_ns: 1_795_260_645_000_000_000,
         observed_ns: 1_795_260_645_000_000_000,

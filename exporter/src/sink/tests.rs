@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use prost::Message as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -202,4 +204,94 @@ fn labels_of_rules_go_everywhere() {
     let attributes = &otlp["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"];
     let expected = json!({"key": label, "value": {"stringValue": "shop"}});
     assert!(attributes.as_array().expect("a list").contains(&expected), "{attributes}");
+}
+
+#[test]
+fn the_end_of_a_run_is_where_receivers_see_it() {
+    let written = |output| {
+        let mut out = Vec::new();
+        let mut sink = Sink::new(&mut out, output, sample::node(), false, None);
+        let container = Arc::new(Container::new(Origin::Exporter));
+        sink.write_stopped(&Stopped { container: &container, events: 7, losses: 2, time_ns: 1 }).expect("write");
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let otlp: Value = serde_json::from_str(&written(TraceOutput::OtlpJson)).expect("JSON");
+    let record = &otlp["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
+    assert_eq!(record["eventName"], "inotrail.exporter.stopped");
+    assert_eq!(record["body"]["stringValue"], "stopped after 7 events and 2 losses");
+    let vector: Value = serde_json::from_str(&written(TraceOutput::Vector)).expect("JSON");
+    assert_eq!(vector["attributes"]["inotrail.exporter.events"], 7);
+    for output in [TraceOutput::Table, TraceOutput::Json] {
+        assert_eq!(written(output), "");
+    }
+}
+
+/// What a destination is given, in one request, is written as `trace` prints it.
+#[test]
+fn requests_are_the_same_lines() {
+    let judged = Judged::new();
+    let limits = batch::Limits { records: 100, bytes: batch::REQUEST_MAX, age: Duration::MAX };
+    for (output, form) in [
+        (TraceOutput::Json, choice::Form::Json),
+        (TraceOutput::OtlpJson, choice::Form::OtlpJson),
+        (TraceOutput::Vector, choice::Form::Vector),
+    ] {
+        // Of one container: a request has them by container.
+        let cut = Process { arguments: b"sh\0-".as_slice().into(), ..Sample::default().process };
+        let container = Sample::default().container;
+        let samples = [
+            Sample::default(),
+            Sample { result: -13, container: Arc::clone(&container), ..Sample::default() },
+            Sample { path: "/tmp/\u{1b}\u{202e}\n".into(), container: Arc::clone(&container), ..Sample::default() },
+            Sample { process: cut, container: Arc::clone(&container), ..Sample::default() },
+            Sample { tgid: 0, count: 12, last_ns: 1_795_260_646_000_000_000, container, ..Sample::default() },
+            Sample::host(),
+        ];
+        let (mut printed, mut written) = (Vec::new(), Vec::new());
+        let mut sink = Sink::new(&mut printed, output, sample::node(), false, None);
+        let mut batch = Batch::new(limits, sample::node());
+        let mut one = |event: &Event<'_>| {
+            sink.write(event).expect("print");
+            assert_eq!(batch.push(event, 0), None);
+        };
+        samples[0].with(|event| one(&Event { judgement: Some(judged.judgement()), ..*event }));
+        for sample in &samples {
+            sample.with(&mut one);
+        }
+        let loss = sample::loss(&samples[5].container);
+        sink.write_loss(&loss).expect("print");
+        assert_eq!(batch.push_loss(&loss, 0), None);
+        let request = batch.take().expect("a request").body;
+        lines::write(form, &request, &mut written).expect("write");
+        let (printed, written) = [printed, written].map(|text| String::from_utf8(text).expect("UTF-8")).into();
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (mut printed, mut written) = (lines(&printed), lines(&written));
+        if form == choice::Form::OtlpJson {
+            // All of a request is one line: taken apart, those of one record each.
+            assert_eq!(written.len(), 1);
+            written = apart(&written[0]);
+        }
+        assert_eq!(printed.len(), 8);
+        printed.sort();
+        written.sort();
+        assert_eq!(printed, written);
+    }
+}
+
+/// The lines of a request of several records, one each.
+fn apart(line: &str) -> Vec<String> {
+    let request: Value = serde_json::from_str(line).expect("JSON");
+    let mut lines = Vec::new();
+    for logs in request["resourceLogs"].as_array().expect("a list") {
+        for record in logs["scopeLogs"][0]["logRecords"].as_array().expect("a list") {
+            let mut logs = logs.clone();
+            logs["scopeLogs"][0]["logRecords"] = json!([record]);
+            let mut line = Vec::new();
+            let request = json!({ "resourceLogs": [logs] });
+            serde::Serialize::serialize(&request, &mut serde_json::Serializer::with_formatter(&mut line, Escape))
+                .expect("JSON");
+            lines.push(String::from_utf8(line).expect("UTF-8"));
+        }
+    }
+    lines
 }

@@ -2,36 +2,34 @@
 //! so that a pipeline is tried with a file before anything is wired.
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use serde_json::{Map, Value, json};
 
-use super::json::{optional, record, time};
+use super::json::{optional, time};
+use super::lines::Place;
 
 /// The event. Members that Vector leaves out when empty are left out.
-pub(crate) fn object(logs: &ResourceLogs) -> Map<String, Value> {
+pub(super) fn object(Place { resource, scope, record }: Place<'_>) -> Map<String, Value> {
     let mut event = Map::new();
     let mut put = |name: &str, value: Value, present: bool| {
         if present {
             event.insert(name.into(), value);
         }
     };
-    if let Some(scope) = logs.scope_logs.first().and_then(|logs| logs.scope.as_ref()) {
+    if let Some(scope) = scope {
         put("scope", json!({ "name": scope.name, "version": scope.version }), true);
     }
-    if let Some(resource) = &logs.resource {
+    if let Some(resource) = resource {
         put("resources", map(&resource.attributes), !resource.attributes.is_empty());
     }
-    if let Some(record) = record(logs) {
-        put("message", optional(record.body.as_ref()), record.body.is_some());
-        put("attributes", map(&record.attributes), !record.attributes.is_empty());
-        put("severity_text", record.severity_text.clone().into(), !record.severity_text.is_empty());
-        put("severity_number", record.severity_number.into(), record.severity_number != 0);
-        put("flags", record.flags.into(), record.flags > 0);
-        let dropped = record.dropped_attributes_count;
-        put("dropped_attributes_count", dropped.into(), dropped > 0);
-        put("observed_timestamp", time(record.observed_time_unix_nano), true);
-        put("timestamp", time(record.time_unix_nano), true);
-    }
+    put("message", optional(record.body.as_ref()), record.body.is_some());
+    put("attributes", map(&record.attributes), !record.attributes.is_empty());
+    put("severity_text", record.severity_text.clone().into(), !record.severity_text.is_empty());
+    put("severity_number", record.severity_number.into(), record.severity_number != 0);
+    put("flags", record.flags.into(), record.flags > 0);
+    let dropped = record.dropped_attributes_count;
+    put("dropped_attributes_count", dropped.into(), dropped > 0);
+    put("observed_timestamp", time(record.observed_time_unix_nano), true);
+    put("timestamp", time(record.time_unix_nano), true);
     put("source_type", "opentelemetry".into(), true);
     event
 }

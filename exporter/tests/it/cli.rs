@@ -27,18 +27,41 @@ fn check(args: &[&str], variables: &[(&str, &str)], code: i32, message: &str) {
 fn wrong_command_lines_exit_with_64_and_say_what_to_do() {
     check(&["run", "--bogus"], &[], 64, "unexpected argument '--bogus'");
     check(&["trace", "--count", "0"], &[], 64, "'--count <N>'");
-    check(&["run", "--endpoint", "collector:4317"], &[], 64, "such as http://127.0.0.1:4317");
-    check(&["run", "--endpoint", "http://x:4318/v1/logs"], &[], 64, "leave out '/v1/logs'");
+    check(&["run", "--endpoint", "collector"], &[], 64, "such as http://127.0.0.1:4317");
+    check(
+        &["run", "--endpoint", "http://x:4318/v1/logs"],
+        &[],
+        64,
+        "leave it out of --endpoint, or say --protocol http/protobuf",
+    );
+    check(&["run", "--exclude-account", "loki"], &[], 64, "expected NAMESPACE/NAME");
+    check(&["run", "--exclude-account", "audit/loki"], &[], 64, "--exclude-account needs the Kubernetes API");
     check(&["trace", "--path", "/etc/["], &[], 64, "unclosed character class");
     check(&["trace", "--for", "30"], &[], 64, "with a unit, such as 5ms, 30s or 1h");
     check(&["check", "--ring-size", "3MiB"], &[], 64, "a power of two");
     check(&["run", "--backend", "ebpf"], &[], 64, "invalid value 'ebpf'");
     check(&["run", "--ca-file", "/x"], &[], 64, "write --endpoint https://");
     check(&["run", "--client-cert", "/x"], &[], 64, "required arguments");
+    check(&["run", "--endpoint", "file:x"], &[], 64, "such as file:///var/log/inotrail/records.jsonl");
+    check(&["run", "--format", "json"], &[], 64, "write --endpoint file:///path or stdout:");
+    for of_receivers in [["--ca-file", "/x"], ["--bearer-token-file", "/x"], ["--header", "a=1"]] {
+        let flags = [&["run", "--endpoint", "file:///x"][..], &of_receivers].concat();
+        check(&flags, &[], 64, "leave them out, and their variables, for a file or stdout");
+    }
+    check(&["run", "--rotate-keep", "0"], &[], 64, "expected 1 to 1000");
+    check(&["run", "--rotate-size", "1KiB"], &[], 64, "expected 1MiB or more");
     check(&["trace", "--runtime", "none", "--runtime-socket", "/x"], &[], 64, "leave one of them out");
     check(&["check", "--log-level", "a=b=c"], &[], 64, "--log-level 'a=b=c': expected error, warn");
     check(&["man", "nope"], &[], 64, "there is no page 'nope'");
     check(&["run", "--header", "authorization"], &[], 64, "expected key=value");
+    check(&["run", "--telemetry-endpoint", "collector"], &[], 64, "such as http://127.0.0.1:4317");
+    check(&["run", "--telemetry-interval", "0s"], &[], 64, "with a unit, such as 5ms, 30s or 1h");
+    check(&["run", "--telemetry-header", "x"], &[], 64, "expected key=value");
+    check(&["run", "--telemetry-logs"], &[], 64, "of no use without --telemetry-endpoint");
+    let metrics = |name| [(name, "http://x:4318/v1/metrics")];
+    check(&["run"], &metrics("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"), 64, "--telemetry-endpoint is for OTLP over gRPC");
+    check(&["run"], &[("OTEL_METRIC_EXPORT_INTERVAL", "soon")], 64, "--telemetry-interval");
+    check(&["run"], &[("OTEL_SDK_DISABLED", "perhaps")], 64, "--telemetry-disabled");
 }
 
 #[test]
@@ -51,6 +74,12 @@ fn what_is_not_there_exits_with_1_and_says_what_to_do() {
         "no container runtime's socket at /no/such.sock: start",
     );
     check(&["run", "--endpoint", "https://x:1", "--ca-file", "/no/such.pem"], &[], 1, "name a readable PEM file");
+    check(
+        &["run", "--runtime", "none", "--listen", "127.0.0.1:0", "--endpoint", "file:///no/such/records.jsonl"],
+        &[],
+        1,
+        "cannot write to file:///no/such/records.jsonl: No such file or directory (os error 2); name a file",
+    );
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use inotrail::batch::{Batch, Limits};
 use inotrail::container::{Container, Image, Origin, Owner, OwnerKind, Pod, PodDetails};
 use inotrail::event::{Access, Backend, Event, Node};
-use inotrail::loss::{Counts, Loss};
+use inotrail::loss::{Counts, Loss, Uuid};
 use inotrail::metrics::Dropped;
 use inotrail::process::{Ancestor, Process};
+use inotrail::stopped::Stopped;
 use inotrail_ebpf::{Header, mask};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -256,14 +257,19 @@ proptest! {
         node in node(),
         container in container(),
         reason in prop::sample::select(Dropped::ALL.to_vec()),
-        counts in prop::option::of((0..=i64::MAX as u64, 0..=i64::MAX as u64)),
+        destination in prop::option::of("[a-z0-9-]{1,64}"),
+        run in prop::option::of(any::<u128>()),
+        counts in prop::option::of((0..=i64::MAX as u64, 0..=i64::MAX as u64, 0..=i64::MAX as u64)),
         times in (any::<u64>(), prop_oneof![Just(0), any::<u64>()], any::<u64>()),
         sequence in 0..=i64::MAX as u64,
     ) {
         let loss = Loss {
             reason,
             container: &container,
-            counts: counts.map(|(count, total)| Counts { count, total }),
+            destination: destination.as_deref(),
+            run: run.map(Uuid),
+            owed: 0,
+            counts: counts.map(|(count, total, records)| Counts { count, total, records }),
             start_ns: times.0,
             end_ns: times.1,
             observed_ns: times.2,
@@ -278,6 +284,26 @@ proptest! {
             prop_assert_eq!(oracle::decode(&request.body), expected);
             prop_assert!(false, "the same message, in other bytes");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn ends_are_those_of_opentelemetry_proto(
+        node in node(),
+        numbers in (0..=i64::MAX as u64, 0..=i64::MAX as u64),
+        time_ns in any::<u64>(),
+    ) {
+        let container = Arc::new(Container::new(Origin::Exporter));
+        let stopped = Stopped { container: &container, events: numbers.0, losses: numbers.1, time_ns };
+        let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) }, node.clone());
+        prop_assert_eq!(batch.push_stopped(&stopped, 0), None);
+        let request = batch.take().unwrap();
+        let expected = oracle::stopped(&node, &stopped);
+        prop_assert_eq!(oracle::decode(&request.body), expected.clone());
+        prop_assert_eq!((request.records, request.accesses, request.body), (1, 0, expected.encode_to_vec().into()));
     }
 }
 

@@ -1,24 +1,30 @@
 //! From an offered request to the books, over a wire inside the process and with time paused.
 
+mod status;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use inotrail::batch::Request;
 use inotrail::config::Export;
 use inotrail::metrics::{Dropped, Metrics};
-use inotrail::ship::{self, Queue};
+use inotrail::ship;
 use prost::Message;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::codec::CompressionEncoding::{self, Gzip, Zstd};
 use tonic::{Code, Status};
 
 use super::fakes::collector::{Answer, Collector};
-use super::requests::{config, request, settled};
+use super::requests::{Queue, config, request, settled};
+
+/// Room for about twelve requests of three records that are not compressed yet, and for thirty that are.
+const MEMORY: usize = 1 << 20;
 
 /// A queue into a collector, and the books.
 struct Bench {
     collector: Collector,
-    queue: Queue,
+    /// Nothing: drained.
+    queue: Option<Queue>,
     metrics: Arc<Metrics>,
     offered: u64,
 }
@@ -26,18 +32,24 @@ struct Bench {
 impl Bench {
     fn new(collector: Collector, encodings: &[CompressionEncoding], config: &Export) -> Self {
         let metrics = Arc::new(Metrics::default());
-        let queue = ship::spawn_on(&collector.listen(encodings), config, Arc::clone(&metrics));
-        Self { collector, queue, metrics, offered: 0 }
+        let channel = collector.listen(encodings);
+        let queue = Queue::new(&metrics, MEMORY, |journal, books| ship::spawn_on(&channel, config, 0, journal, books));
+        Self { collector, queue: Some(queue), metrics, offered: 0 }
     }
 
     fn offer(&mut self, request: Request) {
         self.offered += request.records;
-        self.queue.offer(request).unwrap();
+        self.queue.as_ref().unwrap().offer(request);
     }
 
     /// Offers three records.
     fn offer_three(&mut self) {
         self.offer(request(self.offered + 1, 3, 20));
+    }
+
+    async fn drain(mut self, deadline: Instant) -> Self {
+        self.queue.take().unwrap().drain(deadline).await;
+        self
     }
 
     async fn settled(&self) {
@@ -186,13 +198,20 @@ async fn a_new_connection_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_without_the_service_refuses_for_good() {
-    let mut bench = bench(|_| Answer::Refuse(Status::unimplemented("unknown service")));
-    bench.offer_three();
-    bench.settled().await;
-    bench.check(0, &[(Dropped::Rejected, 3)]);
-    assert!(!bench.metrics.health.export.get());
-    assert_eq!(bench.collector.calls().len(), 3, "zstd, gzip, identity");
+async fn what_somebody_has_to_mend_is_waited_for() {
+    for (code, asked) in [(Code::Unimplemented, 3), (Code::Unauthenticated, 1), (Code::PermissionDenied, 1)] {
+        let refused = move |call| call < asked + 2;
+        let mut bench =
+            bench(move |call| if refused(call) { Answer::Refuse(Status::new(code, "no")) } else { Answer::Ok });
+        bench.offer_three();
+        until("the attempts", || bench.collector.calls().len() == asked).await;
+        assert!(!bench.metrics.health.export.get());
+        bench.settled().await;
+        bench.check(3, &[]);
+        let calls = bench.collector.calls();
+        let wait = (calls[asked].at - calls[asked - 1].at).as_secs();
+        assert!((15..=30).contains(&wait), "{code:?}: {wait}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,18 +223,6 @@ async fn partial_success_is_not_sent_again() {
     }
     bench.check(1 + 3, &[(Dropped::Rejected, 2 + 3)]);
     assert_eq!(bench.collector.calls().len(), 3);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_is_final() {
-    for code in [Code::InvalidArgument, Code::Unauthenticated, Code::Internal] {
-        let mut bench = bench(move |_| Answer::Refuse(Status::new(code, "no")));
-        bench.offer_three();
-        bench.settled().await;
-        bench.check(0, &[(Dropped::Rejected, 3)]);
-        assert!(!bench.metrics.health.export.get());
-        assert_eq!(bench.collector.calls().len(), 1);
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,27 +263,24 @@ async fn nothing_is_tried_for_ever() {
 async fn a_receiver_that_is_not_there_fills_the_queue_and_is_waited_for() {
     let mut bench = bench(|_| Answer::Ok);
     bench.collector.set_up(false);
-    // Four are taken by workers.
-    for _ in 0..4 {
-        bench.offer_three();
-        sleep(Duration::from_millis(1)).await;
-    }
     for _ in 0..8 {
         bench.offer_three();
     }
-    let refused = request(1000, 3, 20);
-    assert_eq!(bench.queue.offer(refused.clone()), Err(refused));
+    until("a first attempt", || bench.metrics.export_retries.get() > 0).await;
+    bench.offer(request(1000, 1, MEMORY));
+    let large = bench.offered + 1;
+    bench.offer(request(large, 1, MEMORY / 2));
     assert!(!bench.metrics.health.export.get());
     bench.collector.set_up(true);
     bench.settled().await;
-    bench.check(36, &[]);
+    bench.check(25, &[(Dropped::QueueFull, 1)]);
     // Again, after it was there.
     bench.collector.set_up(false);
     bench.offer_three();
     until("the failure is seen", || !bench.metrics.health.export.get()).await;
     bench.collector.set_up(true);
     bench.settled().await;
-    bench.check(39, &[]);
+    bench.check(28, &[(Dropped::QueueFull, 1)]);
     assert!(bench.metrics.health.export.get());
 }
 
@@ -287,10 +291,9 @@ async fn draining_sends_what_is_left() {
         bench.offer_three();
     }
     let start = Instant::now();
-    bench.queue.drain(start + Duration::from_secs(5)).await;
-    bench.check(24, &[]);
+    let bench = bench.drain(start + Duration::from_secs(5)).await;
     assert!(start.elapsed() < Duration::from_secs(1));
-    assert!(bench.queue.offer(request(1, 1, 1)).is_err());
+    assert_eq!(bench.metrics.delivered.get(), 24);
 }
 
 #[tokio::test(start_paused = true)]
@@ -301,7 +304,7 @@ async fn draining_does_not_sit_out_a_pause() {
     sleep(Duration::from_secs(100)).await;
     bench.collector.set_up(true);
     let start = Instant::now();
-    bench.queue.drain(start + Duration::from_secs(5)).await;
+    let bench = bench.drain(start + Duration::from_secs(5)).await;
     bench.check(3, &[]);
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
@@ -313,21 +316,9 @@ async fn what_cannot_be_drained_is_counted() {
         bench.offer_three();
     }
     let start = Instant::now();
-    bench.queue.drain(start + Duration::from_secs(5)).await;
+    let bench = bench.drain(start + Duration::from_secs(5)).await;
     assert_eq!(start.elapsed().as_secs(), 5);
     bench.check(3, &[(Dropped::Shutdown, 21)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dropped_queue_is_counted() {
-    let bench = bench(|_| Answer::Hang);
-    for _ in 0..8 {
-        bench.queue.offer(request(1, 3, 20)).unwrap();
-    }
-    sleep(Duration::from_secs(1)).await;
-    let Bench { queue, metrics, .. } = bench;
-    drop(queue);
-    until("what was left is counted", || metrics.dropped(Dropped::Shutdown).get() == 24).await;
 }
 
 /// Everything at once: whatever happens, the books close, and nothing is delivered that did not arrive.
@@ -346,14 +337,10 @@ async fn the_books_close() {
     });
     let mut bench = Bench::new(collector, &[Gzip, Zstd], &config());
     for _ in 0..300 {
-        let request = request(bench.offered + 1, 10, 20);
-        let records = request.records;
-        if bench.queue.offer(request).is_ok() {
-            bench.offered += records;
-        }
+        bench.offer(request(bench.offered + 1, 10, 20));
         sleep(Duration::from_millis(700)).await;
     }
-    bench.queue.drain(Instant::now() + Duration::from_secs(30)).await;
+    let bench = bench.drain(Instant::now() + Duration::from_secs(30)).await;
     assert_eq!(settled(&bench.metrics), bench.offered);
     let refused = bench.metrics.dropped(Dropped::Rejected).get();
     assert!(bench.metrics.delivered.get() > 0 && refused > 0);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inotrail::config::{Export, Tls};
+use inotrail::lane::Lane;
 use inotrail::metrics::{Dropped, Metrics};
 use inotrail::ship;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -16,10 +17,10 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use super::fakes::collector::{Answer, Collector};
-use super::requests::{config, request, settled};
+use super::requests::{Queue, config, request, settled};
 
 /// Waits for a condition, and fails where it does not come true.
-async fn wait(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn wait(what: &str, condition: impl Fn() -> bool) {
     let met = async {
         while !condition() {
             sleep(Duration::from_millis(5)).await;
@@ -29,7 +30,11 @@ async fn wait(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Serves until the returned runtime is dropped: the only way to end tonic's connections as a killed process does.
-fn serve(collector: &Collector, at: SocketAddr, tls: Option<ServerTlsConfig>) -> (SocketAddr, tokio::runtime::Runtime) {
+pub(crate) fn serve(
+    collector: &Collector,
+    at: SocketAddr,
+    tls: Option<ServerTlsConfig>,
+) -> (SocketAddr, tokio::runtime::Runtime) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let service = collector.service(&[Zstd]);
     let listener = std::net::TcpListener::bind(at).unwrap();
@@ -47,8 +52,12 @@ fn serve(collector: &Collector, at: SocketAddr, tls: Option<ServerTlsConfig>) ->
 }
 
 /// A port that is free now.
-fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn ship(config: &Export, metrics: &Metrics) -> Queue {
+    Queue::new(metrics, 16 << 20, |journal, books| ship::spawn(config, 0, journal, books).unwrap())
 }
 
 fn to(scheme: &str, at: SocketAddr) -> Export {
@@ -60,8 +69,8 @@ async fn a_receiver_that_comes_goes_and_comes_back() {
     let collector = Collector::new(|_, _| Answer::Ok);
     let at = free();
     let metrics = Arc::new(Metrics::default());
-    let queue = ship::spawn(&to("http", at), Arc::clone(&metrics)).unwrap();
-    queue.offer(request(1, 10, 20)).unwrap();
+    let queue = ship(&to("http", at), &metrics);
+    queue.offer(request(1, 10, 20));
     wait("a first attempt", || metrics.export_retries.get() > 0).await;
     assert!(!metrics.health.export.get());
 
@@ -72,7 +81,7 @@ async fn a_receiver_that_comes_goes_and_comes_back() {
     server.shutdown_background();
     // Until the listener is gone, connections are taken and closed.
     wait("the port to be free", || std::net::TcpStream::connect(at).is_err()).await;
-    queue.offer(request(11, 10, 20)).unwrap();
+    queue.offer(request(11, 10, 20));
     wait("the failure to be seen", || !metrics.health.export.get()).await;
 
     let (_, server) = serve(&collector, at, None);
@@ -88,7 +97,7 @@ async fn an_exporter_without_events_is_healthy_once_the_receiver_is_there() {
     let collector = Collector::new(|_, _| Answer::Ok);
     let (at, server) = serve(&collector, "127.0.0.1:0".parse().unwrap(), None);
     let metrics = Arc::new(Metrics::default());
-    let _queue = ship::spawn(&to("http", at), Arc::clone(&metrics)).unwrap();
+    let _queue = ship(&to("http", at), &metrics);
     wait("health", || metrics.health.export.get()).await;
     assert!(collector.calls().is_empty());
     tokio::task::block_in_place(|| drop(server));
@@ -99,28 +108,25 @@ async fn many_threads_offer() {
     let collector = Collector::new(|_, _| Answer::Ok);
     let (at, server) = serve(&collector, "127.0.0.1:0".parse().unwrap(), None);
     let metrics = Arc::new(Metrics::default());
-    let queue = ship::spawn(&to("http", at), Arc::clone(&metrics)).unwrap();
+    let queue = ship(&to("http", at), &metrics);
     let mut threads = JoinSet::new();
     for thread in 0..4u64 {
-        let queue = queue.clone();
+        let journal = queue.journal.clone();
         threads.spawn_blocking(move || {
-            let mut refused = 0;
             for index in 0..200 {
-                refused +=
-                    queue.offer(request((thread * 200 + index) * 7 + 1, 7, 20)).err().map_or(0, |back| back.records);
+                journal.offer(Lane::Access, 0, "", request((thread * 200 + index) * 7 + 1, 7, 20));
             }
-            refused
         });
     }
-    let refused: u64 = threads.join_all().await.into_iter().sum();
+    threads.join_all().await;
     queue.drain(Instant::now() + Duration::from_secs(30)).await;
-    assert_eq!(metrics.delivered.get() + refused, 4 * 200 * 7);
+    assert_eq!(settled(&metrics), 4 * 200 * 7);
     assert_eq!(collector.taken().len() as u64, metrics.delivered.get());
     tokio::task::block_in_place(|| drop(server));
 }
 
 /// An authority, and a certificate for `localhost` with its key.
-fn certificates() -> (String, String, String) {
+pub(crate) fn certificates() -> (String, String, String) {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -141,8 +147,8 @@ async fn tls_both_ways() {
 
     let metrics = Arc::new(Metrics::default());
     let known = Tls { ca: Some(ca.clone()), identity: Some(identity.clone()) };
-    let queue = ship::spawn(&Export { tls: known, ..to("https", at) }, Arc::clone(&metrics)).unwrap();
-    queue.offer(request(1, 10, 20)).unwrap();
+    let queue = ship(&Export { tls: known, ..to("https", at) }, &metrics);
+    queue.offer(request(1, 10, 20));
     wait("delivery", || metrics.delivered.get() == 10).await;
 
     // Who shows no certificate, or meets one that it does not trust, delivers nothing and goes on trying.
@@ -150,8 +156,8 @@ async fn tls_both_ways() {
     let distrustful = Tls { ca: Some(certificates().0.into_bytes()), identity: Some(identity) };
     for tls in [stranger, distrustful] {
         let metrics = Arc::new(Metrics::default());
-        let queue = ship::spawn(&Export { tls, ..to("https", at) }, Arc::clone(&metrics)).unwrap();
-        queue.offer(request(11, 10, 20)).unwrap();
+        let queue = ship(&Export { tls, ..to("https", at) }, &metrics);
+        queue.offer(request(11, 10, 20));
         wait("a second attempt", || metrics.export_retries.get() > 0).await;
         queue.drain(Instant::now()).await;
         assert_eq!(metrics.dropped(Dropped::Shutdown).get(), 10);
@@ -164,5 +170,5 @@ async fn tls_both_ways() {
 async fn broken_certificates_are_an_error_at_start() {
     let broken = Tls { ca: None, identity: Some((b"not".to_vec(), b"pem".to_vec())) };
     let config = Export { tls: broken, ..to("https", free()) };
-    assert!(matches!(ship::spawn(&config, Arc::default()), Err(ship::Error::Tls(_))));
+    assert!(matches!(ship::check(&config), Err(ship::Error::Tls(_))));
 }

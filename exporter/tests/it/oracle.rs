@@ -5,6 +5,7 @@ use std::sync::Arc;
 use inotrail::container::{Container, Origin};
 use inotrail::event::{Event, Node};
 use inotrail::loss::Loss;
+use inotrail::stopped::Stopped;
 use inotrail_ebpf::{kind, mask};
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -293,12 +294,19 @@ pub(crate) fn loss(node: &Node, loss: &Loss<'_>) -> ExportLogsServiceRequest {
     let reason = loss.reason.as_str();
     out.string("inotrail.loss.reason", reason);
     out.string("inotrail.loss.stage", loss.reason.stage());
+    if let Some(run) = loss.run {
+        out.string("inotrail.loss.stream.id", run.to_string());
+    }
+    if let Some(destination) = loss.destination {
+        out.string("inotrail.destination.name", destination);
+    }
     let body = match loss.counts {
         None => format!("accesses may be lost: {reason}"),
         Some(counts) => {
             let most = reason == "hook_missed";
             out.int("inotrail.loss.count", counts.count);
             out.int("inotrail.loss.total", counts.total);
+            out.int("inotrail.loss.events", counts.records);
             out.0.push(attribute("inotrail.loss.upper_bound", Value::BoolValue(most)));
             let (most, plural) = (if most { "at most " } else { "" }, if counts.count == 1 { "" } else { "es" });
             format!("{most}{} access{plural} lost: {reason}", counts.count)
@@ -319,6 +327,28 @@ pub(crate) fn loss(node: &Node, loss: &Loss<'_>) -> ExportLogsServiceRequest {
         ..Default::default()
     };
     ExportLogsServiceRequest { resource_logs: vec![resource_logs(node, loss.container, vec![record])] }
+}
+
+/// The record of a run's end, with the exporter's Resource.
+pub(crate) fn stopped(node: &Node, stopped: &Stopped<'_>) -> ExportLogsServiceRequest {
+    let Stopped { events, losses, time_ns, .. } = *stopped;
+    let mut out = Attributes::default();
+    out.string("otel.event.name", "inotrail.exporter.stopped");
+    out.string("inotrail.stream.id", &node.stream_id);
+    out.int("inotrail.exporter.events", events);
+    out.int("inotrail.exporter.losses", losses);
+    out.int("inotrail.stream.sequence", 1);
+    let body = format!("stopped after {events} events and {losses} losses");
+    let record = LogRecord {
+        time_unix_nano: time_ns,
+        observed_time_unix_nano: time_ns,
+        severity_number: 9,
+        body: Some(AnyValue { value: Some(Value::StringValue(body)) }),
+        attributes: out.0,
+        event_name: "inotrail.exporter.stopped".into(),
+        ..Default::default()
+    };
+    ExportLogsServiceRequest { resource_logs: vec![resource_logs(node, stopped.container, vec![record])] }
 }
 
 fn iso8601(unix_ns: u64) -> String {

@@ -13,13 +13,13 @@ use inotrail::container::OwnerKind::{CronJob, DaemonSet, Deployment, Job, Replic
 use inotrail::container::{Container, File, FileOwner, Image, Object, Origin, Owner, Pod, PodDetails, Volume};
 use inotrail::decoy::Refused;
 use inotrail::event::{Access, Backend, Event, Node};
-use inotrail::loss::{Counts, Loss};
-use inotrail::metrics::{Dropped, KernelState, Metrics, registry};
+use inotrail::loss::{Counts, Loss, Uuid};
+use inotrail::metrics::{Dropped, Family, Kind, families};
 use inotrail::otlp::attribute::POLICY_LABEL;
 use inotrail::policy::document;
 use inotrail::policy::replay::Expectations;
 use inotrail::process::{Ancestor, Process, redaction};
-use inotrail::sensor::backend::Misses;
+use inotrail::stopped::Stopped;
 use inotrail_ebpf::{Header, flags, kind, mask};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -214,13 +214,30 @@ fn encoded_loss() -> BTreeMap<String, &'static str> {
     let loss = Loss {
         reason: Dropped::HookMissed,
         container: &Arc::new(Container::new(Origin::Exporter)),
-        counts: Some(Counts { count: 1, total: 2 }),
+        destination: Some("siem"),
+        run: Some(Uuid(1)),
+        owed: 0,
+        counts: Some(Counts { count: 1, total: 2, records: 1 }),
         start_ns: 1,
         end_ns: 2,
         observed_ns: 3,
         sequence: 1,
     };
     assert_eq!(batch.push_loss(&loss, 0), None);
+    types_of(&mut batch)
+}
+
+/// Attributes of the end of a run.
+fn encoded_stopped() -> BTreeMap<String, &'static str> {
+    let node = Node { stream_id: "run".into(), ..Node::default() };
+    let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
+    let container = Arc::new(Container::new(Origin::Exporter));
+    assert_eq!(batch.push_stopped(&Stopped { container: &container, events: 1, losses: 2, time_ns: 3 }, 0), None);
+    types_of(&mut batch)
+}
+
+/// Attributes of the records of a batch.
+fn types_of(batch: &mut Batch) -> BTreeMap<String, &'static str> {
     let request = ExportLogsServiceRequest::decode(batch.take().expect("request").body).expect("decode");
     let mut types = BTreeMap::new();
     for logs in request.resource_logs.into_iter().flat_map(|logs| logs.scope_logs) {
@@ -251,6 +268,7 @@ fn attributes() {
     let expected = [
         ("Attributes of the record", records),
         ("Attributes of a loss", encoded_loss()),
+        ("Attributes of the end of a run", encoded_stopped()),
         ("Attributes of the Resource", resources),
     ];
     for (heading, expected) in expected {
@@ -260,6 +278,7 @@ fn attributes() {
     }
     assert!(readme().contains(&format!("`{}`", inotrail::otlp::EVENT_NAME)));
     assert!(readme().contains(&format!("`{}`", inotrail::otlp::LOSS_EVENT_NAME)));
+    assert!(readme().contains(&format!("`{}`", inotrail::otlp::STOPPED_EVENT_NAME)));
     let stages: BTreeSet<&str> = Dropped::ALL.iter().map(|reason| reason.stage()).collect();
     let row = tables["Attributes of a loss"].iter().find(|row| code(&row[0]) == "inotrail.loss.stage").expect("stage");
     assert_eq!(row[2].split('`').skip(1).step_by(2).collect::<BTreeSet<_>>(), stages);
@@ -290,17 +309,28 @@ fn reasons_of_decoys() {
 }
 
 fn metric_names() -> Vec<String> {
-    let kernel = || KernelState { backend: Backend::Fexit, misses: Misses::Never, swaps: 0, counts: Vec::new() };
-    let registry = registry(&Arc::new(Metrics::default()), kernel);
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).expect("encode");
-    let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    let full = |(name, kind): (&str, &str)| match kind {
-        "counter" => format!("{name}_total"),
-        "gauge" => name.to_owned(),
-        kind => format!("{name}_{kind}"),
+    let full = |family: &Family| match family.kind {
+        Kind::Counter => format!("{}_total", family.name),
+        Kind::Info => format!("{}_info", family.name),
+        _ => family.name.to_owned(),
     };
-    kinds.map(full).collect()
+    families::all().map(full).collect()
+}
+
+/// The page and OTLP have the same families; that both have all of them is the telemetry's tests' business.
+#[test]
+fn names_in_otlp() {
+    let tables = tables();
+    let rows = tables["Metrics and health"].iter().filter(|row| row.len() == 3);
+    let found: BTreeMap<String, Vec<String>> = rows
+        .map(|row| (code(&row[0]).to_owned(), row[2].split('`').skip(1).step_by(2).map(str::to_owned).collect()))
+        .collect();
+    let names = families::all().map(|family| {
+        let labels = family.labels.iter().map(|label| label.1);
+        std::iter::once(family.otlp).chain(labels).map(str::to_owned).collect()
+    });
+    let expected: BTreeMap<String, Vec<String>> = metric_names().into_iter().zip(names).collect();
+    assert_eq!(found, expected, "left by README, right by the code");
 }
 
 /// Lines of shell blocks, and what stands in backquotes, without comments.

@@ -4,27 +4,66 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inotrail::batch::{Batch, Limits, Request};
-use inotrail::config::choice::Compression;
-use inotrail::config::{Export, Tls};
+use inotrail::config::choice::{Compression, Form, Protocol};
+use inotrail::config::{Export, Lines, Tls};
 use inotrail::container::{Container, File, Origin};
 use inotrail::event::{Access, Backend, Event, Node};
-use inotrail::metrics::{Dropped, Metrics};
+use inotrail::journal::{Journal, JournalConfig, Recipient};
+use inotrail::lane::Lane;
+use inotrail::loss::Uuid;
+use inotrail::metrics::{Books, Dropped, Metrics};
 use inotrail::process::Process;
+use inotrail::ship::Destination;
 use inotrail_ebpf::{Header, kind, mask};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use zerocopy::FromZeros;
 
 pub(crate) fn config() -> Export {
     Export {
         endpoint: "http://127.0.0.1:4317".parse().unwrap(),
+        lines: Lines { form: Form::OtlpJson, rotate_size: 100 << 20, rotate_keep: 5 },
+        protocol: Protocol::Grpc,
+        token_file: None,
         headers: Vec::new(),
         compression: Compression::Zstd,
         timeout: Duration::from_secs(10),
         tls: Tls::default(),
-        batch_records: 2000,
-        batch_bytes: 1 << 20,
-        batch_age: Duration::from_secs(1),
-        queue_requests: 8,
         max_age: Duration::from_secs(600),
+        in_flight: 4,
+        tenant_header: None,
+    }
+}
+
+/// One destination, and the journal before it.
+pub(crate) struct Queue {
+    pub(crate) journal: Journal,
+    destination: Destination,
+}
+
+impl Queue {
+    /// `ship` starts the destination. So many bytes of memory are for what waits.
+    pub(crate) fn new(
+        metrics: &Metrics,
+        memory: usize,
+        ship: impl FnOnce(&Journal, &Arc<Books>) -> Destination,
+    ) -> Self {
+        let books = metrics.open_books("default");
+        let config = JournalConfig { folder: None, memory, disk: 0, age: Duration::from_secs(600) };
+        let recipient = Recipient { books: Arc::clone(&books), route: 0, stream: 0 };
+        let (journal, _) = Journal::open(&config, vec![recipient], Uuid(1), metrics, None).unwrap();
+        let destination = ship(&journal, &books);
+        Self { journal, destination }
+    }
+
+    pub(crate) fn offer(&self, request: Request) {
+        self.journal.offer(Lane::Access, 0, "", request);
+    }
+
+    pub(crate) async fn drain(self, deadline: Instant) {
+        self.journal.close(deadline).await;
+        self.destination.drain(watch::channel(deadline).1).await;
+        self.journal.finish().await;
     }
 }
 

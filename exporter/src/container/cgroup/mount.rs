@@ -12,7 +12,7 @@ pub(super) struct Mount {
     /// Which directory of the hierarchy is seen there; `/` where the cgroup namespace hides its name.
     pub(super) prefix: PathBuf,
     /// How many levels above the root of the cgroup namespace that directory is.
-    above: usize,
+    pub(super) above: usize,
 }
 
 impl Mount {
@@ -41,15 +41,36 @@ fn is_of(line: &MountLine<'_>, controller: Option<&str>) -> bool {
     }
 }
 
-/// Hierarchy id and path of a process in a hierarchy.
-pub(super) fn membership<'a>(cgroups: &'a str, controller: Option<&str>) -> Option<(u32, &'a str)> {
-    cgroups.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':');
-        let (id, controllers, path) = (fields.next()?.parse().ok()?, fields.next()?, fields.next()?);
+/// Hierarchy id and path of a process in a hierarchy, as `/proc/PID/cgroup` shows them.
+pub(super) fn membership<'a>(cgroups: &'a [u8], controller: Option<&str>) -> Option<(u32, &'a [u8])> {
+    cgroups.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.splitn(3, |byte| *byte == b':');
+        let id = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let (controllers, path) = (fields.next()?, fields.next()?);
         let same = match controller {
             None => id == 0,
-            Some(name) => controllers.split(',').any(|other| other == name),
+            Some(name) => controllers.split(|byte| *byte == b',').any(|other| other == name.as_bytes()),
         };
         same.then_some((id, path))
     })
+}
+
+/// A path that `/proc` shows from the root of a cgroup namespace, as the hierarchy has it. `None`: it leads out of that.
+pub(super) fn resolve(namespace: &Path, shown: &Path) -> Option<PathBuf> {
+    let mut path = namespace.to_owned();
+    for component in shown.components() {
+        match component {
+            Component::ParentDir => path.pop().then_some(())?,
+            Component::Normal(name) => path.push(name),
+            _ => {}
+        }
+    }
+    Some(path)
+}
+
+/// The root of the cgroup namespace, where the cgroup at `path` of the hierarchy is shown so. `None`: it is outside of it.
+pub(super) fn root_of(path: &Path, shown: &Path) -> Option<PathBuf> {
+    let below = shown.strip_prefix("/").ok()?;
+    let root = path.ancestors().nth(below.components().count())?;
+    (root.join(below) == path).then(|| root.to_owned())
 }

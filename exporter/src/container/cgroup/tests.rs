@@ -32,13 +32,25 @@ const BIND: &str = "\
 
 #[track_caller]
 fn check(mounts: &str, cgroups: &str, controllers: bool, expected: Option<(&str, Option<&'static str>, u32, &str)>) {
+    check_in(mounts, cgroups, controllers, expected, Some("/"));
+}
+
+#[track_caller]
+fn check_in(
+    mounts: &str,
+    cgroups: &str,
+    controllers: bool,
+    expected: Option<(&str, Option<&'static str>, u32, &str)>,
+    namespace: Option<&str>,
+) {
     let expected = expected.map(|(root, controller, id, prefix)| Hierarchy {
         root: root.into(),
         controller,
         id,
         prefix: prefix.into(),
+        namespace: namespace.map(PathBuf::from),
     });
-    assert_eq!(choose(mounts.as_bytes(), cgroups, |_| controllers), expected);
+    assert_eq!(choose(mounts.as_bytes(), cgroups.as_bytes(), |_| controllers), expected);
 }
 
 #[test]
@@ -55,24 +67,58 @@ fn chooses_where_containers_live() {
 
 #[test]
 fn chooses_the_widest_mount() {
-    check(CONTAINER, "0::/\n", true, Some(("/host/sys/fs/cgroup", None, 0, "/")));
+    // In a namespace whose root has still to be found.
+    check_in(CONTAINER, "0::/\n", true, Some(("/host/sys/fs/cgroup", None, 0, "/")), None);
     let only_part = CONTAINER.replace("/../../.. /host/sys/fs/cgroup ro - cgroup2", "/ /tmp ro - tmpfs");
-    check(&only_part, "0::/\n", true, Some(("/pods only", None, 0, "/")));
+    check_in(&only_part, "0::/\n", true, Some(("/pods only", None, 0, "/")), None);
+    let only_own = CONTAINER.replace("/../../..", "/");
+    check(&only_own, "0::/\n", true, Some(("/sys/fs/cgroup", None, 0, "/")));
     check(BIND, "4:memory:/kubepods/pod1/c1\n", true, Some(("/sys/fs/cgroup/memory", Some("memory"), 4, "/kubepods")));
 }
 
 #[test]
 fn reads_the_path_of_a_process() {
-    let check = |controller, expected| assert_eq!(mount::membership(HYBRID_SELF, controller), expected);
-    check(Some("memory"), Some((4, "/a/b:c")));
-    check(Some("cpuacct"), Some((1, "/")));
-    check(None, Some((0, "/")));
+    let check = |controller, expected: Option<(u32, &[u8])>| {
+        assert_eq!(mount::membership(HYBRID_SELF.as_bytes(), controller), expected);
+    };
+    check(Some("memory"), Some((4, b"/a/b:c")));
+    check(Some("cpuacct"), Some((1, b"/")));
+    check(None, Some((0, b"/")));
     check(Some("blkio"), None);
 }
 
 #[test]
+fn paths_from_inside_of_a_namespace() {
+    let pod = "/kubepods/burstable/pod1/c1";
+    let hierarchy = |namespace: Option<&str>| {
+        let namespace = namespace.map(PathBuf::from);
+        Hierarchy { root: "/mnt".into(), controller: None, id: 0, prefix: "/".into(), namespace }
+    };
+    let check = |namespace, shown: &str, expected: Option<&str>| {
+        let found = hierarchy(namespace).cgroup_in(format!("4:memory:/x\n0::{shown}\n").as_bytes());
+        assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{namespace:?} {shown}");
+    };
+    check(Some("/"), "/kubepods", Some("/kubepods"));
+    check(Some("/"), "/", Some("/"));
+    check(Some(pod), "/", Some(pod));
+    check(Some(pod), "/x", Some("/kubepods/burstable/pod1/c1/x"));
+    check(Some(pod), "/../../pod2/c2", Some("/kubepods/burstable/pod2/c2"));
+    check(Some(pod), "/../../../../init.scope", Some("/init.scope"));
+    check(Some(pod), "/../../../..", Some("/"));
+    check(Some(pod), "/../../../../../out", None);
+    check(None, "/../x", None);
+
+    let root_of = |path: &str, shown: &str| mount::root_of(Path::new(path), Path::new(shown));
+    assert_eq!(root_of(pod, "/"), Some(pod.into()));
+    assert_eq!(root_of("/a/b/c", "/c"), Some("/a/b".into()));
+    assert_eq!(root_of("/a/b/c", "/a/b/c"), Some("/".into()));
+    assert_eq!(root_of("/a/b", "/c"), None);
+    assert_eq!(root_of("/a/b", "/../b"), None);
+}
+
+#[test]
 fn paths_are_inside_the_hierarchy() {
-    let whole = Hierarchy { root: "/mnt".into(), controller: None, id: 0, prefix: "/".into() };
+    let whole = Hierarchy { root: "/mnt".into(), controller: None, id: 0, prefix: "/".into(), namespace: None };
     let part = Hierarchy { prefix: "/kubepods".into(), ..whole.clone() };
     let check = |hierarchy: &Hierarchy, path: &str, expected: &str| {
         assert_eq!(hierarchy.directory(Path::new(path)), Path::new(expected));
@@ -90,7 +136,7 @@ fn scans_a_tree() {
     fs::create_dir_all(root.join("a/b")).unwrap();
     fs::write(root.join("a/cgroup.procs"), "").unwrap();
     fs::create_dir(root.join("c")).unwrap();
-    let hierarchy = Hierarchy { root: root.clone(), controller: None, id: 0, prefix: "/p".into() };
+    let hierarchy = Hierarchy { root: root.clone(), controller: None, id: 0, prefix: "/p".into(), namespace: None };
     let mut seen = Vec::new();
     assert!(hierarchy.scan(|id, path| seen.push((path.to_owned(), id))).unwrap());
     seen.sort();
@@ -98,7 +144,6 @@ fn scans_a_tree() {
     let expected: Vec<_> = ["/p", "/p/a", "/p/a/b", "/p/c"].map(PathBuf::from).into_iter().zip(ids).collect();
     assert_eq!(seen, expected);
     assert_eq!(hierarchy.id_of(Path::new("/p/a/b")).unwrap(), ids[2]);
-    assert!(!hierarchy.is_whole());
     fs::remove_dir_all(root).unwrap();
 }
 

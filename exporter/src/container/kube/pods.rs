@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod as ApiPod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use super::super::account::Account;
 use super::super::pods::PodNews;
 use super::super::table::Metadata;
 use super::super::{Image, Origin, Owner, OwnerKind, Pod, PodDetails};
@@ -16,8 +17,8 @@ const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 const SERVICE_NAME: &str = "resource.opentelemetry.io/service.name";
 const SERVICE_NAMESPACE: &str = "resource.opentelemetry.io/service.namespace";
 
-/// `None`: it lacks what every pod of an API server has.
-pub(super) fn news(api: &ApiPod) -> Option<PodNews> {
+/// `None`: it lacks what every pod of an API server has. `excluded`: accounts whose pods are not reported.
+pub(super) fn news(api: &ApiPod, excluded: &[Account]) -> Option<PodNews> {
     let meta = &api.metadata;
     let annotation = |key: &str| meta.annotations.as_ref()?.get(key).filter(|value| !value.is_empty()).cloned();
     let details = PodDetails {
@@ -26,6 +27,7 @@ pub(super) fn news(api: &ApiPod) -> Option<PodNews> {
         service_namespace: annotation(SERVICE_NAMESPACE),
         volumes: volumes(api),
         labels: meta.labels.clone().unwrap_or_default(),
+        is_excluded: runs_as_one_of(api, excluded),
     };
     let pod = Pod {
         namespace: meta.namespace.clone()?,
@@ -35,6 +37,13 @@ pub(super) fn news(api: &ApiPod) -> Option<PodNews> {
     };
     let containers = statuses(api).filter_map(|status| container(status, &pod)).collect();
     Some(PodNews { pod, hash: annotation(CONFIG_HASH), containers })
+}
+
+/// Nothing else of a pod counts: whoever may make pods somewhere can name and label them as he likes.
+fn runs_as_one_of(api: &ApiPod, accounts: &[Account]) -> bool {
+    let account = api.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
+    let of_pod = api.metadata.namespace.as_deref().zip(account);
+    of_pod.is_some_and(|(namespace, name)| accounts.iter().any(|account| account.is(namespace, name)))
 }
 
 /// What the pod's cgroup and its containers' labels call it.

@@ -94,19 +94,26 @@ impl Table {
         policies.count_containers(containers.filter_map(|known| known.container.rules.as_ref()));
     }
 
+    /// Containers that are never reported.
+    pub(in super::super) fn excluded(&self) -> usize {
+        self.inhabitants.values().filter(|known| known.cgroups > 0 && known.container.is_excluded()).count()
+    }
+
     /// Chooses what is worth recording: of containers what rules may be about. Parts of the host are recorded, since new
     /// containers are made below them and begin as these are.
     pub(super) fn choose_recorded(&mut self) {
-        let Some(policies) = &self.rules.policies else { return };
         for (id, cgroup) in self.cgroups.iter_mut().filter(|(_, cgroup)| !cgroup.dead && !cgroup.path.is_empty()) {
             let Some(key @ Key::Container(_)) = &cgroup.inhabitant else { continue };
             let Some(inhabitant) = self.inhabitants.get(key) else { continue };
-            let what = match &inhabitant.container.rules {
+            let what = match (&self.rules.policies, &inhabitant.container.rules) {
+                _ if inhabitant.container.is_excluded() => Recorded::Nothing,
+                // It is from the start.
+                (None, _) => continue,
                 // More may be known of it soon.
                 _ if inhabitant.pod_awaited || !is_resolved(&inhabitant.container) => Recorded::Everything,
-                None => Recorded::Everything,
-                Some(rules) if rules.is_empty() => Recorded::Nothing,
-                Some(rules) => match wanted(&mut self.rules.wanted, policies, rules).recorded {
+                (_, None) => Recorded::Everything,
+                (_, Some(rules)) if rules.is_empty() => Recorded::Nothing,
+                (Some(policies), Some(rules)) => match wanted(&mut self.rules.wanted, policies, rules).recorded {
                     Recorded::Filtered(_) if inhabitant.unfiltered => Recorded::Everything,
                     recorded => recorded,
                 },
@@ -147,6 +154,9 @@ fn wanted(known: &mut HashMap<Selection, Wanted>, policies: &PolicySet, rules: &
 fn select<'a>(policies: &PolicySet, it: &'a Container, labels_of: impl Fn(&str) -> Option<&'a Labels>) -> Selection {
     static NONE: Labels = Labels::new();
     let Origin::Container { name, .. } = &it.origin else { return policies.select(&Subject::Host) };
+    if it.is_excluded() {
+        return Selection::default();
+    }
     let image = it.image.as_ref().map(with_tag).unwrap_or_default();
     let pod = it.pod.as_ref().map(|pod| PodLabels {
         namespace: &pod.namespace,

@@ -1,4 +1,4 @@
-//! Has the kernel's programs record the cgroups that policies are about, and no others.
+//! Has the kernel's programs record the cgroups that policies are about, and none that are never reported.
 
 use std::io;
 
@@ -8,8 +8,9 @@ use crate::metrics::Metrics;
 
 impl Watch {
     pub(super) fn record(&mut self) {
+        let to_record = self.table.take_to_record();
         let Some(filter) = &mut self.filter else { return };
-        for (cgroup, path, what) in self.table.take_to_record() {
+        for (cgroup, path, what) in to_record {
             if let Err(error) = filter.record(cgroup, path::as_path(&path), &what) {
                 full(&self.metrics, &error);
             }

@@ -23,17 +23,6 @@ fn ids_in_the_innermost_namespace() {
 }
 
 #[test]
-fn cgroups() {
-    let memberships = b"12:cpu,cpuacct:/a\n4:memory:/kubepods/x:y\n0::/user.slice\n";
-    let check = |hierarchy, expected: Option<&str>| {
-        assert_eq!(cgroup_path(memberships, hierarchy), expected.map(str::as_bytes), "{hierarchy}");
-    };
-    check(4, Some("/kubepods/x:y"));
-    check(0, Some("/user.slice"));
-    check(1, None);
-}
-
-#[test]
 fn paths() {
     assert_eq!(path(b"/bin/sh (deleted)"), b"/bin/sh");
     assert_eq!(path(b"/bin/sh"), b"/bin/sh");

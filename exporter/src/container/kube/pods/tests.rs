@@ -19,7 +19,7 @@ fn owner(kind: &str, name: &str) -> Value {
 fn owners() {
     let check = |owners: Value, labels: Value, expected: Option<(OwnerKind, &str)>| {
         let api = pod(json!({"ownerReferences": owners, "labels": labels}), &json!({}));
-        let owners = &news(&api).unwrap().pod.details.unwrap().owners;
+        let owners = &news(&api, &[]).unwrap().pod.details.unwrap().owners;
         assert_eq!(owners.first().map(|owner| (owner.kind, &*owner.name)), expected);
     };
     let hash = json!({"pod-template-hash": "7d4b9c"});
@@ -42,7 +42,7 @@ fn a_jobs_cron_job() {
     let job: ObjectMeta = serde_json::from_value(json!({"ownerReferences": owner("CronJob", "backup")})).unwrap();
     assert_eq!(cron_job(&job).as_deref(), Some("backup"));
     assert_eq!(cron_job(&ObjectMeta::default()), None);
-    let mut news = news(&api).unwrap();
+    let mut news = news(&api, &[]).unwrap();
     news.add_owner("backup".to_owned());
     assert_eq!(news.pod.service_name(), Some("backup"));
     assert_eq!(job_of(&pod(json!({}), &json!({}))), None);
@@ -59,7 +59,7 @@ fn containers_of_every_list() {
             "ephemeralContainerStatuses": [status("debug", "strange://d".into())],
         }),
     );
-    let news = news(&api).unwrap();
+    let news = news(&api, &[]).unwrap();
     let shown: Vec<_> = news
         .containers
         .iter()
@@ -79,9 +79,25 @@ fn containers_of_every_list() {
 #[test]
 fn a_static_pod_has_two_names() {
     let api = pod(json!({"annotations": {"kubernetes.io/config.hash": "hash"}}), &json!({}));
-    assert_eq!((cgroup_uid(&api).as_deref(), news(&api).unwrap().hash.as_deref()), (Some("hash"), Some("hash")));
+    assert_eq!((cgroup_uid(&api).as_deref(), news(&api, &[]).unwrap().hash.as_deref()), (Some("hash"), Some("hash")));
     assert_eq!(cgroup_uid(&pod(json!({}), &json!({}))).as_deref(), Some(UID));
     // What lacks a name cannot be a pod's.
     let nameless: ApiPod = serde_json::from_value(json!({"metadata": {"uid": UID}})).unwrap();
-    assert_eq!(news(&nameless), None);
+    assert_eq!(news(&nameless, &[]), None);
+}
+
+#[test]
+fn pods_of_an_account_and_no_others_are_left_out() {
+    let accounts = ["audit/loki".parse().unwrap()];
+    let check = |namespace: &str, account: Option<&str>, expected: bool| {
+        let mut api =
+            pod(json!({"namespace": namespace, "name": "loki", "labels": {"serviceAccountName": "loki"}}), &json!({}));
+        api.spec = Some(serde_json::from_value(json!({"serviceAccountName": account, "containers": []})).unwrap());
+        let details = news(&api, &accounts).unwrap().pod.details.unwrap();
+        assert_eq!(details.is_excluded, expected, "{namespace} {account:?}");
+    };
+    check("audit", Some("loki"), true);
+    check("audit", Some("default"), false);
+    check("audit", None, false);
+    check("shop", Some("loki"), false);
 }
