@@ -70,6 +70,15 @@ impl Daemon {
         waited.with_context(|| format!("the end of its log:\n{}", self.tail()))
     }
 
+    /// Waits until its log has this text.
+    ///
+    /// # Errors
+    /// See [`Self::wait_ready`].
+    pub fn wait_logged(&mut self, limit: Duration, text: &str) -> Result<()> {
+        let log = self.log.clone();
+        self.wait_ready(limit, || read(log.as_deref()).contains(text))
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -79,8 +88,7 @@ impl Daemon {
     /// What it has written into its log so far, both streams.
     #[must_use]
     pub fn log(&self) -> String {
-        let bytes = self.log.as_ref().and_then(|log| fs::read(log).ok()).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        read(self.log.as_deref())
     }
 
     /// Sends SIGKILL, and waits until it has ended.
@@ -123,6 +131,12 @@ impl Daemon {
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }
+}
+
+/// What can be read of a log.
+fn read(log: Option<&Path>) -> String {
+    let bytes = log.and_then(|log| fs::read(log).ok()).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Drop for Daemon {

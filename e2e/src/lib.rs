@@ -27,6 +27,7 @@ pub mod privileges;
 pub mod proxy;
 pub mod puppet;
 pub mod receiver;
+pub mod simulated;
 pub mod stack;
 pub mod tools;
 pub mod vm;

@@ -28,6 +28,7 @@ use crate::accesses::{Watch, spawn};
 
 pub use changes::prove_changes;
 pub use clock::prove_clock;
+pub(crate) use clock::set_calendar;
 pub use hostile::{Attack, Hostile, attack};
 pub use hotplug::prove_hotplug;
 pub use opens::{Account, Opens, open_files};
@@ -187,7 +188,7 @@ fn under(
 }
 
 /// What a test changes there is not given back.
-fn only_in_a_machine() -> Result<()> {
+pub(crate) fn only_in_a_machine() -> Result<()> {
     let parent = rustix::process::getppid();
     ensure!(parent.is_some_and(rustix::process::Pid::is_init), "this test is for a test machine, and not for this one");
     Ok(())

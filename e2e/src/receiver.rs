@@ -26,6 +26,7 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use books::Books;
+pub(crate) use books::text;
 pub use books::{Alarm, Received};
 
 /// Bytes of a request that are decoded; larger ones than [`Receiver::limit`] are answered as a Collector does.

@@ -2,6 +2,7 @@
 //! machine. `make matrix` runs all.
 
 use std::{
+    env::consts::ARCH,
     path::PathBuf,
     sync::{Mutex, PoisonError},
 };
@@ -20,7 +21,7 @@ fn prove(line: &str, arch: &str, preempt: Option<&str>, test: &str, backends: &[
     let mut plan = Plan::new(
         &[Cell::named(line, arch, preempt)?],
         &[Test::named(test)?],
-        [(std::env::consts::ARCH.to_owned(), native)].into(),
+        [(ARCH.to_owned(), native)].into(),
         false,
     )?;
     plan.backends = backends.to_vec();
@@ -52,6 +53,16 @@ fn a_filter_of_policies() -> Result<()> {
 #[test]
 fn watched_files_by_whatever_name() -> Result<()> {
     prove("6.1", "x86_64", None, "watched", &[Backend::Fexit])
+}
+
+#[test]
+fn the_calendar_jumps() -> Result<()> {
+    prove("6.12", ARCH, None, "jumps", &[Backend::Kprobe])
+}
+
+#[test]
+fn an_hour_without_a_destination() -> Result<()> {
+    prove("6.12", ARCH, None, "away", &[Backend::Kprobe])
 }
 
 #[test]

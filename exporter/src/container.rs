@@ -354,7 +354,8 @@ impl Container {
     pub fn tells_unknown_mounts(&self, now_ns: u64) -> bool {
         const AGAIN_NS: u64 = 10_000_000_000;
         let last = self.lasting.unknown_mounts_ns.load(Ordering::Relaxed);
-        let is_due = now_ns.saturating_sub(last) >= AGAIN_NS;
+        // Or the calendar was set back.
+        let is_due = now_ns.checked_sub(last).is_none_or(|age| age >= AGAIN_NS);
         if is_due {
             self.lasting.unknown_mounts_ns.store(now_ns, Ordering::Relaxed);
         }

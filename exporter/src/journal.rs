@@ -22,7 +22,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use crate::batch::Request;
-use crate::clock::unix_now;
+use crate::clock::steady_now;
 use crate::lane::Lane;
 use crate::loss::Uuid;
 use crate::metrics::{Books, Dropped, Metrics};
@@ -96,7 +96,7 @@ impl Journal {
         metrics: &Metrics,
         inherited: Option<Inherited>,
     ) -> Result<(Self, Option<Opened>), crate::spool::Error> {
-        let mut spools = Spools::open(config, &recipients, run, metrics, unix_now())?;
+        let mut spools = Spools::open(config, &recipients, run, metrics, steady_now())?;
         let account = inherited.map(|inherited| spools.account_by(inherited));
         metrics.queue_limit.set((config.memory / 2) as i64);
         let this = Self(Arc::new(Shared {
@@ -214,7 +214,7 @@ impl Journal {
         for letter in left {
             self.lose(&letter, Dropped::Shutdown);
         }
-        self.with_spools(|spools| spools.finish(unix_now())).await;
+        self.with_spools(|spools| spools.finish(steady_now())).await;
     }
 
     async fn write(self) {
@@ -224,7 +224,7 @@ impl Journal {
                 std::iter::from_fn(|| inbox.pop()).take(AT_ONCE).collect()
             };
             if !letters.is_empty() {
-                self.with_spools(move |spools| spools.append(letters, unix_now())).await;
+                self.with_spools(move |spools| spools.append(letters, steady_now())).await;
                 self.0.added.send_modify(|added| added.count += 1);
             } else if lock(&self.0.inbox).is_closed() {
                 return;
@@ -239,7 +239,7 @@ impl Journal {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !lock(&self.0.inbox).is_closed() {
             ticks.tick().await;
-            if self.with_spools(|spools| spools.tick(unix_now())).await {
+            if self.with_spools(|spools| spools.tick(steady_now())).await {
                 self.0.added.send_modify(|added| added.count += 1);
             }
         }

@@ -145,7 +145,8 @@ impl LossBook {
     pub fn tell(&mut self, now_ns: u64, metrics: &Metrics, containers: &Snapshot, mut each: impl FnMut(&Loss<'_>)) {
         let destinations = metrics.health.export.all();
         self.read(metrics, &destinations);
-        let start_ns = std::mem::replace(&mut self.told_ns, now_ns);
+        // The calendar may have been set back since, here and below.
+        let start_ns = std::mem::replace(&mut self.told_ns, now_ns).min(now_ns);
         // Where there is one only, it is plain whom they did not reach.
         let named = destinations.len() > 1;
         for Sum { reason, container, destination, run, counts } in self.sums(containers) {
@@ -179,7 +180,7 @@ impl LossBook {
             run: None,
             owed: 0,
             counts: None,
-            start_ns: outage.start_ns,
+            start_ns: outage.end_ns.map_or(outage.start_ns, |end_ns| outage.start_ns.min(end_ns)),
             end_ns: outage.end_ns.unwrap_or(0),
             observed_ns: now_ns,
             sequence: self.own.next_loss_sequence(),
@@ -198,7 +199,7 @@ impl LossBook {
             run: Some(Uuid(unkept.stream)),
             owed: count,
             counts: Some(Counts { count, total: account.total, records: count }),
-            start_ns,
+            start_ns: start_ns.min(now_ns),
             end_ns: now_ns,
             observed_ns: now_ns,
             sequence: self.own.next_loss_sequence(),

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use crate::clock::{Clock, unix_now};
+use crate::clock::{Clock, steady_now, unix_now};
 use crate::container::{CgroupEvents, Container, Containers, File, Origin, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::ids::IdMap;
@@ -43,8 +43,7 @@ pub trait Output {
     fn drained(&mut self, now_ns: u64) -> ControlFlow<()>;
 }
 
-/// How far a record may be ahead of the clock, which is read once per drain, and measured once in a second: more is the
-/// calendar of before it was set back.
+/// How far a record may be ahead of the clock, which is read once per drain: more is the calendar of before it was set back.
 const AHEAD_NS: u64 = 1_000_000_000;
 
 /// Tables and the output, all owned by the sensor thread.
@@ -152,7 +151,7 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
-        held.release(stages.observed_ns, &snapshot, |event| stages.outlet.deliver(event, &snapshot));
+        held.release(steady_now(), &snapshot, |event| stages.outlet.deliver(event, &snapshot));
         stages.note(held);
         // Before a record is released, so that it is either in the account or still in the ring.
         let drained = sensor.drain(|record| {
@@ -165,7 +164,7 @@ impl<O: Output> Pipeline<O> {
             stages.tell_losses(&snapshot, false);
         }
         drop(snapshot);
-        held.remind(stages.observed_ns, |id| stages.outlet.cgroups.unknown(id));
+        held.remind(|id| stages.outlet.cgroups.unknown(id));
         match stages.outlet.output.drained(stages.observed_ns) {
             ControlFlow::Continue(()) if !stages.outlet.done => ControlFlow::Continue(drained),
             _ => ControlFlow::Break(()),

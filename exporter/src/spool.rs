@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Each reader has a cursor of its own, so that none waits for another. One owner calls; nothing here waits, but for the
-//! disk. Every entry appended is acknowledged by each of its readers, or told by [`Spool::take_losses`], exactly once; after
+//! disk. `now_ns` is a clock that takes no step, and Unix time when the spool is opened. Every entry appended is acknowledged by each of its readers, or told by [`Spool::take_losses`], exactly once; after
 //! a crash what was settled since the last [`Spool::sync`] may be given again.
 //!
 //! Memory: bodies up to [`Limits::memory_bytes`], about 150 bytes for each entry (a full spool of 1 GiB with requests of
@@ -116,7 +116,7 @@ impl<D: Disk> Spool<D> {
     /// [`Error::Name`], [`Error::TooMany`]; [`Error::Read`] where not even the names of the files, or the cursors, can be read.
     pub fn open(disk: D, limits: Limits, readers: Vec<Reader>, now_ns: u64) -> Result<Self, Error> {
         entry::check(&readers)?;
-        let recovered = recover::recover(disk, readers).map_err(Error::Read)?;
+        let recovered = recover::recover(disk, readers, now_ns).map_err(Error::Read)?;
         let mut spool = Self::new(limits, recovered.index, Some(recovered.store));
         spool.losses = recovered.losses;
         spool.inherited = recovered.last_id;
@@ -151,7 +151,7 @@ impl<D: Disk> Spool<D> {
         if waiting == 0 {
             return None;
         }
-        let id = self.index.push(&entry, waiting);
+        let id = self.index.push(&entry, waiting, now_ns);
         if entry.body.len() > BODY_MAX || entry.tenant.len() > TENANT_MAX {
             self.lose(id, Dropped::Encode, true);
             return None;
@@ -203,6 +203,13 @@ impl<D: Disk> Spool<D> {
                 Body::Gone => self.give_up(reader, id),
             }
         }
+    }
+
+    /// When an entry was appended, as `now_ns` said then. Of what an earlier run has left, what its calendar said; nothing
+    /// where there is no such entry.
+    #[must_use]
+    pub fn since(&self, id: u64) -> Option<u64> {
+        self.index.since(id)
     }
 
     /// A reader has delivered an entry. Returns whether that is news: false where the entry was settled before, or was told

@@ -19,7 +19,7 @@ use e2e::{
         prove_changes, prove_clock, prove_hotplug, prove_restarts, prove_swap,
     },
     privileges::{self, Limited},
-    puppet,
+    puppet, simulated,
     vm::{Facts, Outcome, Verdict, backend},
     watched,
 };
@@ -151,6 +151,10 @@ enum What {
     Lockdown,
     /// That the calendar may be set back meanwhile
     Clock,
+    /// That nothing is lost where the calendar jumps while records wait
+    Jumps,
+    /// That nothing is lost where the destination is away for an hour
+    Away,
     /// That the books close when a CPU goes and comes back
     Hotplug,
     /// That no other thread makes it tell of another file
@@ -271,6 +275,8 @@ impl What {
                 prove_clock(Opens::new(2, 2500), backend, guest, reader)?;
                 Ok("set back by an hour".to_owned())
             }
+            Self::Jumps => simulated::prove_jumps(backend, guest),
+            Self::Away => simulated::prove_away(backend, guest),
             Self::Hotplug => {
                 prove_hotplug(Opens::new(4, 1000), backend, guest, reader)?;
                 Ok("one of two CPUs, again and again".to_owned())

@@ -14,7 +14,7 @@ use crate::exporter::{self, Events};
 use crate::image;
 use crate::kernels::Line;
 use crate::kubernetes::ApiServer;
-use crate::vm::qemu;
+use crate::vm::{console_lines, qemu};
 
 mod archive;
 mod steps;
@@ -83,7 +83,12 @@ impl Machine {
         let hardware = hardware(&device, &outputs);
         let hardware: Vec<_> = hardware.iter().map(String::as_str).collect();
         let command = qemu::command(&kernel, &initramfs, &hardware, Some("mitigations=off"));
-        let qemu = Daemon::start("console", &mut network.place().instead(&command), &folder, None)?;
+        let boot = |log| up(Daemon::start(log, &mut network.place().instead(&command), &folder, None)?);
+        // As for test machines: emulation fails now and then before the first program has started.
+        let qemu = boot("console").or_else(|error| {
+            eprintln!("{name} did not come up, once more: {error:#}");
+            boot("console-again")
+        })?;
         let log = |watcher: &Watcher| Events::of(folder.join(format!("{}.log", watcher.name())));
         let exporters = watchers.iter().map(|watcher| (*watcher, log(watcher))).collect();
         Ok(Self { name, exporters, qemu, folder })
@@ -94,6 +99,12 @@ impl Machine {
     pub fn path(&self) -> &Path {
         &self.folder
     }
+}
+
+/// Waits until the machine's first program runs.
+fn up(mut console: Daemon) -> Result<Daemon> {
+    console.wait_logged(qemu::BOOT, console_lines::UP)?;
+    Ok(console)
 }
 
 impl Watcher {

@@ -28,13 +28,13 @@ pub fn prove_clock(opens: Opens, backend: Backend, guest: &Path, reader: Reader)
     let (total, mut seen) = (opens.threads * opens.each, 0);
     let books = run(backend, guest, reader, &opens.arguments(), |record| {
         if seen == total / 4 {
-            step(-STEP)?;
+            set_calendar(-STEP)?;
         }
         seen += 1;
         times.see(record)
     })?;
     let came = times.until_new();
-    step(STEP)?;
+    set_calendar(STEP)?;
     came?;
     ensure!(books.ring_full == 0, "the ring was too small: {books:?}");
     books.unseen(total as u64)?;
@@ -108,7 +108,11 @@ fn boottime() -> u64 {
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
-fn step(seconds: i64) -> Result<()> {
+/// Sets the calendar so many seconds ahead, or back.
+///
+/// # Errors
+/// The kernel refuses it.
+pub(crate) fn set_calendar(seconds: i64) -> Result<()> {
     let now = clock_gettime(ClockId::Realtime);
     let then = Timespec { tv_sec: now.tv_sec + seconds, tv_nsec: now.tv_nsec };
     clock_settime(ClockId::Realtime, then).context("set the clock")

@@ -162,8 +162,8 @@ fn value<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     value.as_ref()
 }
 
-/// Empty where there is none.
-fn text(attributes: &[KeyValue], key: &str) -> String {
+/// The text of an attribute; empty where there is none.
+pub(crate) fn text(attributes: &[KeyValue], key: &str) -> String {
     if let Some(Value::StringValue(text)) = value(attributes, key) { text.clone() } else { String::new() }
 }
 

@@ -103,6 +103,11 @@ impl Machine {
         }
         archive.program(&self.programs.init, "/init")?;
         archive.program(&self.programs.guest, "/bin/guest")?;
+        for program in test.programs {
+            let source = Path::new(program);
+            let name = source.file_name().with_context(|| format!("{program} is no program"))?;
+            archive.program(source, &format!("/bin/{}", name.to_string_lossy()))?;
+        }
         let backends = backends.iter().flat_map(|backend| ["--backend", backend.as_str()]);
         let arguments: String =
             test.guest.iter().copied().chain(backends).flat_map(|argument| [argument, "\0"]).collect();

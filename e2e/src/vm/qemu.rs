@@ -10,7 +10,7 @@ use super::{Test, console::Console, console_lines, machine::Told};
 use crate::kernels::Kernel;
 
 /// From the start of QEMU to the first line of our first program: 3 to 5 seconds on a quiet machine.
-const BOOT: Duration = Duration::from_secs(300);
+pub(crate) const BOOT: Duration = Duration::from_secs(300);
 
 /// A test machine's memory, in MiB.
 pub(crate) const MEMORY: &str = "1024";
@@ -22,6 +22,19 @@ pub enum Threads {
     Multi,
     /// All in one: for tests that attach and detach programs under load, which the other one cannot emulate.
     Single,
+    /// One CPU whose time is the number of its instructions, and passes at once while it has nothing to do.
+    Counted,
+}
+
+impl Threads {
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Multi => &["-accel", "tcg,thread=multi", "-smp", "2"],
+            Self::Single => &["-accel", "tcg,thread=single", "-smp", "2"],
+            // An instruction takes two nanoseconds.
+            Self::Counted => &["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=1,sleep=off"],
+        }
+    }
 }
 
 /// How a run of a machine ended.
@@ -88,9 +101,8 @@ pub(super) fn run(
 }
 
 fn machine(kernel: &Kernel, preempt: Option<&str>, test: &Test, initramfs: &Path) -> Command {
-    let threads = if test.threads == Threads::Multi { "tcg,thread=multi" } else { "tcg,thread=single" };
     let words = preempt.map(|model| format!("preempt={model}"));
-    command(kernel, initramfs, &["-accel", threads, "-smp", "2", "-m", MEMORY], words.as_deref())
+    command(kernel, initramfs, &[test.threads.words(), &["-m", MEMORY]].concat(), words.as_deref())
 }
 
 /// A machine with its console on stdout; `hardware` is its CPUs, memory and devices. It ends with us, however we end.

@@ -20,6 +20,8 @@ pub struct Test {
     pub timeout: Duration,
     /// The backends that are tested.
     pub backends: &'static [Backend],
+    /// Programs of this system that the machine has too.
+    pub programs: &'static [&'static str],
     /// Whether it runs on one preemption model of each kernel, the last, and not on all.
     pub once: bool,
 }
@@ -47,17 +49,24 @@ pub const TESTS: &[Test] = &[
     Test::new("ledger", &["prove", "ledger", "--threads", "8", "--each", "100000"], 600),
 ];
 
+/// Tests of the whole exporter with clocks of its own: for one kernel of this architecture, as they say nothing of the others.
+const SIMULATED: &[Test] = &[
+    Test::new("jumps", &["prove", "jumps"], 120).with(&["/sbin/ip"]),
+    Test::new("away", &["prove", "away"], 300).counted().with(&["/sbin/ip"]),
+];
+
 /// How much longer than on a quiet machine a test may take: time is only to end a machine that hangs.
 const PATIENCE: u64 = 4;
 
 impl Test {
-    /// The test of this name.
+    /// The test of this name, of [`TESTS`], or of those with clocks of their own.
     ///
     /// # Errors
     /// Where there is none; the message lists those there are.
     pub fn named(name: &str) -> Result<&'static Self> {
-        let names = || TESTS.iter().map(|test| test.name).collect::<Vec<_>>().join(", ");
-        TESTS.iter().find(|test| test.name == name).with_context(|| format!("no test {name}: there are {}", names()))
+        let all = || TESTS.iter().chain(SIMULATED);
+        let names = || all().map(|test| test.name).collect::<Vec<_>>().join(", ");
+        all().find(|test| test.name == name).with_context(|| format!("no test {name}: there are {}", names()))
     }
 
     /// The tests of these names; all where there are none.
@@ -80,6 +89,7 @@ impl Test {
             threads: Threads::Multi,
             timeout: Duration::from_secs(PATIENCE * seconds),
             backends: &BACKENDS,
+            programs: &[],
             once: false,
         }
     }
@@ -88,6 +98,20 @@ impl Test {
     #[must_use]
     pub const fn single_threaded(mut self) -> Self {
         self.threads = Threads::Single;
+        self
+    }
+
+    /// With time that is counted in instructions.
+    #[must_use]
+    pub const fn counted(mut self) -> Self {
+        self.threads = Threads::Counted;
+        self
+    }
+
+    /// With these programs of this system.
+    #[must_use]
+    pub const fn with(mut self, programs: &'static [&'static str]) -> Self {
+        self.programs = programs;
         self
     }
 
@@ -120,8 +144,8 @@ mod tests {
 
     #[test]
     fn a_name_names_one_test_and_the_machine_is_asked_first() {
-        let names: BTreeSet<_> = TESTS.iter().map(|test| test.name).collect();
-        assert_eq!(names.len(), TESTS.len());
+        let names: BTreeSet<_> = TESTS.iter().chain(SIMULATED).map(|test| test.name).collect();
+        assert_eq!(names.len(), TESTS.len() + SIMULATED.len());
         assert_eq!(TESTS[0].guest, ["facts"]);
     }
 }

@@ -8,12 +8,13 @@ use prometheus_client::metrics::counter::Counter;
 use super::inbox::Letter;
 use super::keeping::{self, Keeping};
 use super::{JournalConfig, Recipient};
+use crate::clock::unix_now;
 use crate::lane::Lane;
 use crate::loss::Uuid;
 use crate::metrics::{Dropped, Metrics, Problem, Waiting};
 use crate::sensor::{Inherited, Opened, heap};
 use crate::spool::disk::Os;
-use crate::spool::entry::{Entry, Limits, Reader};
+use crate::spool::entry::{Entry, Given, Limits, Reader};
 use crate::spool::{Error, Spool};
 
 /// The same records take half of gzip's bytes and less time; more effort gains little.
@@ -38,7 +39,7 @@ pub(super) struct Spools {
     keeping: Option<Keeping>,
     /// Why the disk is not used.
     disk: Problem,
-    /// Bytes of requests since memory was given back, and when that was, nanoseconds since the Unix epoch.
+    /// Bytes of requests since memory was given back, and when that was, nanoseconds by `steady_now`.
     since: (usize, u64),
 }
 
@@ -49,6 +50,8 @@ pub struct Taken {
     pub lane: Lane,
     /// Its number in its spool.
     pub(super) id: u64,
+    /// When it was kept, by [`steady_now`](crate::clock::steady_now).
+    pub since_ns: u64,
     /// The run that has made it; nothing: this one.
     pub earlier: Option<Uuid>,
     /// The request, compressed by zstd.
@@ -132,7 +135,7 @@ impl Spools {
             stream: first.stream,
             run: self.run.0,
             tenant: tenant.into(),
-            time_ns: now_ns,
+            time_ns: unix_now(),
             records,
             accesses,
             // The compressor's buffer is as large as what went in, and this may wait for long.
@@ -164,8 +167,10 @@ impl Spools {
 
     pub(super) fn next(&mut self, destination: usize, lanes: &[Lane]) -> Option<Taken> {
         lanes.iter().find_map(|lane| {
-            let given = self.lanes[*lane as usize].next(destination)?;
-            Some(Taken { lane: *lane, id: given.id, earlier: self.earlier(given.entry.run), entry: given.entry })
+            let spool = &mut self.lanes[*lane as usize];
+            let Given { id, entry } = spool.next(destination)?;
+            let since_ns = spool.since(id).unwrap_or(entry.time_ns);
+            Some(Taken { lane: *lane, id, since_ns, earlier: self.earlier(entry.run), entry })
         })
     }
 

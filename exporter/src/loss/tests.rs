@@ -110,6 +110,21 @@ fn an_outage_is_told_without_a_count() {
 }
 
 #[test]
+fn no_loss_ends_before_it_starts() {
+    let mut book = LossBook::new(9 * TEN_S);
+    let snapshot = Containers::fixed(HashMap::new()).snapshot();
+    book.add(Dropped::RingFull, None, 1);
+    assert!(book.is_due(5), "the calendar went back");
+    let mut times = Vec::new();
+    let mut note = |loss: &Loss<'_>| times.push((loss.start_ns, loss.end_ns));
+    book.tell(5, &Metrics::default(), &snapshot, &mut note);
+    book.outage(Outage { start_ns: 8, end_ns: Some(6) }, 6, &mut note);
+    let unkept = Unkept { stream: 1, count: 1, since_ns: 0 };
+    book.unkept(&unkept, 8, 7, &mut note);
+    assert_eq!(times, [(5, 5), (6, 6), (7, 7)]);
+}
+
+#[test]
 fn cgroups_without_end_are_not_told_apart_for_ever() {
     let mut book = LossBook::new(0);
     let snapshot = Containers::fixed(HashMap::new()).snapshot();

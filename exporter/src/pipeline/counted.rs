@@ -97,7 +97,8 @@ impl<O: Output> Stages<O> {
 
     fn summary<'a>(&self, count: u64, from_ns: u64, header: &'a Header) -> Event<'a> {
         Event {
-            time_ns: from_ns,
+            // The calendar may have been set back since.
+            time_ns: from_ns.min(self.observed_ns),
             observed_ns: self.observed_ns,
             access: Access { header, path: &[], target: &[], requested: &[], arguments: &[] },
             process: Process::unknown(),

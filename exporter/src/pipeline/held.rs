@@ -32,10 +32,14 @@ pub(super) struct Held {
     /// How many, by cgroup.
     waiting: IdMap<u64, usize>,
     reminded_ns: u64,
+    /// When [`Self::release`] was asked last.
+    now_ns: u64,
 }
 
 /// An event that owns what it borrowed.
 struct HeldEvent {
+    /// Since when it waits, by the clock of [`Held::release`].
+    since_ns: u64,
     time_ns: u64,
     observed_ns: u64,
     process_start_ns: u64,
@@ -63,7 +67,7 @@ impl Held {
 
     /// Keeps a copy. False: too much waits, and the event is counted as dropped.
     pub(super) fn push(&mut self, event: Event<'_>, metrics: &Metrics) -> bool {
-        let copy = HeldEvent::of(&event);
+        let copy = HeldEvent::of(&event, self.now_ns);
         let own = self.waiting.entry(copy.header.cgroup_id).or_default();
         let full = *own >= CONTAINER_MAX || self.queue.len() >= EVENTS_MAX;
         if full || self.bytes + copy.bytes() > BYTES_MAX {
@@ -77,8 +81,9 @@ impl Held {
         true
     }
 
-    /// Gives out what has a container now, or waited too long.
+    /// Gives out what has a container now, or waited too long by a clock that takes no step.
     pub(super) fn release(&mut self, now_ns: u64, containers: &Snapshot, mut each: impl FnMut(Event<'_>)) {
+        self.now_ns = now_ns;
         let ready = |id| containers.get(id).is_some();
         let first_is_late = self.queue.front().is_some_and(|copy| copy.is_late(now_ns));
         if !first_is_late && !self.waiting.keys().any(|id| ready(*id)) {
@@ -101,9 +106,9 @@ impl Held {
     }
 
     /// Names every second the cgroups that are waited for: the first question may have found a full queue.
-    pub(super) fn remind(&mut self, now_ns: u64, mut ask: impl FnMut(u64)) {
-        if now_ns.saturating_sub(self.reminded_ns) >= REMINDER_NS {
-            self.reminded_ns = now_ns;
+    pub(super) fn remind(&mut self, mut ask: impl FnMut(u64)) {
+        if self.now_ns.saturating_sub(self.reminded_ns) >= REMINDER_NS {
+            self.reminded_ns = self.now_ns;
             self.waiting.keys().for_each(|id| ask(*id));
         }
     }
@@ -118,8 +123,9 @@ impl Held {
 }
 
 impl HeldEvent {
-    fn of(event: &Event<'_>) -> Self {
+    fn of(event: &Event<'_>, since_ns: u64) -> Self {
         Self {
+            since_ns,
             time_ns: event.time_ns,
             observed_ns: event.observed_ns,
             process_start_ns: event.process_start_ns,
@@ -141,7 +147,7 @@ impl HeldEvent {
     }
 
     fn is_late(&self, now_ns: u64) -> bool {
-        now_ns.saturating_sub(self.observed_ns) >= DEADLINE_NS
+        now_ns.saturating_sub(self.since_ns) >= DEADLINE_NS
     }
 
     fn event<'a>(&'a self, container: &'a Arc<Container>) -> Event<'a> {

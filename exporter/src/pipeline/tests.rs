@@ -7,6 +7,8 @@ use super::*;
 use crate::event::Outcome;
 use crate::sensor::Entry;
 
+const SECOND: u64 = 1_000_000_000;
+
 /// Collects what it is given; wants everything but paths that start with `/skip`, and has no room for `/full`.
 #[derive(Default)]
 struct Collected(Vec<(String, u64, String)>);
@@ -120,7 +122,6 @@ fn what_has_no_room_gets_no_number_and_is_told_as_its_containers_loss() {
 /// A calendar that is set back while a record waits in the ring would put it into the future.
 #[test]
 fn nothing_is_seen_before_it_happens() {
-    const SECOND: u64 = 1_000_000_000;
     let stages = stages(true, &[]);
     let now = stages.observed_ns;
     let boottime = |unix_ns: u64| unix_ns - stages.clock.unix(1) + 1;
@@ -148,7 +149,7 @@ fn holds_events_until_their_container_is_known() {
         feed(&mut stages, &mut held, cgroup, path);
     }
     assert!(held.waits_for(9));
-    let now = stages.observed_ns;
+    let now = SECOND;
     let unknown = Containers::fixed(HashMap::new()).snapshot();
     held.release(now, &unknown, |event| stages.outlet.deliver(event, &unknown));
     assert_eq!(seen(&stages), [("/known", 1, "a")]);
@@ -164,7 +165,13 @@ fn waits_for_no_container_for_ever() {
     let mut held = Held::default();
     feed(&mut stages, &mut held, 9, "/x");
     let unknown = Containers::fixed(HashMap::new()).snapshot();
-    held.release(stages.observed_ns + 31_000_000_000, &unknown, |event| stages.outlet.deliver(event, &unknown));
+    let mut release = |stages: &mut Stages<_>, now_ns| {
+        held.release(now_ns, &unknown, |event| stages.outlet.deliver(event, &unknown));
+    };
+    // Whatever the calendar says: only the time counts that has passed since.
+    release(&mut stages, 29 * SECOND);
+    assert_eq!(seen(&stages), []);
+    release(&mut stages, 31 * SECOND);
     let seen = seen(&stages);
     assert_eq!((seen.len(), seen[0].0, seen[0].2), (1, "/x", ""));
     assert_eq!(stages.outlet.metrics.unresolved.get(), 1);

@@ -15,7 +15,7 @@ use super::outcome::{Outcome, Part};
 use super::retry::{Backoff, Verdict, verdict};
 use super::state::State;
 use super::wire::Wire;
-use crate::clock::unix_now;
+use crate::clock::steady_now;
 use crate::journal::{Journal, Taken};
 use crate::lane::Lane;
 use crate::metrics::Dropped;
@@ -98,7 +98,7 @@ impl Worker {
     /// Sends a request until it is delivered or given up. False: it is left to the next start.
     async fn settle(&mut self, taken: &Taken) -> bool {
         let entry = &taken.entry;
-        let age = Duration::from_nanos(unix_now().saturating_sub(entry.time_ns));
+        let age = Duration::from_nanos(steady_now().saturating_sub(taken.since_ns));
         let mut outcome = Outcome::default();
         let books = Arc::clone(&self.state.books);
         let (start, _on_the_way) = (Instant::now(), books.send(entry.records.into()));

@@ -29,7 +29,7 @@ pub const ENTRIES_MAX: usize = 65_536;
 pub struct Limits {
     /// Bytes of all segments on disk, or of all bodies where there is no disk.
     pub bytes: u64,
-    /// How long an entry may wait, from [`Entry::time_ns`] on.
+    /// How long an entry may wait. Of what an earlier run has left, from [`Entry::time_ns`] on.
     pub age: Duration,
     /// Bytes of one segment at most, unless a single entry is larger; never more than a quarter of `bytes`, and 64 MiB.
     pub segment_bytes: u64,

@@ -18,6 +18,8 @@ pub(super) struct Slot {
     pub(super) run: u128,
     pub(super) tenant: Arc<str>,
     pub(super) time_ns: u64,
+    /// When it was appended, by the clock of the one who calls.
+    since_ns: u64,
     pub(super) accesses: u64,
     pub(super) records: u32,
     pub(super) len: u32,
@@ -80,7 +82,7 @@ impl Index {
     }
 
     /// Adds an entry behind all others. Returns its id.
-    pub(super) fn push(&mut self, entry: &Entry, waiting: u32) -> u64 {
+    pub(super) fn push(&mut self, entry: &Entry, waiting: u32, now_ns: u64) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         let slot = Slot {
@@ -88,6 +90,7 @@ impl Index {
             run: entry.run,
             tenant: Arc::clone(&entry.tenant),
             time_ns: entry.time_ns,
+            since_ns: self.not_before_the_last(now_ns),
             accesses: entry.accesses,
             records: entry.records,
             len: entry.body.len() as u32,
@@ -98,13 +101,15 @@ impl Index {
         id
     }
 
-    /// Adds an entry that an earlier run has left. They come in order, and before all others.
-    pub(super) fn restore(&mut self, head: &Head, waiting: u32, place: Place) {
+    /// Adds an entry that an earlier run has left. They come in order, and before all others. All that is known of its age
+    /// is what the calendar said when it was made.
+    pub(super) fn restore(&mut self, head: &Head, waiting: u32, place: Place, now_ns: u64) {
         let slot = Slot {
             stream: head.stream,
             run: head.run,
             tenant: Arc::clone(&head.tenant),
             time_ns: head.time_ns,
+            since_ns: self.not_before_the_last(head.time_ns.min(now_ns)),
             accesses: head.accesses,
             records: head.records,
             len: head.len,
@@ -112,6 +117,11 @@ impl Index {
             place: Some(place),
         };
         self.insert(head.id, slot);
+    }
+
+    /// What comes later is not older, whatever calendars said: [`Self::older_than`] looks no further than it must.
+    fn not_before_the_last(&self, since_ns: u64) -> u64 {
+        self.slots.last_key_value().map_or(since_ns, |(_, last)| last.since_ns.max(since_ns))
     }
 
     fn insert(&mut self, id: u64, slot: Slot) {
@@ -189,15 +199,15 @@ impl Index {
         Depth { oldest_ns: first.map(|slot| slot.time_ns), ..state.depth }
     }
 
-    /// Ids of entries made so long before `now_ns`.
+    /// Ids of entries that were appended so long before `now_ns`.
     pub(super) fn older_than(&self, age_ns: u64, now_ns: u64) -> Vec<u64> {
-        let is_old = |slot: &Slot| now_ns.saturating_sub(slot.time_ns) >= age_ns;
-        let ids = |(id, _): (&u64, &Slot)| *id;
-        // As long as the clock goes forward, so do their times.
-        if self.slots.first_key_value().is_some_and(|(_, slot)| slot.time_ns > now_ns) {
-            return self.slots.iter().filter(|(_, slot)| is_old(slot)).map(ids).collect();
-        }
-        self.slots.iter().take_while(|(_, slot)| is_old(slot)).map(ids).collect()
+        let is_old = |slot: &Slot| now_ns.saturating_sub(slot.since_ns) >= age_ns;
+        self.slots.iter().take_while(|(_, slot)| is_old(slot)).map(|(id, _)| *id).collect()
+    }
+
+    /// When an entry was appended.
+    pub(super) fn since(&self, id: u64) -> Option<u64> {
+        Some(self.slots.get(&id)?.since_ns)
     }
 
     /// How far each reader is.

@@ -45,7 +45,7 @@ struct Claim {
     reader: Option<(usize, Vec<u64>)>,
 }
 
-pub(super) fn recover<D: Disk>(disk: D, readers: Vec<Reader>) -> io::Result<Recovered<D>> {
+pub(super) fn recover<D: Disk>(disk: D, readers: Vec<Reader>, now_ns: u64) -> io::Result<Recovered<D>> {
     let names = disk.list()?;
     let cursors = if names.iter().any(|name| name == CURSORS) { read_cursors(&disk)? } else { None };
     let ends: BTreeMap<_, _> = cursors.iter().flat_map(|cursors| cursors.ends.iter().copied()).collect();
@@ -69,12 +69,12 @@ pub(super) fn recover<D: Disk>(disk: D, readers: Vec<Reader>) -> io::Result<Reco
         losses: Losses::default(),
         last_id: entries.last_id,
     };
-    recovered.fill(&entries, &claims);
+    recovered.fill(&entries, &claims, now_ns);
     Ok(recovered)
 }
 
 impl<D: Disk> Recovered<D> {
-    fn fill(&mut self, entries: &Entries, claims: &[Claim]) {
+    fn fill(&mut self, entries: &Entries, claims: &[Claim], now_ns: u64) {
         for (id, (head, place)) in &entries.whole {
             let mut waiting = 0;
             for claim in claims.iter().filter(|claim| claim.covers(*id, head.stream)) {
@@ -84,7 +84,7 @@ impl<D: Disk> Recovered<D> {
                 }
             }
             if waiting != 0 {
-                self.index.restore(head, waiting, *place);
+                self.index.restore(head, waiting, *place, now_ns);
                 self.store.hold(*place);
             }
         }

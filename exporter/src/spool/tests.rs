@@ -183,22 +183,42 @@ fn the_oldest_go_first_in_memory() {
 }
 
 #[test]
-fn the_old_expire_also_when_the_clock_went_back() {
+fn the_old_expire_whatever_the_calendar_says() {
     let limits = Limits { age: Duration::from_secs(10), ..limits() };
-    let mut spool = Spool::memory(limits, vec![reader("a", &[0]), reader("b", &[0])]).unwrap();
-    let mut first = entry(0, 0);
-    first.time_ns += 3600 * SECOND;
-    spool.append(first, NOW);
-    let id = spool.append(entry(1, 0), NOW).unwrap();
-    spool.append(entry(2, 0), NOW + 9 * SECOND);
-    assert!(spool.acknowledge(1, id));
-    spool.sync(NOW + 10 * SECOND + 1);
-    assert_eq!(lost(&mut spool, "a"), [(Dropped::Expired, 0b10)]);
-    spool.sync(NOW + 10 * SECOND + 2);
-    assert_eq!(lost(&mut spool, "b"), [(Dropped::Expired, 0b100)]);
-    assert_eq!(spool.depth(0).entries, 1);
-    spool.sync(NOW + 3610 * SECOND);
+    let mut spool = Spool::memory(limits, vec![reader("a", &[0])]).unwrap();
+    let mut append = |number, calendar, now_ns| {
+        spool.append(Entry { time_ns: calendar, ..entry(number, 0) }, now_ns).unwrap();
+        spool.sync(now_ns);
+        lost(&mut spool, "a")
+    };
+    assert_eq!(append(0, NOW + 3600 * SECOND, NOW), []);
+    assert_eq!(append(1, NOW - 3600 * SECOND, NOW + SECOND), []);
+    assert_eq!(append(2, NOW, NOW + 9 * SECOND), []);
+    assert_eq!(append(3, NOW, NOW + 10 * SECOND), [(Dropped::Expired, 0b1)]);
+    assert_eq!(append(4, NOW, NOW + 11 * SECOND), [(Dropped::Expired, 0b10)]);
+    assert_eq!(spool.depth(0).entries, 3);
+}
+
+#[test]
+fn what_an_earlier_run_has_left_is_as_old_as_its_calendar_says() {
+    let state = tempfile::tempdir().unwrap();
+    let limits = Limits { age: Duration::from_secs(100), ..limits() };
+    let open = |now_ns| Spool::open(Os::open(state.path()).unwrap(), limits, vec![reader("a", &[0])], now_ns).unwrap();
+    let mut spool = open(NOW);
+    // The third one is of a calendar that was ahead, and what follows is not older.
+    for (number, calendar) in [(0, NOW - 60 * SECOND), (1, NOW), (2, NOW + 3600 * SECOND), (3, NOW + SECOND)] {
+        spool.append(Entry { time_ns: calendar, ..entry(number, 0) }, NOW);
+    }
+    assert!(spool.sync(NOW + 99 * SECOND), "none of them was old");
+    drop(spool);
+    let mut spool = open(NOW + 50 * SECOND);
     assert_eq!(lost(&mut spool, "a"), [(Dropped::Expired, 0b1)]);
+    spool.sync(NOW + 100 * SECOND);
+    assert_eq!(lost(&mut spool, "a"), [(Dropped::Expired, 0b10)]);
+    spool.sync(NOW + 149 * SECOND);
+    assert_eq!(lost(&mut spool, "a"), []);
+    spool.sync(NOW + 150 * SECOND);
+    assert_eq!(lost(&mut spool, "a"), [(Dropped::Expired, 0b1100)]);
 }
 
 #[test]
