@@ -38,7 +38,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn start(backend: Backend, guest: &Path) -> Result<Self> {
+    fn start(backend: Backend, guest: &Path, more: &[&str]) -> Result<Self> {
         only_in_a_machine()?;
         let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("run ip")?;
         ensure!(up.success(), "the machine has no network of its own: {up}");
@@ -49,7 +49,7 @@ impl Scene {
         command.args(["exporter", "run", "--host", "--runtime", "none", "--kubernetes", "never"]);
         command.args(["--backend", backend.as_str(), "--endpoint", &receiver.endpoint()]);
         command.arg("--cgroup-root").arg(cgroup.path());
-        command.arg("--state").arg(folder.as_ref().join("state"));
+        command.arg("--state").arg(folder.as_ref().join("state")).args(more);
         let exporter = Exporter::start(command, folder.as_ref(), "/livez")?;
         Ok(Self { exporter, receiver, cgroup, _folder: folder, guest: guest.to_owned(), made: 0 })
     }

@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsString,
     io,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process,
     time::Duration,
@@ -78,6 +79,8 @@ enum Command {
     },
 }
 
+/// The name by which this program is the exporter.
+const EXPORTER: &str = "inotrail";
 /// Where a machine's maps and programs are pinned.
 const PINS: &str = "/sys/fs/bpf/inotrail";
 
@@ -165,6 +168,9 @@ enum What {
 }
 
 fn main() -> Result<()> {
+    if env::args_os().next().is_some_and(|name| name == EXPORTER) {
+        return run();
+    }
     match Args::parse().command {
         Command::Facts { backends } => facts(&backends),
         Command::Prove { what, backends } => {
@@ -179,17 +185,20 @@ fn main() -> Result<()> {
         }
         Command::Miss => e2e::bench::miss::measure(),
         Command::Limited(limited) => limited.run(),
-        Command::Exporter { arguments } => run(arguments),
+        Command::Exporter { arguments } => {
+            let guest = env::current_exe().context("find this program")?;
+            // Under the exporter's name, because that reads its own arguments again when its configuration changes.
+            Err(process::Command::new(guest).arg0(EXPORTER).args(arguments).exec()).context("run the exporter")
+        }
         Command::Namespaced { pod, own, pid } => namespace::look(&pod, &own, pid),
         Command::Watched { base, procs, deed } => be_watched(&base, &procs, &deed),
     }
 }
 
 /// As the program `inotrail` does it: a machine has no other program than this one.
-fn run(arguments: Vec<OsString>) -> Result<()> {
+fn run() -> Result<()> {
     tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).init();
-    let name = OsString::from("inotrail");
-    let matches = inotrail::config::command().try_get_matches_from([name].into_iter().chain(arguments))?;
+    let matches = inotrail::config::command().get_matches();
     inotrail::cli::execute(inotrail::config::args::Args::from_arg_matches(&matches)?.command)?;
     Ok(())
 }
