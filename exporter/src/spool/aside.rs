@@ -44,6 +44,10 @@ impl Aside {
         self.is_due = false;
     }
 
+    pub(super) fn has(&self, reader: usize, id: u64) -> bool {
+        self.entries.contains(&(reader, id))
+    }
+
     fn take(&mut self, reader: usize) -> Option<u64> {
         let (_, id) = *self.entries.range((reader, 0)..=(reader, u64::MAX)).next().filter(|_| self.is_due)?;
         self.entries.remove(&(reader, id));

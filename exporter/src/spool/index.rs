@@ -176,6 +176,11 @@ impl Index {
         self.readers().filter(waits).collect()
     }
 
+    /// Whether a reader was given an entry, or has passed it, and has not settled it.
+    pub(super) fn is_given_to(&self, reader: usize, id: u64) -> bool {
+        self.readers[reader].given >= id && self.slots.get(&id).is_some_and(|slot| slot.waiting & (1 << reader) != 0)
+    }
+
     /// Whether all who have not settled an entry have it in their hands.
     pub(super) fn is_given(&self, id: u64) -> bool {
         self.waiting(id, false).is_empty()

@@ -1,5 +1,6 @@
 //! What goes when there is no room, or when it is too old: the oldest.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::num::NonZeroU32;
 
@@ -10,11 +11,15 @@ use super::record;
 use crate::metrics::Dropped;
 
 impl<D: Disk> Spool<D> {
-    /// Drops what has waited too long.
+    /// Drops what has waited too long. What a reader has in its hands may be arriving just now, and is the reader's to give up.
     pub(super) fn expire(&mut self, now_ns: u64) {
         let age_ns = u64::try_from(self.limits.age.as_nanos()).unwrap_or(u64::MAX);
         for id in self.index.older_than(age_ns, now_ns) {
-            self.lose(id, Dropped::Expired, true);
+            for reader in self.index.waiting(id, true) {
+                if !self.is_held_by(reader, id) {
+                    self.settle_lost(reader, id, Dropped::Expired);
+                }
+            }
         }
     }
 
@@ -82,14 +87,27 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
-    /// Removes a segment's file, and drops what is in it; one that nobody needs where there is one.
+    /// The oldest segment that nobody needs; or of which no reader has anything in its hands, as what it sends may be arriving
+    /// just now; or at all.
+    fn least_needed(&self) -> Option<NonZeroU32> {
+        let store = self.store.as_ref()?;
+        let is_held = |id| self.index.readers().any(|reader| self.is_held_by(reader, id));
+        let slots = self.index.slots.iter().filter(|(id, _)| is_held(**id));
+        let held: BTreeSet<_> = slots.filter_map(|(_, slot)| Some(slot.place?.segment)).collect();
+        let segments = || store.segments.iter().map(|(segment, of)| (*segment, of.live));
+        let oldest = segments().find(|(_, live)| *live == 0);
+        let oldest = oldest.or_else(|| segments().find(|(segment, _)| !held.contains(segment)));
+        oldest.or_else(|| segments().next()).map(|(segment, _)| segment)
+    }
+
+    /// Whether a reader was given an entry, and has not settled it.
+    fn is_held_by(&self, reader: usize, id: u64) -> bool {
+        self.index.is_given_to(reader, id) && !self.aside.has(reader, id)
+    }
+
+    /// Removes the file of the segment that is least needed, and drops what is in it.
     fn drop_segment(&mut self) -> io::Result<()> {
-        let oldest = |store: &super::Store<D>| {
-            let is_empty = |segment: &NonZeroU32| store.segments[segment].live == 0;
-            let mut segments = store.segments.keys().copied();
-            segments.clone().find(is_empty).or_else(|| segments.next())
-        };
-        let Some(segment) = self.store.as_ref().and_then(oldest) else { return Err(io::ErrorKind::StorageFull.into()) };
+        let Some(segment) = self.least_needed() else { return Err(io::ErrorKind::StorageFull.into()) };
         let is_in = |slot: &super::Slot| slot.place.is_some_and(|place| place.segment == segment);
         let ids: Vec<_> = self.index.slots.iter().filter(|(_, slot)| is_in(slot)).map(|(id, _)| *id).collect();
         for id in ids {

@@ -221,6 +221,28 @@ fn what_an_earlier_run_has_left_is_as_old_as_its_calendar_says() {
     assert_eq!(lost(&mut spool, "a"), [(Dropped::Expired, 0b1100)]);
 }
 
+/// What a reader sends at the moment may be arriving: counted as lost, it would be in the books twice.
+#[test]
+fn what_a_reader_has_in_its_hands_is_its_own_to_give_up() {
+    let state = tempfile::tempdir().unwrap();
+    let limits = Limits { bytes: 8000, age: Duration::from_secs(10), ..limits() };
+    let mut spool = open(Os::open(state.path()).unwrap(), limits, &[reader("a", &[0]), reader("b", &[0])]);
+    spool.append(entry(0, 0), NOW);
+    let held = spool.next(0).unwrap().id;
+    assert!((1..20).all(|number| spool.append(entry(number, 0), NOW).is_some()));
+    let told = spool.take_losses();
+    let of = |name: &str| told.iter().filter(|lost| *lost.reader == *name).map(|lost| lost.accesses).sum::<u64>();
+    assert_eq!((of("a") & 1, of("b") & 1), (0, 0), "its segment stays");
+    assert!(of("a") > 0 && of("a") == of("b"), "the oldest of the others go: {told:?}");
+    spool.sync(NOW + 10 * SECOND);
+    let told = spool.take_losses();
+    let of = |name: &str| told.iter().filter(|lost| *lost.reader == *name).map(|lost| lost.accesses).sum::<u64>();
+    assert_eq!((of("a") & 1, of("b") & 1), (0, 1), "expired for those who do not have it");
+    assert_eq!((spool.depth(0).entries, spool.depth(1).entries), (1, 0));
+    assert!(spool.acknowledge(0, held), "delivered, and not lost");
+    assert_eq!(spool.take_losses(), []);
+}
+
 #[test]
 fn the_age_may_change() {
     let mut spool = Spool::memory(limits(), vec![reader("a", &[0])]).unwrap();
