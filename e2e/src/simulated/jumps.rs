@@ -28,7 +28,8 @@ const LOOK: Duration = Duration::from_secs(3);
 /// # Errors
 /// One is given up, comes late, or has a time that is none of its calendar's.
 pub fn prove_jumps(backend: Backend, guest: &Path) -> Result<String> {
-    let mut scene = Scene::start(backend, guest, &[])?;
+    // Many requests, of which one is tried at a time and the others wait.
+    let mut scene = Scene::start(backend, guest, &["--in-flight", "1", "--batch-records", "20"])?;
     scene.receiver.down();
     let opens = Opens::new(2, 100);
     let mut calendars = vec![during(|| scene.make(opens))?];
