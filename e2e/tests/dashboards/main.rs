@@ -2,6 +2,7 @@
 //! own metrics in a real Prometheus. Grafana's published packages do what Grafana would do with the answers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod queries;
 mod scrapes;
 mod workload;
 
@@ -71,6 +72,7 @@ fn dashboards_and_rules_say_what_is_there() {
     })
     .unwrap();
 
+    queries::ask(&stack.loki, end_s, RANGE_S);
     let (bench, packages) = (Bench { stack, prometheus, end_s }, tools::grafana().unwrap());
     let write: &[&OsStr] = if env::var_os("WRITE").is_some() { &["--write".as_ref()] } else { &[] };
     bench.node("check/gate.mjs", &packages, write);
