@@ -118,6 +118,22 @@ fn definitions_are_those_of_the_program() {
     assert!(written == inotrail::policy::crd::definitions(), "inotrail crd > helm/files/crds.yaml");
 }
 
+/// Whoever has no Internet needs to know all of them.
+#[test]
+fn images_are_listed() {
+    let listed = fs::read_to_string(chart::folder().join("operating.md")).unwrap();
+    let listed: BTreeSet<_> = listed.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next()).collect();
+    let rendered = fs::read_to_string(chart::folder().join("examples/default/rendered.yaml")).unwrap();
+    let images: Vec<_> = rendered.lines().filter_map(|line| line.trim().strip_prefix("image: ")).collect();
+    let cleanup = &values()["cleanup"]["image"];
+    let part = |name: &str| cleanup[name].as_str().unwrap().to_owned();
+    let pause = format!("{}/{}:{}", part("registry"), part("repository"), part("tag"));
+    assert_eq!(images.len(), 4);
+    for image in images.into_iter().chain([&*pause]) {
+        assert!(listed.contains(image), "operating.md does not list {image}");
+    }
+}
+
 /// Those that are run here are those that are installed.
 #[test]
 fn images_are_of_the_versions_that_are_tested() {

@@ -81,6 +81,17 @@ fn dashboards_and_rules_say_what_is_there() {
         bench.node("preview/draw.mjs", &tools::grafana_preview().unwrap(), &[&pictures]);
     }
     fire(&bench.stack.loki);
+    erase(&bench.stack.loki, started);
+}
+
+/// Loki takes requests to delete, which it carries out later.
+fn erase(loki: &Loki, started: SystemTime) {
+    let start = started.duration_since(UNIX_EPOCH).unwrap().as_secs().to_string();
+    let request = ureq::post(format!("{}/loki/api/v1/delete", loki.url)).query("start", start);
+    assert_eq!(request.query("query", r#"{k8s_namespace_name="data"}"#).send_empty().unwrap().status(), 204);
+    let asked = ureq::get(format!("{}/loki/api/v1/delete", loki.url)).call().unwrap();
+    let asked: Value = serde_json::from_reader(asked.into_body().into_reader()).unwrap();
+    assert_eq!(asked[0]["status"], "received", "{asked}");
 }
 
 /// Loki's own ruler takes the rules, and finds what each of them is about.
