@@ -55,16 +55,50 @@ impl Entry {
     }
 }
 
-/// The tar archive of a layer, its files in the given order.
-///
-/// # Errors
-/// A path is no path of a layer.
-pub fn layer(entries: &[Entry]) -> Result<Vec<u8>> {
+/// An image's files, in a tar archive.
+#[derive(Debug)]
+pub struct Layer {
+    tar: Vec<u8>,
+    /// The same compressed, where images have it so.
+    gzip: Option<Vec<u8>>,
+}
+
+impl Layer {
+    /// Of the files in the given order.
+    ///
+    /// # Errors
+    /// A path is no path of a layer.
+    pub fn new(entries: &[Entry]) -> Result<Self> {
+        Ok(Self { tar: tar(entries)?, gzip: None })
+    }
+
+    /// Compresses it with gzip.
+    ///
+    /// # Errors
+    /// None but of compression.
+    pub fn compress(mut self) -> Result<Self> {
+        // Neither a name nor a time in its header.
+        let mut encoder = GzBuilder::new().write(Vec::new(), Compression::best());
+        encoder.write_all(&self.tar)?;
+        self.gzip = Some(encoder.finish()?);
+        Ok(self)
+    }
+
+    /// Bytes that a node fetches.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.gzip.as_ref().unwrap_or(&self.tar).len()
+    }
+}
+
+fn tar(entries: &[Entry]) -> Result<Vec<u8>> {
     let mut archive = Builder::new(Vec::new());
     for Entry { path, mode, kind } in entries {
-        // Time and owner are 0 where they are not set.
         let mut header = Header::new_gnu();
         header.set_mode(*mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_size(0);
         match kind {
             Kind::Folder => {
@@ -102,18 +136,11 @@ impl Layout {
         descriptor
     }
 
-    /// Adds a layer, as it is or compressed with gzip. Returns its descriptor.
-    ///
-    /// # Errors
-    /// None but of compression.
-    pub fn layer(&mut self, tar: &[u8], gzip: bool) -> Result<Value> {
-        if !gzip {
-            return Ok(self.blob(LAYER, tar.to_vec()));
+    fn layer(&mut self, layer: &Layer) -> Value {
+        match &layer.gzip {
+            Some(gzip) => self.blob(LAYER_GZIP, gzip.clone()),
+            None => self.blob(LAYER, layer.tar.clone()),
         }
-        // Neither a name nor a time in its header.
-        let mut encoder = GzBuilder::new().write(Vec::new(), Compression::best());
-        encoder.write_all(tar)?;
-        Ok(self.blob(LAYER_GZIP, encoder.finish()?))
     }
 
     /// Adds an image of one layer: its configuration, which is told what the layer is, and a manifest with annotations. Returns
@@ -121,10 +148,11 @@ impl Layout {
     ///
     /// # Errors
     /// None but of JSON.
-    pub fn image(&mut self, mut config: Value, tar: &[u8], layer: &Value, annotations: &Value) -> Result<Value> {
-        config["rootfs"] = json!({"type": "layers", "diff_ids": [digest(tar)]});
+    pub fn image(&mut self, mut config: Value, layer: &Layer, annotations: &Value) -> Result<Value> {
+        config["rootfs"] = json!({"type": "layers", "diff_ids": [digest(&layer.tar)]});
         let config = self.blob(CONFIG, serde_json::to_vec(&config)?);
-        let mut manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
+        let layers = [self.layer(layer)];
+        let mut manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
         if annotations.is_object() {
             manifest["annotations"] = annotations.clone();
         }
@@ -166,7 +194,7 @@ impl Layout {
         );
         let write = || {
             let mut file = File::create(path)?;
-            file.write_all(&layer(&entries)?)?;
+            file.write_all(&tar(&entries)?)?;
             anyhow::Ok(file.sync_all()?)
         };
         write().with_context(|| format!("write {}", path.display()))

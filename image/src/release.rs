@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::layout::{self, Entry, Layout};
+use crate::layout::{Entry, Layer, Layout};
 use crate::platform::Platform;
 
 /// What it is called where nothing else is said: the chart's default.
@@ -31,7 +31,7 @@ pub struct Archive {
     /// The digest to name it by: of the image, or of the choice of images.
     pub digest: String,
     /// Bytes that a node fetches for one image.
-    pub fetched: u64,
+    pub fetched: usize,
 }
 
 /// Writes an archive for each platform, whose content is given, and where there are several, one with the choice of all.
@@ -44,16 +44,14 @@ pub fn write(images: &[(Platform, Vec<Entry>)], source: &Source, folder: &Path) 
     let name = format!("{NAME}:{VERSION}");
     let (mut written, mut all, mut choice) = (Vec::new(), Layout::default(), Vec::new());
     for (platform, entries) in images {
-        let tar = layout::layer(entries)?;
+        let layer = Layer::new(entries)?.compress()?;
         let mut one = Layout::default();
         let mut image = Value::Null;
-        let mut fetched = 0;
         for layout in [&mut one, &mut all] {
-            let layer = layout.layer(&tar, true)?;
-            fetched = layer["size"].as_u64().unwrap_or_default();
-            image = layout.image(config(*platform, &labels), &tar, &layer, &labels)?;
+            image = layout.image(config(*platform, &labels), &layer, &labels)?;
             image["platform"] = platform.json();
         }
+        let fetched = layer.size();
         one.name(image.clone(), &name, VERSION);
         let path = folder.join(format!("inotrail-{}.tar", platform.as_str()));
         one.write(&path)?;
