@@ -113,3 +113,16 @@ pub fn answer(command: &mut Command) -> Result<String> {
 pub fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This one is for glibc, which is linked when a program starts.
+    #[test]
+    fn a_program_with_a_loader() {
+        let own = fs::read("/proc/self/exe").expect("the program");
+        assert!(!is_static(&own).expect("it is ELF"));
+        assert!(is_static(b"#!/bin/sh\n").is_err());
+    }
+}
