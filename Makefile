@@ -3,7 +3,7 @@
 # Where rustup and Go's own installer put programs; a shell that was open before does not know.
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint deny tools test dashboards matrix fuzz churn bench demo demo-stack cluster
+.PHONY: help setup build image image-check lint deny tools test dashboards matrix fuzz churn bench demo demo-stack cluster
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -56,6 +56,12 @@ bench: tools ## measure: instructions per event and per unwanted access, ours an
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release
+
+image: setup ## build the exporter's image for both architectures, without an engine: target/image; takes a while
+	cargo run -q -p inotrail-image -- archive
+
+image-check: image ## build it once more, of a copy of the source in another place, and compare digests
+	cargo run -q -p inotrail-image -- check
 
 lint: setup ## check formatting and lints
 	cargo fmt --all --check

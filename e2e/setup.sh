@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building, the demo and the tests need, on Debian, as root. Nothing that is installed is removed or
-# replaced, and when nothing is missing this takes well under a second.
+# replaced, and when nothing is missing this takes well under a second. `setup.sh image` installs only what builds the exporter's
+# image: for the Dockerfile.
 set -eu
 cd "$(dirname "$0")/.."
 export DEBIAN_FRONTEND=noninteractive
@@ -9,10 +10,11 @@ export DEBIAN_FRONTEND=noninteractive
 cache=${INOTRAIL_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/inotrail}
 rust=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 components='rust-src clippy rustfmt'
-# Guests of machines with the other architecture are cross-built, and linked statically.
+# Guests of machines with the other architecture are cross-built, and linked statically. So is the image, with musl.
+targets='aarch64-unknown-linux-gnu aarch64-unknown-linux-musl x86_64-unknown-linux-gnu x86_64-unknown-linux-musl'
 case $(uname -m) in
-aarch64) other=x86_64 cross='gcc-x86-64-linux-gnu libc6-dev-amd64-cross' ;;
-*) other=aarch64 cross='gcc-aarch64-linux-gnu libc6-dev-arm64-cross' ;;
+aarch64) cross='gcc-x86-64-linux-gnu libc6-dev-amd64-cross' ;;
+*) cross='gcc-aarch64-linux-gnu libc6-dev-arm64-cross' ;;
 esac
 linker=0.13.0
 # The major version of LLVM inside of that rustc: bpf-linker reads rustc's bitcode.
@@ -21,11 +23,14 @@ go=1.26
 # Grafana's packages, which check the dashboards.
 node=20
 
-# The linker: llvm, zstd, zlib. runc: gcc, pkg-config, libseccomp. Hooks: podman. Kubernetes: etcd, and what nodes' networks need. The containerd client: protoc. Kernels in machines: qemu, cpio. Benchmarks: valgrind. Disks that fail: e2fsprogs, strace.
-packages="ca-certificates gcc g++ libc6-dev make pkg-config git
-  llvm-$llvm-dev libzstd-dev zlib1g-dev libseccomp-dev protobuf-compiler
+# The linker: llvm, zstd, zlib. The containerd client: protoc.
+building="ca-certificates gcc g++ libc6-dev make pkg-config git llvm-$llvm-dev libzstd-dev zlib1g-dev protobuf-compiler $cross"
+# runc: libseccomp. Hooks: podman. Kubernetes: etcd, and what nodes' networks need. Kernels in machines: qemu, cpio. Benchmarks: valgrind. Disks that fail: e2fsprogs, strace.
+packages="$building libseccomp-dev
   podman conmon etcd-server containernetworking-plugins iproute2 nftables
-  qemu-system-x86 qemu-system-arm cpio zstd xz-utils valgrind e2fsprogs strace $cross"
+  qemu-system-x86 qemu-system-arm cpio zstd xz-utils valgrind e2fsprogs strace"
+purpose=${1:-all}
+[ "$purpose" != image ] || packages=$building
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
@@ -97,13 +102,15 @@ rust_toolchain() {
     install rustup
   fi
   have=$(rustup component list --toolchain "$rust" --installed 2>/dev/null || true)
-  targets=$(rustup target list --toolchain "$rust" --installed 2>/dev/null || true)
-  case $targets in *"$other-unknown-linux-gnu"*) ;; *) have= ;; esac
+  there=$(rustup target list --toolchain "$rust" --installed 2>/dev/null || true)
+  for target in $targets; do
+    case $there in *"$target"*) ;; *) have= ;; esac
+  done
   for component in $components; do
     case $have in *"$component"*) ;; *)
       say "installing Rust $rust with $components"
       # shellcheck disable=SC2046
-      rustup toolchain install "$rust" --profile minimal --target "$other-unknown-linux-gnu" $(printf -- '--component %s ' $components) >&2
+      rustup toolchain install "$rust" --profile minimal $(printf -- '--target %s ' $targets) $(printf -- '--component %s ' $components) >&2
       return
       ;;
     esac
@@ -140,8 +147,9 @@ node_and_npm() {
 }
 
 apt_packages
-static_busybox
 rust_toolchain
 bpf_linker
+[ "$purpose" = all ] || exit 0
+static_busybox
 go_toolchain
 node_and_npm

@@ -15,6 +15,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
+/// Digits of a revision that are told.
+const REVISION_LENGTH: usize = 12;
+
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
     // As it is when this runs: another checkout may have compiled it, where two share a target directory.
@@ -38,8 +41,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The revision of the source, or `unknown` outside a git checkout.
+/// The revision of the source, or `unknown` outside a git checkout. Who builds from a copy without git's folder says it.
 fn revision(workspace: &Path) -> String {
+    println!("cargo::rerun-if-env-changed=INOTRAIL_REVISION");
+    if let Some(given) = env::var("INOTRAIL_REVISION").ok().filter(|given| !given.is_empty()) {
+        return given.chars().take(REVISION_LENGTH).collect();
+    }
     let git = |arguments: &[&str]| {
         let output = Command::new("git").current_dir(workspace).args(arguments).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
@@ -48,5 +55,5 @@ fn revision(workspace: &Path) -> String {
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={}", workspace.join(log).display());
     }
-    git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
+    git(&["rev-parse", &format!("--short={REVISION_LENGTH}"), "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
 }

@@ -1,15 +1,14 @@
 //! A container image made of Debian's static busybox, without an engine: an OCI image layout in a tar archive.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use inotrail_image::layout::{Entry, Kind, Layer, Layout};
+use inotrail_image::platform::Platform;
 use serde_json::{Value, json};
-use tar::{Builder, EntryType, Header};
 
-use crate::digest::sha256;
 use crate::kernels::cache;
 
 /// The image's name.
@@ -40,78 +39,38 @@ const FILES: [(&str, u32, &str); 8] = [
 /// # Errors
 /// There is no static busybox, or the archive cannot be written.
 pub fn write(path: &Path) -> Result<String> {
-    let layer = layer(&busybox()?)?;
-    let mut references = Vec::new();
-    let mut blobs = vec![layer];
-    for (name, command) in [(NAME, &["/bin/sh"][..]), (PAUSE, &["/bin/sleep", "1000000"])] {
-        let config = json!({
-            "architecture": architecture(), "os": "linux",
-            "config": {"Cmd": command, "Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [digest(&blobs[0])]},
-        });
-        let config = serde_json::to_vec(&config)?;
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &blobs[0])],
-        });
-        let manifest = serde_json::to_vec(&manifest)?;
-        let mut reference = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
-        reference["annotations"] = json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "1"});
-        references.push(reference);
-        blobs.extend([config, manifest]);
-    }
-    let named = references[0]["digest"].as_str().unwrap_or_default().to_owned();
-    let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": references}))?;
-
-    let mut archive = Builder::new(File::create(path).with_context(|| format!("create {}", path.display()))?);
-    append(&mut archive, "oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    append(&mut archive, "index.json", 0o644, &index)?;
-    for blob in &blobs {
-        append(&mut archive, &format!("blobs/{}", digest(blob).replace(':', "/")), 0o644, blob)?;
-    }
-    archive.into_inner()?.sync_all()?;
-    Ok(named)
+    let layer = Layer::new(&entries(&busybox()?)?)?;
+    let mut layout = Layout::default();
+    let mut image = |name: &str, command: &[&str]| {
+        let mut config = Platform::own().json();
+        config["config"] = json!({"Cmd": command, "Env": ["PATH=/bin"]});
+        let image = layout.image(config, &layer, &Value::Null)?;
+        layout.name(image.clone(), name, "1");
+        anyhow::Ok(image)
+    };
+    let named = image(NAME, &["/bin/sh"])?;
+    image(PAUSE, &["/bin/sleep", "1000000"])?;
+    layout.write(path)?;
+    Ok(named["digest"].as_str().unwrap_or_default().to_owned())
 }
 
-fn layer(busybox: &Path) -> Result<Vec<u8>> {
-    let mut archive = Builder::new(Vec::new());
+fn entries(busybox: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
     for (name, mode, content) in FILES {
-        append(&mut archive, name, mode, content.as_bytes())?;
+        entries.push(match name.strip_suffix('/') {
+            Some(path) => Entry { mode, ..Entry::folder(path) },
+            None => Entry::file(name, mode, content),
+        });
     }
     let program = fs::read(busybox).with_context(|| format!("read {}", busybox.display()))?;
-    append(&mut archive, "bin/busybox", 0o755, &program)?;
+    entries.push(Entry::file("bin/busybox", 0o755, program));
     let applets = Command::new(busybox).arg("--list").output().context("list the applets of busybox")?;
     for applet in String::from_utf8(applets.stdout)?.lines().filter(|applet| *applet != "busybox") {
         // Hard links: the kernel names the executable by the link it was found by, so a program is `/bin/cat`.
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Link);
-        header.set_size(0);
-        header.set_mode(0o755);
-        archive.append_link(&mut header, format!("bin/{applet}"), "bin/busybox")?;
+        let kind = Kind::Link("bin/busybox".to_owned());
+        entries.push(Entry { path: format!("bin/{applet}"), mode: 0o755, kind });
     }
-    Ok(archive.into_inner()?)
-}
-
-fn append(archive: &mut Builder<impl Write>, name: &str, mode: u32, content: &[u8]) -> Result<()> {
-    let mut header = Header::new_gnu();
-    header.set_entry_type(if name.ends_with('/') { EntryType::Directory } else { EntryType::Regular });
-    header.set_mode(mode);
-    header.set_size(content.len() as u64);
-    Ok(archive.append_data(&mut header, name, content)?)
-}
-
-fn descriptor(media_type: &str, blob: &[u8]) -> Value {
-    json!({"mediaType": media_type, "digest": digest(blob), "size": blob.len()})
-}
-
-fn digest(blob: &[u8]) -> String {
-    format!("sha256:{}", sha256(blob))
-}
-
-/// As the image specification, and Go, name it.
-fn architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
+    Ok(entries)
 }
 
 /// Debian's static busybox: the installed one, or where that would have replaced another one, `make setup`'s own copy.

@@ -8,6 +8,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 const TARGET: &str = "bpfel-unknown-none";
+/// Between flags of the compiler, where spaces belong to them.
+pub(crate) const SEPARATOR: &str = "\u{1f}";
 /// The one command that installs whatever is missing.
 const REMEDY: &str = "run `make setup` once, or see \"Building\" in README.md";
 
@@ -35,14 +37,11 @@ impl Object<'_> {
         }
         let path = search_path();
         require(&path)?;
-        let flags = [
-            "-Clinker=bpf-linker",
-            "-Clinker-plugin-lto",
-            &format!("--cfg=bpf_target_arch=\"{}\"", self.architecture),
-            "-Cdebuginfo=2",
-            "-Clink-arg=--btf",
-        ]
-        .join("\u{1f}");
+        let mut flags = hidden_places();
+        flags.extend(
+            ["-Clinker=bpf-linker", "-Clinker-plugin-lto", "-Cdebuginfo=2", "-Clink-arg=--btf"].map(Into::into),
+        );
+        flags.push(format!("--cfg=bpf_target_arch=\"{}\"", self.architecture));
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .current_dir(self.workspace)
@@ -50,7 +49,7 @@ impl Object<'_> {
             .args(["--target", TARGET, "-Z", "build-std=core", "--target-dir"])
             .arg(target_dir)
             .env("PATH", path)
-            .env("CARGO_ENCODED_RUSTFLAGS", flags)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR))
             // The pinned stable compiler, allowed to build `core` for a target that ships none.
             .env("RUSTC_BOOTSTRAP", "1");
         // What cargo, clippy and rustdoc set for the host's build must not reach the inner one.
@@ -65,6 +64,12 @@ impl Object<'_> {
         }
         Ok(target_dir.join(TARGET).join("bpf").join(self.program))
     }
+}
+
+/// What the outer build's flags leave out of the program, so that equal sources make equal bytes: where they lie.
+pub(crate) fn hidden_places() -> Vec<String> {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    flags.split(SEPARATOR).filter(|flag| flag.starts_with("--remap-path-prefix=")).map(Into::into).collect()
 }
 
 /// `PATH`, with cargo's own folder behind it: that is where `cargo install` puts bpf-linker.

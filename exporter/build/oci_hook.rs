@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::bpf::{SEPARATOR, hidden_places};
+
 const PACKAGE: &str = "inotrail-oci-hook";
 
 /// Builds it for the target, and puts it into `out`.
@@ -16,13 +18,14 @@ pub(crate) fn compile(workspace: &Path, out: &Path) -> Result<()> {
     let target = env::var("TARGET").context("cargo sets TARGET")?;
     let target_dir = out.join("oci-hook");
     // Static at a fixed address: the loader of a dynamic program takes longer than all the rest of a call.
-    let flags = ["-Ctarget-feature=+crt-static", "-Crelocation-model=static"].join("\u{1f}");
+    let mut flags = hidden_places();
+    flags.extend(["-Ctarget-feature=+crt-static", "-Crelocation-model=static"].map(Into::into));
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(workspace)
         .args(["build", "--package", PACKAGE, "--profile", "oci-hook", "--target", &target, "--target-dir"])
         .arg(&target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags);
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join(SEPARATOR));
     // What cargo, clippy and rustdoc set for the outer build must not reach the inner one.
     for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CARGO_BUILD_TARGET"] {
         command.env_remove(name);
