@@ -1,16 +1,21 @@
 //! A container image made of Debian's static busybox, without an engine: an OCI image layout in a tar archive.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
-use crate::digest::sha256;
 use crate::kernels::cache;
+
+mod archive;
+mod chart;
+
+use archive::{Blob, Image};
+pub use chart::write as write_chart;
 
 /// The image's name.
 pub const NAME: &str = "docker.io/inotrail/demo:1";
@@ -40,38 +45,10 @@ const FILES: [(&str, u32, &str); 8] = [
 /// # Errors
 /// There is no static busybox, or the archive cannot be written.
 pub fn write(path: &Path) -> Result<String> {
-    let layer = layer(&busybox()?)?;
-    let mut references = Vec::new();
-    let mut blobs = vec![layer];
-    for (name, command) in [(NAME, &["/bin/sh"][..]), (PAUSE, &["/bin/sleep", "1000000"])] {
-        let config = json!({
-            "architecture": architecture(), "os": "linux",
-            "config": {"Cmd": command, "Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [digest(&blobs[0])]},
-        });
-        let config = serde_json::to_vec(&config)?;
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &blobs[0])],
-        });
-        let manifest = serde_json::to_vec(&manifest)?;
-        let mut reference = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
-        reference["annotations"] = json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "1"});
-        references.push(reference);
-        blobs.extend([config, manifest]);
-    }
-    let named = references[0]["digest"].as_str().unwrap_or_default().to_owned();
-    let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": references}))?;
-
-    let mut archive = Builder::new(File::create(path).with_context(|| format!("create {}", path.display()))?);
-    append(&mut archive, "oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    append(&mut archive, "index.json", 0o644, &index)?;
-    for blob in &blobs {
-        append(&mut archive, &format!("blobs/{}", digest(blob).replace(':', "/")), 0o644, blob)?;
-    }
-    archive.into_inner()?.sync_all()?;
-    Ok(named)
+    let layer = Blob::layer(layer(&busybox()?)?);
+    let image =
+        |name, command: &[&str]| Image { name, config: json!({"Cmd": command, "Env": ["PATH=/bin"]}), layer: &layer };
+    archive::write(path, &[image(NAME, &["/bin/sh"]), image(PAUSE, &["/bin/sleep", "1000000"])])
 }
 
 fn layer(busybox: &Path) -> Result<Vec<u8>> {
@@ -99,19 +76,6 @@ fn append(archive: &mut Builder<impl Write>, name: &str, mode: u32, content: &[u
     header.set_mode(mode);
     header.set_size(content.len() as u64);
     Ok(archive.append_data(&mut header, name, content)?)
-}
-
-fn descriptor(media_type: &str, blob: &[u8]) -> Value {
-    json!({"mediaType": media_type, "digest": digest(blob), "size": blob.len()})
-}
-
-fn digest(blob: &[u8]) -> String {
-    format!("sha256:{}", sha256(blob))
-}
-
-/// As the image specification, and Go, name it.
-fn architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
 }
 
 /// Debian's static busybox: the installed one, or where that would have replaced another one, `make setup`'s own copy.
