@@ -137,9 +137,20 @@ impl Release<'_> {
         let started = Instant::now();
         let output = self.helm(&[arguments, &["--wait", "--timeout", TIMEOUT]].concat())?;
         let said = String::from_utf8_lossy(&output.stderr);
-        let pods = || self.cluster.call(self.cluster.pods(RELEASE).list(&ListParams::default()));
-        ensure!(output.status.success(), "helm {}: {said}\n{}", arguments.join(" "), json!(pods()?.items));
+        ensure!(output.status.success(), "helm {}: {said}\n{}", arguments.join(" "), self.states()?);
         Ok(started.elapsed())
+    }
+
+    /// What kubelets say of its containers.
+    fn states(&self) -> Result<String> {
+        let pods = self.cluster.call(self.cluster.pods(RELEASE).list(&ListParams::default()))?;
+        let line = |pod: Pod| {
+            let status = pod.status.unwrap_or_default();
+            let containers = status.init_container_statuses.into_iter().flatten();
+            let containers: Vec<_> = containers.chain(status.container_statuses.into_iter().flatten()).collect();
+            format!("{}: {}\n", pod.metadata.name.unwrap_or_default(), json!(containers))
+        };
+        Ok(pods.items.into_iter().map(line).collect())
     }
 
     /// Pods of a part of it: `exporter`, `collector` or `loki`.
