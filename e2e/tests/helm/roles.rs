@@ -10,8 +10,8 @@ use super::{LIMIT, NAMESPACE};
 
 const ACCOUNT: &str = "inotrail:inotrail";
 
-/// A job, whose pod's records are to name it, and a policy of a namespace.
-pub(super) fn make_use_of_all(release: &Release<'_>) {
+/// A policy of a namespace, and a job, whose pod's records are to name it.
+fn objects() -> [Value; 2] {
     let container = json!({
         "name": "app", "image": image::NAME, "imagePullPolicy": "Never", "command": ["/bin/sh", "-c", "echo > /tmp/done"],
     });
@@ -25,7 +25,12 @@ pub(super) fn make_use_of_all(release: &Release<'_>) {
         "metadata": {"name": "own", "namespace": NAMESPACE},
         "spec": {"rules": [{"name": "accounts", "paths": ["/etc/passwd"]}]},
     });
-    for object in [policy, job] {
+    [policy, job]
+}
+
+/// Has the exporters call for what is not there in any case.
+pub(super) fn make_use_of_all(release: &Release<'_>) {
+    for object in objects() {
         release.cluster.create(object).unwrap();
     }
 }
@@ -49,6 +54,9 @@ pub(super) fn all_are_used(release: &Release<'_>) {
     let denied: BTreeSet<_> = calls().unwrap().iter().filter(|call| !is_allowed(call)).map(verb).collect();
     assert!(denied.is_empty(), "denied: {denied:?}");
     eprintln!("used: {allowed:?}");
+    for object in objects() {
+        release.cluster.delete(&object).unwrap();
+    }
 }
 
 fn is_allowed(call: &Value) -> bool {
