@@ -56,12 +56,14 @@ impl Cgroup {
         Ok(Self { path, directory })
     }
 
-    /// One that a kubelet takes as its root: at the top of every hierarchy, with all CPUs and memory nodes.
+    /// One that a kubelet takes as its root: at the top of every hierarchy, with all CPUs and memory nodes. Nobody else may
+    /// have one of that name.
     ///
     /// # Errors
     /// No cgroup file system is mounted, or one is read-only.
     pub fn for_kubelet(name: &str) -> Result<Self> {
-        let top = Self::for_containers(name)?;
+        let path = Path::new("/").join(name);
+        let top = Self { directory: Hierarchy::detect()?.directory(&path), path };
         for root in mounts() {
             let directory = below(&root, &top.path);
             // A hierarchy may be mounted twice.

@@ -8,20 +8,24 @@ use inotrail::event::Backend;
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
 
+use crate::daemon::Daemon;
 use crate::folder::Folder;
 use crate::interrupt;
 use crate::kubernetes::{ApiServer, Controllers};
 
 mod machine;
+mod names;
 mod network;
 mod node;
 mod objects;
+mod release;
 mod settings;
 
 pub use machine::{Machine, PODS, STEPS, Step, Watcher};
 use network::Network;
 pub use node::Node;
 pub use objects::{containers, is_ready_pod};
+pub use release::{RELEASE, Release};
 
 /// A kubelet has registered, and its network is up.
 const READY: Duration = Duration::from_secs(120);
@@ -37,6 +41,9 @@ pub struct Args {
     /// One more node, in a machine with a kernel of its own (QEMU); an exporter runs in it
     #[arg(long)]
     vm_node: bool,
+    /// Install the chart on it, with its Collector and its Loki
+    #[arg(long, conflicts_with = "vm_node")]
+    chart: bool,
     /// Empty folder for all state and logs, which stay [default: a temporary one, which goes]
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
@@ -66,7 +73,15 @@ impl Args {
             println!("\n{}: console, logs and events in {}", machine.name, machine.path().display());
         }
         println!("\nImages: {}; imagePullPolicy: Never", crate::image::NAME);
-        println!("There is no cluster DNS. Ctrl-C stops everything.");
+        if self.chart {
+            let release = cluster.for_chart()?;
+            eprintln!("installing the chart");
+            eprintln!("it is ready after {} s", release.install(&[])?.as_secs());
+            println!("\nLoki: {}; nothing but what policies are about is recorded", release.loki()?.url);
+        } else {
+            println!("There is no cluster DNS.");
+        }
+        println!("Ctrl-C stops everything.");
         interrupt::wait();
         Ok(())
     }
@@ -78,6 +93,8 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     /// Nodes in machines.
     pub machines: Vec<Machine>,
+    /// Its DNS, where it has one.
+    names: Option<Daemon>,
     _controllers: Controllers,
     /// Its API server, which may be stopped and started again.
     pub api: ApiServer,
@@ -105,8 +122,15 @@ impl Cluster {
         let api = ApiServer::for_nodes(network.place(), network.control(), &control)?;
         say("controller manager and scheduler");
         let controllers = Controllers::start(&api)?;
-        let mut this =
-            Self { nodes: Vec::new(), machines: Vec::new(), _controllers: controllers, api, network, folder };
+        let mut this = Self {
+            nodes: Vec::new(),
+            machines: Vec::new(),
+            names: None,
+            _controllers: controllers,
+            api,
+            network,
+            folder,
+        };
         for number in 1..=nodes {
             say(&format!("node {number}: containerd, kubelet and kube-proxy"));
             let node = Node::start(number, &this.api, &this.network, this.folder.as_ref())?;

@@ -26,6 +26,9 @@ pub const NAMESPACE: &str = "k8s.io";
 
 const READY: Duration = Duration::from_secs(30);
 const CONFIGURATION: &str = "containerd.toml";
+const SOCKET: &str = "containerd.sock";
+/// Where a node's containerd has its socket and what runs, as the node sees it.
+const RUN: &str = "/run/containerd";
 
 /// Where Debian puts CNI plugins.
 pub(crate) const CNI: &str = "/usr/lib/cni";
@@ -98,9 +101,15 @@ impl Containerd {
         interrupt::defer();
         let folder = Folder::new(folder)?;
         let path: &Path = folder.as_ref();
-        let socket = path.join("containerd.sock");
         let config = path.join(CONFIGURATION);
-        fs::write(&config, configuration(path, plugins)).with_context(|| format!("write {}", config.display()))?;
+        let (socket, written) = match place {
+            Place::Here => (path.join(SOCKET), configuration(path, &path.join("state"), path, plugins)),
+            // Those have a folder of that name for themselves: sockets and roots of containers are where any node has them.
+            Place::With(_) => {
+                (path.join(&RUN[1..]).join(SOCKET), configuration(path, RUN.as_ref(), RUN.as_ref(), plugins))
+            }
+        };
+        fs::write(&config, written).with_context(|| format!("write {}", config.display()))?;
         let shims = SHIMS.iter().filter(|folder| Path::new(folder).exists()).count();
         let daemon = launch(path, programs, place)?;
         let programs = programs.to_owned();
@@ -228,7 +237,8 @@ impl Drop for Containerd {
 pub(crate) fn configure_node(folder: &Path, network: &Value) -> Result<PathBuf> {
     configure_network(folder, network)?;
     let file = folder.join(CONFIGURATION);
-    fs::write(&file, configuration(folder, CRI)).with_context(|| format!("write {}", file.display()))?;
+    fs::write(&file, configuration(folder, &folder.join("state"), folder, CRI))
+        .with_context(|| format!("write {}", file.display()))?;
     Ok(file)
 }
 
@@ -302,19 +312,20 @@ disabled_plugins = ["io.containerd.internal.v1.tracing", "io.containerd.tracing.
       Root = "{folder}/runc"
 "#;
 
-/// Nothing outside of `folder`, and no plugins that would listen at a fixed place.
-fn configuration(folder: &Path, plugins: &str) -> String {
-    let folder = folder.display().to_string();
+/// Nothing outside of these folders, and no plugins that would listen at a fixed place.
+fn configuration(folder: &Path, state: &Path, sockets: &Path, plugins: &str) -> String {
+    let (folder, state, socket) = (folder.display().to_string(), state.display(), sockets.join(SOCKET));
+    let socket = socket.display();
     let plugins =
         [plugins, NRI].concat().replace("{folder}", &folder).replace("{pause}", image::PAUSE).replace("{cni}", CNI);
     format!(
         r#"root = "{folder}/root"
-state = "{folder}/state"
+state = "{state}"
 {plugins}
 [grpc]
-  address = "{folder}/containerd.sock"
+  address = "{socket}"
 [ttrpc]
-  address = "{folder}/containerd.sock.ttrpc"
+  address = "{socket}.ttrpc"
 [plugins."io.containerd.internal.v1.opt"]
   path = "{folder}/opt"
 "#

@@ -1,5 +1,7 @@
 //! A container image made of Debian's static busybox, without an engine: an OCI image layout in a tar archive.
 
+mod chart;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +12,8 @@ use inotrail_image::platform::Platform;
 use serde_json::{Value, json};
 
 use crate::kernels::cache;
+
+pub use chart::write as write_chart;
 
 /// The image's name.
 pub const NAME: &str = "docker.io/inotrail/demo:1";

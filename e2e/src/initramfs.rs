@@ -108,7 +108,7 @@ impl Initramfs {
 
 /// The shared libraries and the program loader that a program of this system needs, under the names it asks for; none
 /// where it is linked statically, as those for another architecture are.
-fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("ldd").arg(program).env("LC_ALL", "C").output().context("run ldd")?;
     let text = String::from_utf8_lossy(&output.stdout);
     if text.contains("statically linked")

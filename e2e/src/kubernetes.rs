@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use rcgen::KeyPair;
+use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::daemon::Daemon;
@@ -25,6 +26,8 @@ pub use controllers::Controllers;
 pub use lag::Lag;
 
 const READY: Duration = Duration::from_secs(120);
+/// What [`ApiServer::calls`] reads.
+const AUDIT: &str = "audit.log";
 /// Of services; the first one is the API server's own.
 const SERVICES: &str = "10.96.0.0/16";
 const OWN_SERVICE: &str = "10.96.0.1";
@@ -119,6 +122,7 @@ impl ApiServer {
         if nodes {
             server.args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"]);
             server.args(["--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP"]);
+            server.arg("--audit-policy-file").arg(audit_policy(path)?).arg("--audit-log-path").arg(path.join(AUDIT));
             server.arg("--kubelet-certificate-authority").arg(&self.authority.certificate);
             server.arg("--kubelet-client-certificate").arg(user("admin.crt"));
             server.arg("--kubelet-client-key").arg(user("admin.key"));
@@ -133,6 +137,19 @@ impl ApiServer {
         Ok(())
     }
 
+    /// Calls of a service account (`NAMESPACE:NAME`) that it has answered, where it has nodes: each as the audit log has it.
+    ///
+    /// # Errors
+    /// There is no such log.
+    pub fn calls(&self, account: &str) -> Result<Vec<Value>> {
+        let path = self.path().join(AUDIT);
+        let log = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        // The last line may be half written.
+        let calls = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let user = format!("system:serviceaccount:{account}");
+        Ok(calls.filter(|call| call["user"]["username"] == *user).collect())
+    }
+
     /// The folder of its users' files.
     #[must_use]
     pub fn users(&self) -> PathBuf {
@@ -144,6 +161,18 @@ impl ApiServer {
     pub fn path(&self) -> &Path {
         self.folder.as_ref()
     }
+}
+
+/// Who called what, of all that run as a service account.
+fn audit_policy(folder: &Path) -> Result<PathBuf> {
+    let rules = [
+        json!({"level": "Metadata", "userGroups": ["system:serviceaccounts"], "omitStages": ["RequestReceived"]}),
+        json!({"level": "None"}),
+    ];
+    let path = folder.join("audit.json");
+    let policy = json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules});
+    fs::write(&path, policy.to_string()).with_context(|| format!("write {}", path.display()))?;
+    Ok(path)
 }
 
 fn etcd(serves: Serves, peer_port: u16, folder: &Path) -> Result<Daemon> {

@@ -16,12 +16,14 @@ const READY: Duration = Duration::from_secs(30);
 /// Folders that servers write to whatever their configuration says.
 const OWN: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
-/// `$0` is the folder, the arguments are those of [`OWN`]. Mounts are shared below, as systemd makes them.
+/// `$0` is the folder, the arguments are those of [`OWN`]. Two nodes of one kernel would share pinned programs, but for BPF
+/// file systems of their own. Mounts are shared below, as systemd makes them.
 const HOLD: &str = r#"
 set -e
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_forward
 for path; do mount --bind "$0$path" "$path"; done
+mount -t bpf bpf /sys/fs/bpf
 mount --make-rshared /
 : > "$0/held"
 exec sleep infinity
@@ -44,7 +46,8 @@ pub enum Place {
 }
 
 impl Namespaces {
-    /// Makes them. In them `/run`, `/var/lib` and `/var/log` are folders of these names below `folder`.
+    /// Makes them. In them `/run`, `/var/lib` and `/var/log` are folders of these names below `folder`, and `/sys/fs/bpf` is
+    /// empty.
     ///
     /// # Errors
     /// This is not root, or iproute2 is missing.

@@ -4,6 +4,7 @@
 
 mod charts;
 mod collector;
+mod coredns;
 mod debian;
 mod grafana;
 mod servers;
@@ -19,6 +20,7 @@ use clap::ValueEnum as _;
 
 pub use charts::{helm, helm_3, helm_docs, helm_unittest, kubeconform, kubernetes_schemas};
 pub use collector::{collector, lock_collector};
+pub use coredns::coredns;
 pub use debian::{OldContainerd, old_containerd};
 pub use grafana::{grafana, grafana_preview};
 pub use servers::{containerd, kubernetes, loki, prometheus, runc};
@@ -51,6 +53,7 @@ enum Program {
     Collector,
     Loki,
     Kubernetes,
+    Coredns,
     Prometheus,
     Grafana,
     Vrl,
@@ -101,6 +104,7 @@ impl Args {
                 Program::Collector => collector(),
                 Program::Loki => loki(),
                 Program::Kubernetes => kubernetes(),
+                Program::Coredns => coredns(),
                 Program::Prometheus => prometheus(),
                 Program::Grafana => grafana(),
                 Program::Vrl => vrl(),

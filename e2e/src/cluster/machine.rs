@@ -64,8 +64,9 @@ impl Machine {
         let containerd = crate::containerd::configure_node(&folder, &cni(number))?;
         image::write(&folder.join(archive::IMAGE))?;
         let socket = folder.join("containerd.sock");
-        let address = network.node(number);
-        let settings = Settings { name: &name, address, folder: &folder, socket: &socket, cgroup: Path::new("/") };
+        let (address, cgroup) = (network.node(number), Path::new("/"));
+        let settings =
+            Settings { name: &name, address, names: network.control(), folder: &folder, socket: &socket, cgroup };
         let plan = steps::Plan {
             address,
             gateway: network.control(),

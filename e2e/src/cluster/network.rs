@@ -1,6 +1,6 @@
 //! The segment that this system, the control plane and the nodes of a cluster are on.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -48,6 +48,20 @@ impl Network {
         ip(Place::Here, &format!("addr add {here}/24 dev inotrail{number}"))?;
         ip(Place::Here, &format!("link set inotrail{number} up"))?;
         Ok(this)
+    }
+
+    /// The name of a node's cgroup: no other cluster of this system has it.
+    pub(super) fn cgroup(&self, node: &str) -> String {
+        format!("inotrail-{}-{node}", self.number)
+    }
+
+    /// Has this system reach a pod, as programs in the cluster do; of two clusters with such a pod, the last one's.
+    ///
+    /// # Errors
+    /// iproute2 is missing.
+    pub(super) fn reach(&self, pod: IpAddr) -> Result<()> {
+        let (control, number) = (self.control(), self.number);
+        ip(Place::Here, &format!("route replace {pod} via {control} dev inotrail{number}"))
     }
 
     /// Where the control plane runs.

@@ -37,12 +37,13 @@ impl Node {
         let namespaces = Namespaces::new(&name, &folder)?;
         network.join(number, &namespaces)?;
         let place = namespaces.place();
-        let cgroup = Cgroup::for_kubelet(&format!("inotrail-{name}"))?;
+        let cgroup = Cgroup::for_kubelet(&network.cgroup(&name))?;
         let containerd = Containerd::for_node(&folder, place, cgroup, &cni(number))?;
 
         let settings = Settings {
             name: &name,
             address: network.node(number),
+            names: network.control(),
             folder: &folder,
             socket: &containerd.socket,
             cgroup: containerd.cgroup(),

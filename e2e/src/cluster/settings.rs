@@ -16,6 +16,8 @@ pub(super) const MANIFESTS: &str = "manifests";
 pub(super) struct Settings<'a> {
     pub(super) name: &'a str,
     pub(super) address: Ipv4Addr,
+    /// Who knows the names of services.
+    pub(super) names: Ipv4Addr,
     /// Where the node's files are.
     pub(super) folder: &'a Path,
     /// containerd's.
@@ -64,7 +66,7 @@ impl Settings<'_> {
             },
             "authorization": {"mode": "Webhook"},
             "tlsCertFile": server.certificate, "tlsPrivateKeyFile": server.key,
-            "clusterDomain": "cluster.local", "resolvConf": self.resolver(),
+            "clusterDomain": "cluster.local", "clusterDNS": [self.names], "resolvConf": self.resolver(),
             // What this system has besides is not the node's: nothing is reserved, evicted or collected.
             "failSwapOn": false, "evictionHard": {}, "enforceNodeAllocatable": [],
             "imageGCHighThresholdPercent": 100, "localStorageCapacityIsolation": false,
@@ -86,7 +88,7 @@ impl Settings<'_> {
         })
     }
 
-    /// The file that pods' `/etc/resolv.conf` is made of. There is no cluster DNS.
+    /// The file that `/etc/resolv.conf` of pods without the cluster's DNS is made of.
     fn resolver(&self) -> PathBuf {
         self.folder.join("resolv.conf")
     }

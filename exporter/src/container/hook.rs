@@ -3,8 +3,8 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use inotrail_oci_hook::{DEADLINE, MESSAGE_MAX, parts};
@@ -23,9 +23,14 @@ mod state;
 /// Hooks that are listened to at once.
 const CONNECTIONS_MAX: usize = 64;
 
-/// The socket that hooks write to.
+/// The socket that hooks write to. It goes when this is dropped, unless another exporter listens there by then.
 #[derive(Debug)]
-pub(super) struct Hooks(UnixListener);
+pub(super) struct Hooks {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode of the socket.
+    own: (u64, u64),
+}
 
 /// Why a hook was not heard.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +66,9 @@ impl Hooks {
         new.push(format!(".{}", std::process::id()));
         let listener = UnixListener::bind(&new)?;
         fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+        let own = identity(new.as_ref())?;
         fs::rename(&new, path)?;
-        Ok(Self(listener))
+        Ok(Self { listener, path: path.to_owned(), own })
     }
 
     /// Hears hooks until the future is dropped.
@@ -70,7 +76,7 @@ impl Hooks {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-            let connection = match self.0.accept().await {
+            let connection = match self.listener.accept().await {
                 Ok((connection, _)) => connection,
                 Err(error) => {
                     tracing::warn!(%error, "cannot take an OCI hook's connection");
@@ -88,6 +94,21 @@ impl Hooks {
             });
         }
     }
+}
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|there| there == self.own)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "the OCI hook's socket stays");
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 async fn hear(mut connection: UnixStream, announcer: &Announcer) -> Result<(), Error> {

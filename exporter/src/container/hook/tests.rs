@@ -74,5 +74,6 @@ async fn a_new_exporter_takes_the_socket_over() {
     assert_eq!(tell(&socket, &framed(&format!(r#"{{"id": "{A}"}}"#))).await, Some(0));
     assert_eq!(fs::read_dir(socket.parent().unwrap()).unwrap().count(), 1);
     hooks.abort();
+    assert!(hooks.await.is_err() && !socket.exists(), "the socket goes with who made it");
     remove(&socket);
 }
