@@ -74,13 +74,13 @@ impl Cluster {
         self.call(api.get(name)).with_context(|| format!("get {name}"))
     }
 
-    /// Deletes an object that `object` names.
+    /// Deletes an object that `object` names, and what belongs to it: a job's pods would stay else.
     ///
     /// # Errors
     /// See [`Self::create`].
     pub fn delete(&self, object: &Value) -> Result<()> {
         let (api, name) = (self.kind(object)?, object["metadata"]["name"].as_str().unwrap_or_default());
-        self.call(api.delete(name, &DeleteParams::default())).with_context(|| format!("delete {name}"))?;
+        self.call(api.delete(name, &DeleteParams::background())).with_context(|| format!("delete {name}"))?;
         Ok(())
     }
 
