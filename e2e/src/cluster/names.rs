@@ -1,4 +1,4 @@
-//! The cluster's DNS: CoreDNS beside the API server, at the address that kubelets write into pods' `/etc/resolv.conf`.
+//! The cluster's DNS: `CoreDNS` beside the API server, at the address that kubelets write into pods' `/etc/resolv.conf`.
 
 use std::fs;
 use std::path::Path;

@@ -58,6 +58,8 @@ fn numbers(loki: &Loki, since: SystemTime) -> BTreeMap<String, Vec<usize>> {
         let number = entry.get("file_path").and_then(|path| path.rsplit('-').next()?.parse().ok()).unwrap();
         by_pod.entry(entry.get("k8s_pod_name").unwrap().to_owned()).or_default().push(number);
     }
-    by_pod.values_mut().for_each(|numbers| numbers.sort_unstable());
+    for numbers in by_pod.values_mut() {
+        numbers.sort_unstable();
+    }
     by_pod
 }

@@ -77,7 +77,7 @@ fn idle(release: &Release<'_>, since: SystemTime) {
         let events = loki.query(r#"{service_name=~".+"} | otel_event_name="inotrail.file.access""#, from)?;
         let is_quiet = events.is_empty() && SystemTime::now() > since + IDLE;
         if let (false, Some(last)) = (is_quiet, events.last())
-            && started.elapsed()? > LIMIT - Duration::from_secs(1)
+            && started.elapsed()? + Duration::from_secs(1) > LIMIT
         {
             eprintln!("{} events in {IDLE:?}, the last one: {last:?}", events.len());
         }
