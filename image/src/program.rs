@@ -75,7 +75,8 @@ fn flags() -> Result<OsString> {
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))).context("set CARGO_HOME")?;
     let workspace = workspace().canonicalize().context("the workspace")?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let mut flags = OsString::from("-Ctarget-feature=+crt-static");
+    // Whatever the profile: what C compilers write for debuggers names places too.
+    let mut flags = OsString::from("-Ctarget-feature=+crt-static\u{1f}-Cstrip=symbols");
     // Where several fit, the compiler takes the last.
     let places: [(&Path, &str); 4] =
         [(&home, "/cargo"), (sysroot.as_ref(), "/rust"), (&workspace, "/inotrail"), (&target, "/target")];
