@@ -93,6 +93,17 @@ impl ControlMap {
         }
     }
 
+    /// Whether accesses are numbered, and the key of the hash.
+    pub(super) fn set_aggregates(&self, secret: Option<[u64; 2]>) {
+        // SAFETY: as above. A number of the old key or of a mixed one is nobody's.
+        unsafe {
+            if let Some(secret) = secret {
+                (&raw mut (*self.control()).secret).write_volatile(secret);
+            }
+            (&raw mut (*self.control()).aggregates).write_volatile(secret.is_some().into());
+        }
+    }
+
     /// From when on marks count, `CLOCK_BOOTTIME`.
     pub(super) fn set_since(&self, since_ns: u64) {
         // SAFETY: as above.
