@@ -262,7 +262,18 @@ impl Parts {
         let table = ProcessTable::new(processes.redaction.clone());
         let (losses, news) = Losses::of(&sensor, metrics, &tables.1, processes);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, processes: table, losses, news, metrics, planting, account: None, host, aggregate: None })
+        Ok(Self {
+            sensor,
+            tables,
+            processes: table,
+            losses,
+            news,
+            metrics,
+            planting,
+            account: None,
+            host,
+            aggregate: None,
+        })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.

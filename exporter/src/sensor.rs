@@ -50,6 +50,7 @@ pub use pins::unpin;
 pub use probe::Probe;
 pub use record::{Malformed, Record};
 pub use repeats::{Repeated, Repeats};
+pub(crate) use takeover::boot_ns;
 
 use crate::container::cgroup::Hierarchy;
 use crate::event::{Access, Backend};
@@ -58,7 +59,6 @@ use btf::Btf;
 use memory::{ControlMap, HandoverMap};
 use report::MutationReport;
 use start::Found;
-use takeover::boot_ns;
 
 /// The programs, as built for this architecture.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.o"));

@@ -1,5 +1,7 @@
 //! Equal accesses are counted in the kernel, and told in one record per window.
 
+use std::time::Duration;
+
 use e2e::load::Opens;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -8,6 +10,8 @@ use super::{Bench, random};
 const FILES: usize = 16;
 const WINDOW: [&str; 2] = ["--aggregate", "1s"];
 const KILLS: usize = 10;
+/// Longer than anything is counted for that is not asked for again: the window and what comes on top.
+const FORGOTTEN: Duration = Duration::from_secs(5);
 
 fn opens(each: usize) -> Opens {
     Opens { files: FILES, pause_ms: 1, ..Opens::new(4, each) }
@@ -46,7 +50,7 @@ fn what_a_killed_one_had_counted_is_told() {
     let mut load = bench.load(opens(10_000));
     let mut state = u64::from(std::process::id());
     for _ in 0..KILLS {
-        std::thread::sleep(std::time::Duration::from_millis(500 + random(&mut state, 1_000)));
+        std::thread::sleep(Duration::from_millis(500 + random(&mut state, 1_000)));
         if load.try_wait().unwrap().is_some_and(|status| status.success()) {
             load = bench.load(opens(10_000));
         }
@@ -56,6 +60,21 @@ fn what_a_killed_one_had_counted_is_told() {
     }
     assert!(load.wait().unwrap().success());
     bench.close(exporter, "so_far");
+}
+
+/// Nobody takes what is counted for an exporter that is gone: from the window's end on, all are records again.
+#[test]
+fn a_killed_one_is_counted_for_no_longer() {
+    let mut bench = Bench::new("repeats-gone");
+    let mut exporter = bench.exporter(&WINDOW);
+    bench.make(opens(500));
+    kill_process(Pid::from_raw(exporter.daemon.pid().cast_signed()).unwrap(), Signal::KILL).unwrap();
+    exporter.daemon.stop();
+    std::thread::sleep(FORGOTTEN);
+    let before = bench.made;
+    bench.make(opens(500));
+    let received = bench.close(bench.exporter(&WINDOW), "so_far");
+    assert!(received.taken >= bench.made - before, "{received:?}");
 }
 
 /// A violation is a record each, whatever it equals.

@@ -83,10 +83,6 @@ unsafe fn identity(scratch: *mut Scratch) -> u64 {
     hash.word(path);
     hash.word(inode);
     hash.word(device);
-    for word in 0..2 {
-        // SAFETY: `comm` is two aligned words.
-        hash.word(unsafe { read_volatile((&raw const header.comm).cast::<u64>().add(word)) });
-    }
     // SAFETY: `strings` is aligned, and longer than what is read.
     unsafe { strings(&mut hash, scratch, used) };
     hash.end(used as u64) | 1
@@ -100,7 +96,8 @@ unsafe fn strings(hash: &mut Sip, scratch: *const Scratch, used: usize) {
             break;
         }
         // SAFETY: the caller's.
-        let bytes = unsafe { read_volatile((&raw const (*scratch).strings).cast::<u64>().add(word & (STRINGS_MAX / 8 - 1))) };
+        let bytes =
+            unsafe { read_volatile((&raw const (*scratch).strings).cast::<u64>().add(word & (STRINGS_MAX / 8 - 1))) };
         let left = used - start;
         hash.word(if left >= 8 { bytes } else { bytes & (u64::MAX >> (64 - 8 * left as u32)) });
     }

@@ -250,6 +250,8 @@ mod tests {
         assert_eq!(timeout("3s"), Ok(Duration::from_secs(3)));
         assert!(timeout("0").is_err());
         assert_eq!(resolve_timeout("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!((window("1s"), window("1h")), (Ok(Duration::from_secs(1)), Ok(Duration::from_secs(3600))));
+        assert!(window("999ms").is_err() && window("61m").is_err());
         assert!(resolve_timeout("11s").is_err() && resolve_timeout("0s").is_err());
     }
 

@@ -7,10 +7,9 @@ use std::time::Duration;
 use inotrail_ebpf::{LedgerKey, REPEAT_SLOTS};
 
 use super::held::HeldEvent;
-use crate::clock::steady_now;
 use crate::container::Container;
 use crate::event::Event;
-use crate::sensor::{Entry, Repeated, Repeats};
+use crate::sensor::{Entry, Repeated, Repeats, boot_ns};
 
 /// How much longer than a window is counted: the window's end is looked at once a second.
 const SLACK_NS: u64 = 3_000_000_000;
@@ -32,7 +31,7 @@ enum Slot {
     Closed(Box<Told>, u32),
 }
 
-/// When a window ends, by the clock of [`steady_now`].
+/// When a window ends, by the clock of the programs.
 type Due = u64;
 
 /// The access that was told.
@@ -68,7 +67,7 @@ impl Followed {
             result: header.result,
             kind: header.kind,
         };
-        let due = steady_now().saturating_add(self.window_ns);
+        let due = boot_ns().saturating_add(self.window_ns);
         let slots = &self.slots;
         let is_free = |index: u32| matches!(slots.get(index as usize), Some(Slot::Free));
         let Some(index) = self.map.open(header.identity, &key, due.saturating_add(SLACK_NS), is_free) else { return };
@@ -81,7 +80,7 @@ impl Followed {
 
     /// Tells what was counted in windows that are over; `last`: in all. The container is the one that is known of the event.
     pub(super) fn tell(&mut self, last: bool, mut each: impl FnMut(Event<'_>, Repeated)) {
-        let now = steady_now();
+        let now = boot_ns();
         if last {
             self.map.set(None);
         }

@@ -66,6 +66,7 @@ fn stages(host: bool, containers: &[(u64, Arc<Container>)]) -> Stages<Collected>
             cgroups: CgroupEvents::unheard(),
             metrics: Arc::default(),
             judge: Judge::default(),
+            followed: None,
             output: Collected::default(),
             shed: IdMap::default(),
             given: (0, 0),
@@ -268,4 +269,31 @@ fn only_what_a_rule_is_about_is_an_event() {
     let key = LedgerKey { cgroup_id: 1, inode: 7, mask: mask::OPEN, kind: kind::ACCESS, ..LedgerKey::default() };
     stages.counted(&Entry { key, count: 12, overflow: false }, 5, &snapshot, &mut held);
     assert_eq!(stages.outlet.metrics.dropped(Dropped::RingFull).get(), 12);
+}
+
+/// What is told of a second `/x` in the same window.
+#[test]
+fn equal_accesses_are_told_with_their_number() {
+    let repeats = Arc::new(Repeats::in_memory());
+    let mut stages = stages(true, &[(1, container("a"))]);
+    stages.outlet.followed = Some(Followed::new(Arc::clone(&repeats), Some(Duration::from_secs(3600))));
+    let mut held = Held::default();
+    let feed = |stages: &mut Stages<Collected>, held: &mut Held, path: &str, identity| {
+        let header = Header { identity, ..header(1) };
+        let access = Access { header: &header, path: path.as_bytes(), target: b"", requested: b"", arguments: b"" };
+        let snapshot = stages.containers.snapshot();
+        stages.record(Ok(Record::Access(access)), &snapshot, held);
+    };
+    feed(&mut stages, &mut held, "/x", 5);
+    feed(&mut stages, &mut held, "/y", 6);
+    feed(&mut stages, &mut held, "/z", 0);
+    let now = crate::sensor::boot_ns();
+    assert!((0..3).all(|_| repeats.count(5, now)) && !repeats.count(7, now));
+    let snapshot = stages.containers.snapshot();
+    stages.take_repeats(&snapshot, &mut held, false);
+    assert_eq!(seen(&stages).len(), 3, "the window goes on");
+    stages.take_repeats(&snapshot, &mut held, true);
+    assert_eq!(seen(&stages)[3..], [("/x", 4, "a")]);
+    assert_eq!((stages.outlet.metrics.emitted.get(), stages.outlet.wanted), (6, 6));
+    assert!(!repeats.count(5, now), "it ends with the run");
 }

@@ -66,6 +66,11 @@ impl ControlMap {
         Ok(Self { memory: map_raw(map, size_of::<Control>())? })
     }
 
+    #[cfg(test)]
+    pub(super) const fn of(memory: MmapRaw) -> Self {
+        Self { memory }
+    }
+
     /// As it is now.
     pub(super) fn get(&self) -> Control {
         // SAFETY: the mapping holds one aligned Control.

@@ -190,3 +190,6 @@ impl SharedSlot {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
