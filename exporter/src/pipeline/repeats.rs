@@ -14,10 +14,15 @@ use crate::sensor::{Entry, Repeated, Repeats, boot_ns};
 /// How much longer than a window is counted: the window's end is looked at once a second.
 const SLACK_NS: u64 = 3_000_000_000;
 
+/// Accesses that are remembered as told, each in the one place that its number gives it: a power of two.
+const SEEN: usize = 1 << 14;
+
 /// What is counted, and what of it is to be told.
 pub(super) struct Followed {
     map: Arc<Repeats>,
     window_ns: u64,
+    /// Numbers of accesses that were told. What comes only once takes no slot from what comes again, and no memory.
+    seen: Vec<u64>,
     slots: Vec<Slot>,
     /// Those that are not free.
     used: Vec<u32>,
@@ -49,14 +54,15 @@ impl Followed {
         let random = RandomState::new();
         map.set(window.map(|_| [random.hash_one(0), random.hash_one(1)]));
         let window_ns = window.map_or(0, |window| u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
-        let slots = if window.is_some() { REPEAT_SLOTS } else { 0 };
-        Self { map, window_ns, slots: (0..slots).map(|_| Slot::Free).collect(), used: Vec::new(), left }
+        let (seen, slots) = if window.is_some() { (SEEN, REPEAT_SLOTS) } else { (0, 0) };
+        let slots = (0..slots).map(|_| Slot::Free).collect();
+        Self { map, window_ns, seen: vec![0; seen], slots, used: Vec::new(), left }
     }
 
-    /// Has what equals this event counted from now on, for which it has to be one that was told.
+    /// Has what equals this event, which is told, counted from now on, if it is not the first of them.
     pub(super) fn follow(&mut self, event: &Event<'_>) {
         let header = event.access.header;
-        if self.window_ns == 0 || header.identity == 0 || event.count != 1 {
+        if header.identity == 0 || event.count != 1 || !self.comes_again(header.identity) {
             return;
         }
         let key = LedgerKey {
@@ -76,6 +82,11 @@ impl Followed {
             *slot = Slot::Open(Box::new(told), due);
             self.used.push(index);
         }
+    }
+
+    fn comes_again(&mut self, identity: u64) -> bool {
+        let place = self.seen.get_mut(identity as usize >> 1 & (SEEN - 1));
+        place.is_some_and(|seen| std::mem::replace(seen, identity) == identity)
     }
 
     /// Tells what was counted in windows that are over; `last`: in all. The container is the one that is known of the event.

@@ -130,7 +130,9 @@ fn nothing_is_lost_or_doubled() {
                     (1..9).filter_map(|identity| repeats.open(identity, &KEY, u64::MAX, |_| true)).collect();
                 thread::yield_now();
                 take(&open);
-                open.iter().for_each(|index| _ = repeats.close(*index));
+                for index in &open {
+                    repeats.close(*index);
+                }
                 drop(running.write().expect("lock"));
                 take(&open);
             }
