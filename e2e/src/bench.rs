@@ -6,6 +6,7 @@ pub mod memory;
 pub mod miss;
 pub mod outage;
 pub mod policies;
+pub mod repeats;
 pub mod sample;
 pub mod sdk;
 pub mod start;

@@ -7,6 +7,7 @@ mod hotplug;
 mod opens;
 mod paced;
 mod renames;
+mod repeats;
 mod restarts;
 
 use std::{
@@ -34,6 +35,7 @@ pub use hotplug::prove_hotplug;
 pub use opens::{Account, Opens, open_files};
 pub use paced::{ALARM, Paced, open_paced};
 pub use renames::{Renames, open_renamed};
+pub use repeats::prove_repeats;
 pub use restarts::{prove_restarts, prove_swap};
 
 /// Between two looks at what was only counted.

@@ -53,6 +53,22 @@ impl Loki {
         Ok(crate::exporter::metric(&text, name))
     }
 
+    /// The one number that a `LogQL` metric query comes to now; 0 where it finds nothing.
+    ///
+    /// # Errors
+    /// Loki cannot be reached, refuses the query, or answers with several.
+    pub fn number(&self, logql: &str) -> Result<u64> {
+        let url = format!("{}/loki/api/v1/query", self.url);
+        let text = ureq::get(url).query("query", logql).call()?.body_mut().read_to_string()?;
+        let answer: serde_json::Value =
+            serde_json::from_str(&text).with_context(|| format!("Loki's answer: {text}"))?;
+        let values = answer["data"]["result"].as_array().with_context(|| format!("Loki's answer: {answer}"))?;
+        anyhow::ensure!(values.len() < 2, "{} numbers for {logql}", values.len());
+        let Some(value) = values.first() else { return Ok(0) };
+        let number = value["value"][1].as_str().and_then(|text| text.parse::<f64>().ok());
+        Ok(number.with_context(|| format!("Loki's answer: {answer}"))? as u64)
+    }
+
     /// What a `LogQL` log query finds from `start` until now, oldest first, 5,000 entries at most.
     ///
     /// # Errors

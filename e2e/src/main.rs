@@ -50,6 +50,8 @@ enum Bench {
     Outage(e2e::bench::outage::Args),
     /// Memory of an exporter for many policies about many pods of a real cluster
     Policies(e2e::bench::policies::Args),
+    /// Records that workloads store, with equal accesses told in one
+    Repeats(e2e::bench::repeats::Args),
     /// Time that being told of containers before they start adds to their start
     Start(e2e::bench::start::Args),
 }
@@ -62,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Miss(args) } => args.run(),
         Command::Bench { what: Bench::Outage(args) } => args.run(),
         Command::Bench { what: Bench::Policies(args) } => args.run(),
+        Command::Bench { what: Bench::Repeats(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
         Command::Chart => e2e::chart::write(),
         Command::Churn(args) => args.run(),

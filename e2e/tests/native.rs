@@ -12,7 +12,7 @@ use std::{
 use e2e::{
     accesses::{self, RING_BYTES},
     exporter,
-    load::{Attack, Hostile, Opens, Reader, Renames, prove_restarts},
+    load::{Attack, Hostile, Opens, Reader, Renames, prove_repeats, prove_restarts},
     watched,
 };
 use inotrail::event::Backend::RawTracepoint;
@@ -82,6 +82,13 @@ fn counts_by_file_what_a_full_ring_drops() {
     let account = Opens { files: 64, ..Opens::new(8, 100_000) }.prove(RawTracepoint, guest(), SLOW).unwrap();
     assert!(account.events > 0 && account.ledger > 400_000, "{account:?}");
     assert_eq!(account.events + account.ledger, 800_000);
+}
+
+#[test]
+fn equal_accesses_are_counted() {
+    let _alone = alone();
+    let opens = Opens { files: 64, ..Opens::new(8, 25_000) };
+    println!("{}", prove_repeats(opens, RawTracepoint, guest(), READER).unwrap());
 }
 
 #[test]

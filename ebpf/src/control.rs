@@ -17,6 +17,12 @@ pub struct Control {
     pub exec_is_access: u32,
     /// The only field that a program writes: the thread group that called `whoami`, as the kernel numbers it.
     pub caller: u32,
+    /// Not 0: accesses are numbered, and counted where [`crate::RepeatSlot`] says so.
+    pub aggregates: u32,
+    /// Always 0: there is no padding.
+    pub reserved: u32,
+    /// Key of the hash that numbers them.
+    pub secret: [u64; 2],
     /// Two [`role`]s, changed together. The low half reports accesses; 0: all do. The high half reports an access only where
     /// the other has left no mark; 0: there is none; [`NOBODY`]: the first leaves marks, and all others are silent.
     pub turn: u64,
@@ -24,7 +30,7 @@ pub struct Control {
     pub since_ns: u64,
 }
 
-const _: () = assert!(size_of::<Control>() == 40);
+const _: () = assert!(size_of::<Control>() == 64);
 
 /// [`Control::turn`] of two roles.
 #[must_use]

@@ -16,6 +16,8 @@ pub struct Counters {
     pub ledger: u64,
     /// Accesses counted in the ledger's overflow.
     pub overflow: u64,
+    /// Accesses counted as repeats of one that was told.
+    pub repeated: u64,
     /// Accesses that the other program of a handover reports.
     pub yielded: u64,
     /// Accesses reported by both programs of a handover, because the marks were full.
@@ -39,11 +41,12 @@ pub struct Counters {
 }
 
 /// Names of the fields of [`Counters`], in order, for metrics.
-pub const COUNTERS: [&str; 14] = [
+pub const COUNTERS: [&str; 15] = [
     "emitted",
     "ring_full",
     "ledger",
     "overflow",
+    "repeated",
     "yielded",
     "unmarked",
     "ignored",

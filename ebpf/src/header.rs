@@ -20,6 +20,8 @@ pub struct Header {
     pub inode: u64,
     /// `CLOCK_BOOTTIME` at which the thread group started: with `tgid` the identity of a process.
     pub process_start_ns: u64,
+    /// Of an access: the number by which equal ones can be counted instead ([`crate::RepeatSlot`]); 0: it has none.
+    pub identity: u64,
     /// One of [`kind`].
     pub kind: u32,
     /// One of [`crate::program`].
@@ -69,12 +71,12 @@ pub struct Header {
 }
 
 const _: () = {
-    assert!(size_of::<Header>() == 128);
+    assert!(size_of::<Header>() == 136);
     assert!(align_of::<Header>() == 8);
     // No padding: the end of the last field is the size.
     assert!(core::mem::offset_of!(Header, comm) + 16 == size_of::<Header>());
-    assert!(core::mem::offset_of!(Header, kind) == 40);
-    assert!(core::mem::offset_of!(Header, requested_len) == 104);
+    assert!(core::mem::offset_of!(Header, kind) == 48);
+    assert!(core::mem::offset_of!(Header, requested_len) == 112);
 };
 
 /// What a record tells.

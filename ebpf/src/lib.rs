@@ -17,16 +17,18 @@ pub mod filter;
 mod header;
 mod layout;
 mod ledger;
+mod repeats;
 
 pub use control::{Control, Handover, NOBODY, WRITTEN_MAX, Written, role, turn};
 pub use counters::{COUNTERS, Counters};
 pub use header::{Header, confidence, flags, kind, mask, mutation};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SLOTS};
+pub use repeats::{REPEAT_PROBES, REPEAT_SLOTS, REPEAT_STRINGS, RepeatSlot};
 
 /// Version of everything in this crate but the programs: raise it with any change of a record or of a map. What is pinned under
 /// another version is never adopted.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// `result` of an access whose outcome this backend cannot know (kprobe: the function has not run yet).
 pub const RESULT_UNKNOWN: i32 = 1;
@@ -184,6 +186,8 @@ pub mod map {
     pub const LEDGER: &str = "LEDGER";
     /// `[LedgerSlot; 2 * OVERFLOW_SLOTS]`: the same, where the ledger had no room either, by cgroup alone.
     pub const OVERFLOW: &str = "OVERFLOW";
+    /// `[RepeatSlot; REPEAT_SLOTS]`: accesses that equal one that was told just now, mapped writable by user space.
+    pub const REPEATS: &str = "REPEATS";
     /// Half and slot -> nothing: which slots are taken. The kernel's alone.
     pub const CLAIMS: &str = "CLAIMS";
     /// Thread -> time of the access that the first of two programs reported. Written only during a handover.
@@ -193,8 +197,8 @@ pub mod map {
     /// Scratch memory of each program on each CPU.
     pub const SCRATCH: &str = "SCRATCH";
     /// All that outlive a run of user space.
-    pub const PINNED: [&str; 12] =
-        [EVENTS, CGROUPS, FILTERS, NAMES, FILES, COUNTERS, CONTROL, LEDGER, OVERFLOW, CLAIMS, MARKS, HANDOVER];
+    pub const PINNED: [&str; 13] =
+        [EVENTS, CGROUPS, FILTERS, NAMES, FILES, COUNTERS, CONTROL, LEDGER, OVERFLOW, CLAIMS, REPEATS, MARKS, HANDOVER];
 }
 
 /// Read-only globals that the loader sets before it loads the object.

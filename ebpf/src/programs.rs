@@ -9,6 +9,7 @@ mod ledger;
 mod mutation;
 mod process;
 mod record;
+mod repeats;
 mod scope;
 mod sys_exit;
 mod syscall;

@@ -118,7 +118,7 @@ pub fn run(config: &config::Run, arguments: Vec<OsString>, given: Given) -> Resu
     let run = config.node.stream_id.parse().unwrap_or(Uuid(0));
     let inherited = config.shipping.is_accountable().then(|| attached.sensor.account(run.0));
     let (shipping, account) = Shipping::start(&config.shipping, run, &metrics, inherited)?;
-    let parts = Parts { account, ..Parts::start(&runtime, attached, &metrics)? };
+    let parts = Parts { account, aggregate: config.aggregate, ..Parts::start(&runtime, attached, &metrics)? };
     let backend = parts.sensor.backend();
     let registry = registry(&source);
     runtime.spawn(admin::serve(listener, Arc::new(Shown { registry, metrics: Arc::clone(&metrics) })));
@@ -244,6 +244,7 @@ struct Parts {
     /// Nothing: nobody asks what became of this run.
     account: Option<Opened>,
     host: bool,
+    aggregate: Option<Duration>,
 }
 
 impl Parts {
@@ -261,7 +262,18 @@ impl Parts {
         let table = ProcessTable::new(processes.redaction.clone());
         let (losses, news) = Losses::of(&sensor, metrics, &tables.1, processes);
         let metrics = Arc::clone(metrics);
-        Ok(Self { sensor, tables, processes: table, losses, news, metrics, planting, account: None, host })
+        Ok(Self {
+            sensor,
+            tables,
+            processes: table,
+            losses,
+            news,
+            metrics,
+            planting,
+            account: None,
+            host,
+            aggregate: None,
+        })
     }
 
     /// Reads until the output has enough or a signal comes; then detaches, drains, and gives the output back.
@@ -269,11 +281,12 @@ impl Parts {
     where
         O: Output + Send + 'static,
     {
-        let Self { sensor, tables, processes, mut losses, news, metrics, planting, account, host } = self;
+        let Self { sensor, tables, processes, mut losses, news, metrics, planting, account, host, aggregate } = self;
         let mut pipeline = Pipeline::new(sensor.backend(), host, tables, processes, news, metrics, output);
         if let Some((account, unkept)) = account {
             pipeline.account_by(account, unkept);
         }
+        pipeline.aggregate(sensor.repeats(), aggregate);
         if let Some(gap) = sensor.gap() {
             pipeline.gap(gap);
         }

@@ -45,6 +45,8 @@ pub struct Run {
     pub sensor: Sensor,
     /// Whose accesses are reported.
     pub scope: Scope,
+    /// For how long equal accesses are told in one record; nothing: each is one.
+    pub aggregate: Option<Duration>,
     /// How containers get their names.
     pub names: Names,
     /// Where policies come from; nothing: everything is reported.
@@ -273,6 +275,7 @@ impl TryFrom<RunArgs> for Run {
             names,
             policies,
             scope: scope(args.sensor, args.host),
+            aggregate: args.aggregate,
             node: self::node(args.node),
             redaction: redaction(&args.process)?,
             shipping,

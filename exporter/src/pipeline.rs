@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use crate::clock::{Clock, steady_now, unix_now};
 use crate::container::{CgroupEvents, Container, Containers, File, Origin, Snapshot};
@@ -10,17 +11,20 @@ use crate::event::{Access, Backend, Event};
 use crate::ids::IdMap;
 use crate::loss::{Loss, LossBook, Outage};
 use crate::metrics::{Dropped, Metrics};
+use crate::policy::rule::Action;
 use crate::process::{ProcessScan, ProcessTable};
-use crate::sensor::{Account, Drained, Gap, Malformed, Record, Sensor, Unkept};
+use crate::sensor::{Account, Drained, Gap, Malformed, Record, Repeats, Sensor, Unkept};
 use crate::stopped::Stopped;
 
 mod counted;
 mod held;
 mod judge;
+mod repeats;
 
 use counted::Counted;
 use held::Held;
 use judge::{Judge, Ruling};
+use repeats::Followed;
 
 /// Where events end: `run`'s batches, or what `trace` prints.
 pub trait Output {
@@ -74,6 +78,8 @@ struct Outlet<O> {
     cgroups: CgroupEvents,
     metrics: Arc<Metrics>,
     judge: Judge,
+    /// Nothing: accesses are not counted, or what was is being told.
+    followed: Option<Followed>,
     output: O,
     /// Accesses for which the output had no room, by cgroup: not in the book of losses yet.
     shed: IdMap<u64, u64>,
@@ -113,6 +119,7 @@ impl<O: Output> Pipeline<O> {
                 cgroups,
                 metrics,
                 judge: Judge::default(),
+                followed: None,
                 output,
                 shed: IdMap::default(),
                 given: (0, 0),
@@ -141,6 +148,11 @@ impl<O: Output> Pipeline<O> {
         self.stages.account = Some(account);
     }
 
+    /// Tells what equals an access that was told only once a `window`; without one, all of it.
+    pub fn aggregate(&mut self, repeats: Arc<Repeats>, window: Option<Duration>) {
+        self.stages.outlet.followed = Some(Followed::new(repeats, window));
+    }
+
     /// Takes records from the ring to the output. Breaks when the output wants no more.
     pub fn drain(&mut self, sensor: &mut Sensor) -> ControlFlow<(), Drained> {
         let Self { stages, held } = self;
@@ -160,6 +172,7 @@ impl<O: Output> Pipeline<O> {
         });
         if stages.counted.is_due(stages.observed_ns) {
             stages.take_counted(sensor, &snapshot, held, false);
+            stages.take_repeats(&snapshot, held, false);
             stages.note(held);
             stages.tell_losses(&snapshot, false);
         }
@@ -177,6 +190,7 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         stages.take_counted(sensor, &snapshot, &mut self.held, true);
+        stages.take_repeats(&snapshot, &mut self.held, true);
         self.held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
         stages.note(&self.held);
         stages.tell_losses(&snapshot, true);
@@ -305,17 +319,30 @@ impl<O: Output> Outlet<O> {
     fn deliver<'a>(&mut self, event: Event<'a>, snapshot: &'a Snapshot) {
         let mut judge = std::mem::take(&mut self.judge);
         match judge.rule(&event, snapshot) {
-            Ruling::Everything if self.reports(event.container) => self.hand_over(event, snapshot),
+            Ruling::Everything if self.reports(event.container) => {
+                self.hand_over(event, snapshot);
+                self.follow(&event);
+            }
             Ruling::Keep(judgement) => {
                 if event.container.tells_stale_files(event.access.header, event.access.path) {
                     self.cgroups.stale_files(event.access.header.cgroup_id);
                 }
+                let is_record = judgement.action == Action::Record;
                 self.hand_over(Event { judgement: Some(judgement), ..event }, snapshot);
+                if is_record {
+                    self.follow(&event);
+                }
             }
             Ruling::Undecided => drop(self.metrics.undecided.inc_by(event.count)),
             Ruling::Everything | Ruling::Ignore => {}
         }
         self.judge = judge;
+    }
+
+    fn follow(&mut self, event: &Event<'_>) {
+        if let Some(followed) = &mut self.followed {
+            followed.follow(event);
+        }
     }
 
     /// Looks the file up, numbers and hands over.

@@ -32,6 +32,7 @@ mod previous;
 pub mod privileges;
 mod probe;
 pub mod record;
+mod repeats;
 pub mod report;
 pub mod scopes;
 mod self_test;
@@ -48,6 +49,8 @@ pub use memory::CounterMap;
 pub use pins::unpin;
 pub use probe::Probe;
 pub use record::{Malformed, Record};
+pub use repeats::{Repeated, Repeats};
+pub(crate) use takeover::boot_ns;
 
 use crate::container::cgroup::Hierarchy;
 use crate::event::{Access, Backend};
@@ -56,7 +59,6 @@ use btf::Btf;
 use memory::{ControlMap, HandoverMap};
 use report::MutationReport;
 use start::Found;
-use takeover::boot_ns;
 
 /// The programs, as built for this architecture.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs.o"));
@@ -144,6 +146,7 @@ pub struct Sensor {
     ring: RingBuf<MapData>,
     counters: Arc<CounterMap>,
     ledger: Arc<Ledger>,
+    repeats: Arc<Repeats>,
     control: Arc<ControlMap>,
     handover: Arc<HandoverMap>,
     mutations: Vec<MutationReport>,
@@ -278,6 +281,12 @@ impl Sensor {
     #[must_use]
     pub fn ledger(&self) -> Arc<Ledger> {
         Arc::clone(&self.ledger)
+    }
+
+    /// What equals an access that was told just now.
+    #[must_use]
+    pub fn repeats(&self) -> Arc<Repeats> {
+        Arc::clone(&self.repeats)
     }
 
     /// The self-test, to be made from any thread while records are drained.

@@ -14,7 +14,7 @@ use inotrail::{
     container::{KernelFilter as _, Recorded, cgroup::Hierarchy},
     event::Backend,
     policy::filter::Filter,
-    sensor::{Entry, Options, Record, Sensor, backend::Misses, scopes::Scopes},
+    sensor::{Entry, Options, Record, Repeats, Sensor, backend::Misses, scopes::Scopes},
 };
 use inotrail_ebpf::{Counters, filter::FILTERS_MAX, program};
 
@@ -224,6 +224,12 @@ impl Watch {
     pub fn take(&self, each: impl FnMut(Entry)) -> Result<()> {
         self.sensor.ledger().take(each);
         self.sensor.ledger().flip().context("wait for the programs")
+    }
+
+    /// What equals an access that was told.
+    #[must_use]
+    pub fn repeats(&self) -> Arc<Repeats> {
+        self.sensor.repeats()
     }
 
     /// Calls of the access hook that the kernel skipped; nothing where it skips some and does not count them.

@@ -17,7 +17,7 @@ use e2e::{
     cgroup::namespace,
     load::{
         self, Account, Attack, Hostile, Opens, Paced, Reader, Renames, open_files, open_paced, open_renamed,
-        prove_changes, prove_clock, prove_hotplug, prove_restarts, prove_swap,
+        prove_changes, prove_clock, prove_hotplug, prove_repeats, prove_restarts, prove_swap,
     },
     privileges::{self, Limited},
     puppet, simulated,
@@ -120,6 +120,14 @@ enum What {
     },
     /// That they close where nearly all is counted, because the ring is small
     Ledger {
+        #[arg(long)]
+        threads: usize,
+        /// Opens of each thread
+        #[arg(long)]
+        each: usize,
+    },
+    /// That equal accesses are told or counted
+    Repeats {
         #[arg(long)]
         threads: usize,
         /// Opens of each thread
@@ -269,6 +277,9 @@ impl What {
                 // More files than the ledger has room for: counted by cgroup alone.
                 Opens { each: each / 40, files: 0, ..opens }.prove(backend, guest, slow)?;
                 Ok(told(opens, counted))
+            }
+            Self::Repeats { threads, each } => {
+                prove_repeats(Opens { files: 64, ..Opens::new(threads, each) }, backend, guest, reader)
             }
             Self::Restarts { each } => {
                 prove_restarts(backend, guest, Path::new(PINS), Opens { pause_ms: 5, ..Opens::new(8, each) })

@@ -2,6 +2,7 @@
 //! for.
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     sync::Barrier,
@@ -114,6 +115,11 @@ impl Opens {
         for (inode, count) in &books.counted {
             *opened.entry(*inode).or_default() += count;
         }
+        self.prove_turns(opened)
+    }
+
+    /// The same of how often each was opened.
+    pub(super) fn prove_turns(self, opened: HashMap<u64, u64>) -> Result<()> {
         let mut opened: Vec<u64> = opened.into_values().collect();
         opened.sort_unstable_by(|one, other| other.cmp(one));
         let turns = |file| self.each / self.files + usize::from(file < self.each % self.files);

@@ -46,6 +46,7 @@ pub const TESTS: &[Test] = &[
     Test::new("renames", &["prove", "renames", "--opens", "20000"], 300).once(),
     Test::new("clock", &["prove", "clock"], 300).once(),
     Test::new("hotplug", &["prove", "hotplug"], 300).once(),
+    Test::new("repeats", &["prove", "repeats", "--threads", "8", "--each", "25000"], 300).once(),
     Test::new("ledger", &["prove", "ledger", "--threads", "8", "--each", "100000"], 600),
 ];
 

@@ -11,6 +11,7 @@ mod kill;
 mod memory;
 mod power;
 mod receiver;
+mod repeats;
 mod wire;
 
 use std::fs;

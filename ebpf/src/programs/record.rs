@@ -15,6 +15,7 @@ use inotrail_ebpf::{Counters, Header, OPEN_FLAGS_UNKNOWN, REQUESTED_MAX, STRINGS
 use super::filter::{self, Sieve};
 use super::kernel::{at, read};
 use super::ledger::account;
+use super::repeats::is_repeat;
 
 /// A name is read with up to 257 bytes at any masked offset, so the buffer goes on behind the mask's reach.
 const SLACK: usize = 512;
@@ -81,6 +82,7 @@ pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Optio
         header.cgroup_id = cgroup_id;
         header.inode = 0;
         header.process_start_ns = read(leader, at!(task_start_boottime));
+        header.identity = 0;
         header.kind = kind;
         header.program = program;
         header.flags = 0;
@@ -167,13 +169,17 @@ pub(super) fn emit(scratch: *mut Scratch, program: u32) {
     }
 }
 
-/// Like [`emit`], for a record that is an access: one that the filter does not let pass is none, and where the ring has no
-/// room it is counted in the ledger.
+/// Like [`emit`], for a record that is an access: one that the filter does not let pass is none, one that equals another that
+/// was told just now is counted, and where the ring has no room it is counted in the ledger.
 #[inline(always)]
 pub(super) fn emit_access(scratch: *mut Scratch, program: u32) {
     // SAFETY: this program's scratch.
     if !unsafe { filter::passes(scratch) } {
         count(program, |counters| &mut counters.filtered);
+        return;
+    }
+    if is_repeat(scratch, program) {
+        count(program, |counters| &mut counters.repeated);
         return;
     }
     if !output(scratch, program) {

@@ -63,6 +63,20 @@ pub(super) fn ledger_half() -> u32 {
     control().map_or(0, |control| unsafe { read_volatile(&raw const (*control).ledger_half) })
 }
 
+/// Whether accesses that were told just now are counted.
+#[inline(always)]
+pub(super) fn aggregates() -> bool {
+    // SAFETY: as above.
+    control().is_some_and(|control| unsafe { read_volatile(&raw const (*control).aggregates) } != 0)
+}
+
+/// The key of the hash that numbers accesses.
+#[inline(always)]
+pub(super) fn secret() -> [u64; 2] {
+    // SAFETY: as above.
+    control().map_or([0; 2], |control| unsafe { read_volatile(&raw const (*control).secret) })
+}
+
 /// Whether a process's new executable is an access.
 #[inline(always)]
 pub(super) fn exec_is_access() -> bool {

@@ -13,7 +13,7 @@ use crate::container::CgroupEvents;
 use crate::loss::Outage;
 use crate::metrics::{Dropped, KernelCount, KernelState, Metrics};
 use crate::process::{ProcessConfig, ProcessScan};
-use crate::sensor::{CounterMap, Hooks, Ledger, Probe, RingGauge, Sensor};
+use crate::sensor::{CounterMap, Hooks, Ledger, Probe, Repeats, RingGauge, Sensor};
 
 /// Reads the kernel's counts; cheap enough for every scrape.
 #[derive(Clone)]
@@ -27,6 +27,7 @@ pub(super) struct KernelCounts {
 pub(super) struct Losses {
     kernel: KernelCounts,
     ledger: Arc<Ledger>,
+    repeats: Arc<Repeats>,
     /// The kernel cannot wait for its programs, and it was said.
     unflippable: bool,
     metrics: Arc<Metrics>,
@@ -61,6 +62,7 @@ impl Losses {
         let losses = Self {
             kernel,
             ledger: sensor.ledger(),
+            repeats: sensor.repeats(),
             unflippable: false,
             metrics: Arc::clone(metrics),
             cgroups: cgroups.clone(),
@@ -126,10 +128,10 @@ impl Losses {
     }
 
     fn flip(&mut self) {
-        if let Err(error) = self.ledger.flip()
+        if let Err(error) = self.ledger.flip().and_then(|()| self.repeats.wait())
             && !std::mem::replace(&mut self.unflippable, true)
         {
-            tracing::warn!(%error, "the ledger cannot be emptied while programs write to it: many files will overflow it");
+            tracing::warn!(%error, "the ledger cannot be emptied while programs write to it: many files will overflow it, and few be aggregated");
         }
     }
 

@@ -47,6 +47,15 @@ pub fn resolve_timeout(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// Like [`duration`], and from a second to an hour.
+///
+/// # Errors
+/// As [`duration`], and where it is shorter or longer.
+pub fn window(text: &str) -> Result<Duration, String> {
+    const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+    duration(text).and_then(|it| if RANGE.contains(&it) { Ok(it) } else { Err("expected 1s to 1h".to_owned()) })
+}
+
 /// Like [`duration`], and a bare number is milliseconds, as `OTEL_EXPORTER_OTLP_TIMEOUT` has it.
 ///
 /// # Errors
@@ -241,6 +250,8 @@ mod tests {
         assert_eq!(timeout("3s"), Ok(Duration::from_secs(3)));
         assert!(timeout("0").is_err());
         assert_eq!(resolve_timeout("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!((window("1s"), window("1h")), (Ok(Duration::from_secs(1)), Ok(Duration::from_secs(3600))));
+        assert!(window("999ms").is_err() && window("61m").is_err());
         assert!(resolve_timeout("11s").is_err() && resolve_timeout("0s").is_err());
     }
 

@@ -75,6 +75,23 @@ impl<O: Output> Stages<O> {
         }
     }
 
+    /// Tells what the kernel half has counted of accesses that were told before. `last`: the programs are detached.
+    pub(super) fn take_repeats(&mut self, snapshot: &Snapshot, held: &mut Held, last: bool) {
+        let Some(mut followed) = self.outlet.followed.take() else { return };
+        let from_ns = self.observed_ns;
+        followed.tell_left(last, |entry| self.counted(&entry, from_ns, snapshot, held));
+        followed.tell(last, |event, repeated| {
+            let (time_ns, observed_ns) = self.times(repeated.first_ns);
+            let last_ns = self.clock.unix(repeated.last_ns).clamp(time_ns, observed_ns.max(time_ns));
+            let container = snapshot.get(event.access.header.cgroup_id).unwrap_or(event.container);
+            let event = Event { time_ns, observed_ns, last_ns, count: repeated.count, container, ..event };
+            self.outlet.deliver(event, snapshot);
+            // Before the count is noted as taken: a kill in between doubles it, and loses nothing.
+            self.note(held);
+        });
+        self.outlet.followed = Some(followed);
+    }
+
     pub(super) fn counted(&mut self, entry: &Entry, from_ns: u64, snapshot: &Snapshot, held: &mut Held) {
         let container = snapshot.get(entry.key.cgroup_id);
         let rules = container.and_then(|container| snapshot.policies(container)).map(|(_, rules)| rules);

@@ -37,7 +37,7 @@ pub(super) struct Held {
 }
 
 /// An event that owns what it borrowed.
-struct HeldEvent {
+pub(super) struct HeldEvent {
     /// Since when it waits, by the clock of [`Held::release`].
     since_ns: u64,
     time_ns: u64,
@@ -123,7 +123,7 @@ impl Held {
 }
 
 impl HeldEvent {
-    fn of(event: &Event<'_>, since_ns: u64) -> Self {
+    pub(super) fn of(event: &Event<'_>, since_ns: u64) -> Self {
         Self {
             since_ns,
             time_ns: event.time_ns,
@@ -150,7 +150,7 @@ impl HeldEvent {
         now_ns.saturating_sub(self.since_ns) >= DEADLINE_NS
     }
 
-    fn event<'a>(&'a self, container: &'a Arc<Container>) -> Event<'a> {
+    pub(super) fn event<'a>(&'a self, container: &'a Arc<Container>) -> Event<'a> {
         Event {
             time_ns: self.time_ns,
             observed_ns: self.observed_ns,

@@ -66,6 +66,7 @@ fn stages(host: bool, containers: &[(u64, Arc<Container>)]) -> Stages<Collected>
             cgroups: CgroupEvents::unheard(),
             metrics: Arc::default(),
             judge: Judge::default(),
+            followed: None,
             output: Collected::default(),
             shed: IdMap::default(),
             given: (0, 0),
@@ -268,4 +269,33 @@ fn only_what_a_rule_is_about_is_an_event() {
     let key = LedgerKey { cgroup_id: 1, inode: 7, mask: mask::OPEN, kind: kind::ACCESS, ..LedgerKey::default() };
     stages.counted(&Entry { key, count: 12, overflow: false }, 5, &snapshot, &mut held);
     assert_eq!(stages.outlet.metrics.dropped(Dropped::RingFull).get(), 12);
+}
+
+/// What is told of a third `/x` and those that follow.
+#[test]
+fn equal_accesses_are_told_with_their_number() {
+    let repeats = Arc::new(Repeats::in_memory());
+    let mut stages = stages(true, &[(1, container("a"))]);
+    stages.outlet.followed = Some(Followed::new(Arc::clone(&repeats), Some(Duration::from_secs(3600))));
+    let mut held = Held::default();
+    let feed = |stages: &mut Stages<Collected>, held: &mut Held, path: &str, identity| {
+        let header = Header { identity, ..header(1) };
+        let access = Access { header: &header, path: path.as_bytes(), target: b"", requested: b"", arguments: b"" };
+        let snapshot = stages.containers.snapshot();
+        stages.record(Ok(Record::Access(access)), &snapshot, held);
+    };
+    let now = crate::sensor::boot_ns();
+    feed(&mut stages, &mut held, "/x", 5);
+    assert!(!repeats.count(5, now), "what comes once is not waited for");
+    for (path, identity) in [("/x", 5), ("/y", 7), ("/z", 0), ("/z", 0)] {
+        feed(&mut stages, &mut held, path, identity);
+    }
+    assert!((0..3).all(|_| repeats.count(5, now)) && !repeats.count(7, now));
+    let snapshot = stages.containers.snapshot();
+    stages.take_repeats(&snapshot, &mut held, false);
+    assert_eq!(seen(&stages).len(), 5, "the window goes on");
+    stages.take_repeats(&snapshot, &mut held, true);
+    assert_eq!(seen(&stages)[5..], [("/x", 6, "a")]);
+    assert_eq!((stages.outlet.metrics.emitted.get(), stages.outlet.wanted), (8, 8));
+    assert!(!repeats.count(5, now), "it ends with the run");
 }

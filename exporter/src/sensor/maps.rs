@@ -1,6 +1,7 @@
 //! The object's maps: made or found pinned, and as user space uses them.
 
 use std::io;
+use std::sync::Arc;
 
 use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
 use aya::util::nr_cpus;
@@ -12,6 +13,7 @@ use super::filters::Filters;
 use super::ledger::Ledger;
 use super::memory::{ControlMap, CounterMap, FilterMap, HandoverMap};
 use super::pins::Pins;
+use super::repeats::Repeats;
 use super::{AttemptError, OBJECT, Options, backend};
 
 /// The maps, as user space uses them.
@@ -19,7 +21,8 @@ pub(super) struct Maps {
     pub(super) ring: RingBuf<MapData>,
     pub(super) counters: CounterMap,
     pub(super) ledger: Ledger,
-    pub(super) control: ControlMap,
+    pub(super) repeats: Repeats,
+    pub(super) control: Arc<ControlMap>,
     pub(super) handover: HandoverMap,
     pub(super) scopes: HashMap<MapData, u64, u32>,
     pub(super) filters: Filters,
@@ -30,11 +33,13 @@ impl Maps {
         let io = |error: io::Error| AttemptError::Maps(error.to_string());
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
         let control = take(map::CONTROL)?;
+        let mapped = Arc::new(ControlMap::new(&control).map_err(io)?);
         Ok(Self {
             ring: RingBuf::try_from(take(map::EVENTS)?).map_err(unfit)?,
             counters: CounterMap::new(&take(map::COUNTERS)?, cpus()?).map_err(io)?,
             ledger: Ledger::new(&take(map::LEDGER)?, &take(map::OVERFLOW)?, &control).map_err(io)?,
-            control: ControlMap::new(&control).map_err(io)?,
+            repeats: Repeats::new(&take(map::REPEATS)?, Arc::clone(&mapped)).map_err(io)?,
+            control: mapped,
             handover: HandoverMap::new(&take(map::HANDOVER)?).map_err(io)?,
             scopes: HashMap::try_from(take(map::CGROUPS)?).map_err(unfit)?,
             filters: filters(&mut take)?,

@@ -66,6 +66,11 @@ impl ControlMap {
         Ok(Self { memory: map_raw(map, size_of::<Control>())? })
     }
 
+    #[cfg(test)]
+    pub(super) const fn of(memory: MmapRaw) -> Self {
+        Self { memory }
+    }
+
     /// As it is now.
     pub(super) fn get(&self) -> Control {
         // SAFETY: the mapping holds one aligned Control.
@@ -90,6 +95,17 @@ impl ControlMap {
         unsafe {
             (&raw mut (*self.control()).self_tgid).write_volatile(tgid);
             (&raw mut (*self.control()).self_test).write_volatile(self_test);
+        }
+    }
+
+    /// Whether accesses are numbered, and the key of the hash.
+    pub(super) fn set_aggregates(&self, secret: Option<[u64; 2]>) {
+        // SAFETY: as above. A number of the old key or of a mixed one is nobody's.
+        unsafe {
+            if let Some(secret) = secret {
+                (&raw mut (*self.control()).secret).write_volatile(secret);
+            }
+            (&raw mut (*self.control()).aggregates).write_volatile(secret.is_some().into());
         }
     }
 

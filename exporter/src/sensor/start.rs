@@ -20,6 +20,7 @@ use super::mutations::Mutation;
 use super::pins::Pins;
 use super::previous::{Fingerprint, Previous};
 use super::probe::Probe;
+use super::repeats::Repeats;
 use super::scopes::Scopes;
 use super::takeover::boot_ns;
 use super::{AttemptError, Error, Gap, Options, RingGauge, Sensor, hook, layout, self_test, whoami};
@@ -108,7 +109,7 @@ impl<'a> Found<'a> {
             attached,
             object,
             standby,
-            control: Arc::new(maps.control),
+            control: maps.control,
             handover: Arc::new(maps.handover),
             pins: self.pins.take(),
             instance,
@@ -116,7 +117,7 @@ impl<'a> Found<'a> {
             missed_before: 0,
             told_before: previous.handover.missed,
         };
-        let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, None);
+        let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger, maps.repeats), ring_bytes, None);
         Ok(Some(Sensor { mutations, scopes: Some(scopes), ..sensor.know_itself(tgid, self.options) }))
     }
 
@@ -189,7 +190,7 @@ impl<'a> Found<'a> {
             attached,
             object: Some(object),
             standby,
-            control: Arc::new(maps.control),
+            control: maps.control,
             handover: Arc::new(maps.handover),
             pins: None,
             instance,
@@ -197,7 +198,7 @@ impl<'a> Found<'a> {
             missed_before: placed.missed,
             told_before: 0,
         };
-        let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger), ring_bytes, gap);
+        let sensor = sensor(backend, set, (maps.ring, maps.counters, maps.ledger, maps.repeats), ring_bytes, gap);
         let mutations = mutations.report();
         Ok((Sensor { mutations, scopes: Some(scopes), ..sensor.know_itself(tgid, self.options) }, tgid))
     }
@@ -226,7 +227,7 @@ fn wanted<'a>(options: &Options, features: &'a layout::Features) -> &'a [Mutatio
 fn sensor(
     backend: Backend,
     set: Set,
-    (ring, counters, ledger): (RingBuf<MapData>, CounterMap, Ledger),
+    (ring, counters, ledger, repeats): (RingBuf<MapData>, CounterMap, Ledger, Repeats),
     ring_bytes: u32,
     gap: Option<Gap>,
 ) -> Sensor {
@@ -235,6 +236,7 @@ fn sensor(
         ring,
         counters: Arc::new(counters),
         ledger: Arc::new(ledger),
+        repeats: Arc::new(repeats),
         handover: Arc::clone(&set.handover),
         control: Arc::clone(&set.control),
         scopes: None,

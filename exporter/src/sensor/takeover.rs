@@ -66,7 +66,7 @@ pub(super) fn take_over<T, E>(
 }
 
 /// `CLOCK_BOOTTIME`, nanoseconds.
-pub(super) fn boot_ns() -> u64 {
+pub(crate) fn boot_ns() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }

@@ -1,0 +1,115 @@
+//! How many records workloads store in Loki, with equal accesses told in one record and with a record each.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::cgroup::Cgroup;
+use crate::exporter::{self, Exporter};
+use crate::interrupt;
+use crate::stack::{self, Stack};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// `e2e bench repeats`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// `--aggregate` of the exporter
+    #[arg(long, default_value = "5s")]
+    window: String,
+}
+
+/// What a container does: name, and a shell script that is run in an empty folder.
+const WORKLOADS: [(&str, &str); 3] = [
+    (
+        "a compiler run: 150 C files of five headers",
+        "for i in $(seq 150); do \
+           printf '#include <stdio.h>\\n#include <stdlib.h>\\n#include <string.h>\\n#include <unistd.h>\\n#include <sys/socket.h>\\nint f%d(void){return %d;}\\n' $i $i > $i.c; \
+         done; for i in $(seq 150); do cc -c $i.c -o $i.o; done",
+    ),
+    (
+        "a loop that tails a log: 200 times, ten a second",
+        "echo one > log; for i in $(seq 200); do tail -n 1 log; sleep 0.1; done",
+    ),
+    (
+        "a package install: apt-get download, dpkg --extract",
+        "apt-get -q download hello && dpkg --extract hello_*.deb root && test -x root/usr/bin/hello",
+    ),
+];
+
+/// What Loki has of one run.
+struct Stored {
+    records: u64,
+    accesses: u64,
+}
+
+impl Args {
+    /// Prints records and accesses of each workload, run in a cgroup that stands for a container's.
+    ///
+    /// # Errors
+    /// Something does not run here, or Loki has not as many accesses as the exporter has told.
+    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
+    pub fn run(&self) -> Result<()> {
+        let stack = Stack::start(None, stack::Ports::Free)?;
+        println!("records in Loki, a record each and with --aggregate {}", self.window);
+        for (number, (name, script)) in (0u64..).zip(WORKLOADS) {
+            let each = stored(&stack, 2 * number, script, &[])?;
+            let together = stored(&stack, 2 * number + 1, script, &["--aggregate", &self.window])?;
+            println!("  {name}");
+            println!("    a record each  {:>7} records of {:>7} accesses", each.records, each.accesses);
+            println!("    together       {:>7} records of {:>7} accesses", together.records, together.accesses);
+            println!("    fewer          {:>9.1} times", together.accesses as f64 / together.records as f64);
+        }
+        Ok(())
+    }
+}
+
+/// Runs the script under an exporter of its own, and asks Loki for all of it.
+fn stored(stack: &Stack, number: u64, script: &str, arguments: &[&str]) -> Result<Stored> {
+    let folder = tempfile::tempdir()?;
+    let cgroup = Cgroup::create_top("inotrail-repeats")?;
+    let container = format!("{number:064x}");
+    let procs = cgroup.add(&container)?.join("cgroup.procs");
+    let mut command = Command::new(exporter::binary()?);
+    // Nobody can name this container.
+    command.args(["run", "--runtime", "none", "--resolve-timeout", "10ms", "--endpoint", &stack.otlp_endpoint]);
+    command.arg("--cgroup-root").arg(cgroup.path()).args(arguments);
+    let mut exporter = Exporter::start(command, folder.path(), "/readyz")?;
+    work(folder.path(), &procs, script)?;
+    let told = || exporter.metric("inotrail_events_total");
+    let before = told()?;
+    ensure!(before > 0, "no access was told");
+    // Also tells what is counted and not told yet.
+    exporter.daemon.stop();
+    ensure!(exporter.daemon.log().contains("stopped: 0 dropped"), "accesses are missing: {}", exporter.daemon.log());
+    let mut stored = Stored { records: 0, accesses: 0 };
+    let (mut last, mut quiet) = (0, 0);
+    interrupt::wait_for("all records in Loki", LIMIT, || {
+        stored = ask(stack, &container)?;
+        quiet = if stored.accesses == std::mem::replace(&mut last, stored.accesses) { quiet + 1 } else { 0 };
+        Ok((stored.accesses >= before && quiet > 20).then_some(()))
+    })?;
+    Ok(stored)
+}
+
+/// Runs the script in the cgroup.
+fn work(folder: &Path, procs: &Path, script: &str) -> Result<()> {
+    let empty = folder.join("work");
+    fs::create_dir(&empty)?;
+    let entered = format!("echo 0 > {} && {script}", procs.display());
+    let output = Command::new("sh").args(["-ec", &entered]).current_dir(&empty).output().context("run sh")?;
+    ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// All that Loki has of a container.
+fn ask(stack: &Stack, container: &str) -> Result<Stored> {
+    let of = format!(r#"{{service_name=~".+"}} | container_id="{container}" | otel_event_name="inotrail.file.access""#);
+    Ok(Stored {
+        records: stack.loki.number(&format!("sum(count_over_time({of} [1h]))"))?,
+        accesses: stack.loki.number(&format!("sum(sum_over_time({of} | unwrap inotrail_aggregation_count [1h]))"))?,
+    })
+}
