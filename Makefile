@@ -60,8 +60,9 @@ build: setup ## build inotrail: target/release/inotrail
 image: setup ## build the exporter's image for both architectures, without an engine: target/image; takes a while
 	cargo run -q -p inotrail-image -- archive
 
-image-check: image ## build it once more, of a copy of the source in another place, and compare digests
+image-check: image ## build it once more, of a copy of the source in another place, and compare digests; run its program in machines
 	cargo run -q -p inotrail-image -- check
+	cargo run -q -p e2e -- vm --test image --kernel 7.3 --preempt lazy --backend kprobe
 
 version: setup ## set the version in every file that names it, for a release: make version VERSION=1.2.3
 	@[ -n '$(VERSION)' ] || { echo 'which one? make version VERSION=1.2.3' >&2; exit 1; }
