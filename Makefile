@@ -3,7 +3,7 @@
 # Where rustup and Go's own installer put programs; a shell that was open before does not know.
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build image image-check lint deny tools test dashboards matrix fuzz churn bench demo demo-stack cluster
+.PHONY: help setup build image image-check version lint deny tools test dashboards matrix fuzz churn bench demo demo-stack cluster
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -61,8 +61,15 @@ build: setup ## build inotrail: target/release/inotrail
 image: setup ## build the exporter's image for both architectures, without an engine: target/image; takes a while
 	cargo run -q -p inotrail-image -- archive
 
-image-check: image ## build it once more, of a copy of the source in another place, and compare digests
+image-check: image ## build it once more, of a copy of the source in another place, and compare digests; run its program in machines
 	cargo run -q -p inotrail-image -- check
+	cargo run -q -p e2e -- vm --test image --kernel 7.3 --preempt lazy --backend kprobe
+
+version: setup ## set the version in every file that names it, for a release: make version VERSION=1.2.3
+	@[ -n '$(VERSION)' ] || { echo 'which one? make version VERSION=1.2.3' >&2; exit 1; }
+	cargo run -q -p inotrail-image -- version '$(VERSION)'
+	cargo update --quiet --workspace --offline
+	cargo run -q -p e2e -- chart
 
 lint: setup ## check formatting and lints
 	cargo fmt --all --check

@@ -1,8 +1,12 @@
-//! The whole exporter with clocks that only a test machine has: a calendar that is set, and an hour that passes in minutes.
+//! The whole exporter in a test machine: as the image has it, and with clocks that only such a machine has: a calendar that is
+//! set, and an hour that passes in minutes.
 
 mod away;
+mod image;
 mod jumps;
 
+use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -20,10 +24,13 @@ use crate::load::{Opens, only_in_a_machine};
 use crate::receiver::Receiver;
 
 pub use away::prove_away;
+pub use image::{PROGRAM, prove_image};
 pub use jumps::prove_jumps;
 
 /// By the machine's clock.
 const LIMIT: Duration = Duration::from_secs(300);
+/// Flags of the machine's own network (linux/if.h), and that it is up.
+const LOOPBACK: (&str, &str) = ("/sys/class/net/lo/flags", "0x9");
 
 /// An exporter with a spool, whom it watches, and whom it sends to.
 struct Scene {
@@ -33,25 +40,34 @@ struct Scene {
     /// Of the spool, the log and the trail.
     _folder: Folder,
     guest: PathBuf,
+    /// The program that is the exporter, by its name.
+    inotrail: PathBuf,
     /// Accesses so far.
     made: u64,
 }
 
 impl Scene {
-    fn start(backend: Backend, guest: &Path, more: &[&str]) -> Result<Self> {
+    fn start(backend: Backend, guest: &Path, inotrail: &Path, more: &[&str]) -> Result<Self> {
         only_in_a_machine()?;
-        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("run ip")?;
-        ensure!(up.success(), "the machine has no network of its own: {up}");
+        fs::write(LOOPBACK.0, LOOPBACK.1).context("the machine has no network of its own")?;
         let folder = Folder::new(None)?;
         let cgroup = Cgroup::create_top("inotrail-simulated")?;
         let receiver = Receiver::start(folder.as_ref(), &base())?;
-        let mut command = Command::new(guest);
-        command.args(["exporter", "run", "--host", "--runtime", "none", "--kubernetes", "never"]);
+        let mut command = named(inotrail);
+        command.args(["run", "--host", "--runtime", "none", "--kubernetes", "never"]);
         command.args(["--backend", backend.as_str(), "--endpoint", &receiver.endpoint()]);
         command.arg("--cgroup-root").arg(cgroup.path());
         command.arg("--state").arg(folder.as_ref().join("state")).args(more);
         let exporter = Exporter::start(command, folder.as_ref(), "/livez")?;
-        Ok(Self { exporter, receiver, cgroup, _folder: folder, guest: guest.to_owned(), made: 0 })
+        Ok(Self {
+            exporter,
+            receiver,
+            cgroup,
+            _folder: folder,
+            guest: guest.to_owned(),
+            inotrail: inotrail.to_owned(),
+            made: 0,
+        })
     }
 
     /// Makes accesses, and returns when the exporter has made events of them.
@@ -77,8 +93,8 @@ impl Scene {
         let books = format!("{made} made = {came} received + {lost} lost {:?}", received.lost);
         settled.with_context(|| format!("{books}\n{}", self.exporter.daemon.log()))?;
         ensure!(made == came && lost == 0 && received.changed == 0, "{books}; {} changed", received.changed);
-        let output = Command::new(&self.guest)
-            .args(["exporter", "verify", "--output", "json"])
+        let output = named(&self.inotrail)
+            .args(["verify", "--output", "json"])
             .arg(self.receiver.trail()?)
             .output()
             .context("run verify")?;
@@ -86,4 +102,11 @@ impl Scene {
         ensure!(report["verdict"] == "complete", "verify says {report}");
         Ok(format!("{made} accesses, difference 0"))
     }
+}
+
+/// A program under the exporter's name: by that the guest knows that it is to be the exporter.
+fn named(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg0("inotrail");
+    command
 }

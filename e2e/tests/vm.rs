@@ -16,8 +16,11 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 fn prove(line: &str, arch: &str, preempt: Option<&str>, test: &str, backends: &[Backend]) -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let native =
-        Programs { init: PathBuf::from(env!("CARGO_BIN_EXE_init")), guest: PathBuf::from(env!("CARGO_BIN_EXE_guest")) };
+    let native = Programs {
+        init: PathBuf::from(env!("CARGO_BIN_EXE_init")),
+        guest: PathBuf::from(env!("CARGO_BIN_EXE_guest")),
+        image: None,
+    };
     let mut plan = Plan::new(
         &[Cell::named(line, arch, preempt)?],
         &[Test::named(test)?],

@@ -16,6 +16,7 @@ pub mod platform;
 pub mod program;
 pub mod release;
 pub mod sbom;
+pub mod version;
 
 use std::path::Path;
 

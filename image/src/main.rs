@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use inotrail_image::layout::Entry;
 use inotrail_image::platform::Platform;
 use inotrail_image::release::{self, Source};
-use inotrail_image::{content, program, sbom, workspace};
+use inotrail_image::{content, program, sbom, version, workspace};
 
 #[derive(Debug, Parser)]
 #[command(about = "Builds the exporter's image without an engine")]
@@ -39,6 +39,17 @@ enum What {
         /// Where the copy is built: a folder that there is not yet; it stays [default: one that goes]
         #[arg(long)]
         place: Option<PathBuf>,
+    },
+    /// Print the version; or set it in all files that name it, and in the list of changes, which gets today's date (UTC)
+    Version {
+        /// The new one: a release's
+        new: Option<String>,
+    },
+    /// Write the bill of materials
+    Sbom {
+        /// The platform [default: this one]
+        #[arg(long, value_enum)]
+        platform: Option<Platform>,
     },
     /// Write the image's files into a folder, for an engine that copies it: the Dockerfile
     Root {
@@ -98,6 +109,14 @@ fn main() -> Result<()> {
             for (digest, name) in inotrail_image::check::check(&of, &place)? {
                 println!("{digest} {name}: the same again");
             }
+        }
+        What::Version { new: None } => println!("{}", release::VERSION),
+        What::Version { new: Some(new) } => {
+            let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+            version::set(workspace(), &new, &day)?;
+        }
+        What::Sbom { platform } => {
+            println!("{}", String::from_utf8(sbom::sbom(platform.unwrap_or_else(Platform::own))?)?);
         }
         What::Root { platform, to, how } => {
             let source = how.source()?;

@@ -1,11 +1,14 @@
 //! The exporter's image, as a release has it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
+use crate::content::PROGRAM;
 use crate::layout::{Entry, Layer, Layout};
 use crate::platform::Platform;
 
@@ -53,7 +56,7 @@ pub fn write(images: &[(Platform, Vec<Entry>)], source: &Source, folder: &Path) 
         }
         let fetched = layer.size();
         one.name(image.clone(), &name, VERSION);
-        let path = folder.join(format!("inotrail-{}.tar", platform.as_str()));
+        let path = archive(folder, *platform);
         one.write(&path)?;
         written.push(Archive { path, digest: text(&image["digest"]), fetched });
         choice.push(image);
@@ -67,6 +70,32 @@ pub fn write(images: &[(Platform, Vec<Entry>)], source: &Source, folder: &Path) 
         written.push(Archive { path, digest: text(&index["digest"]), fetched });
     }
     Ok(written)
+}
+
+/// The program of the image for a platform, out of the archive that [`write`] has written into a folder.
+///
+/// # Errors
+/// There is no such archive, or no program in it.
+pub fn program(folder: &Path, platform: Platform) -> Result<Vec<u8>> {
+    let path = archive(folder, platform);
+    let blobs = File::open(&path).with_context(|| format!("read {}: run `make image`", path.display()))?;
+    let mut blobs = tar::Archive::new(blobs);
+    for blob in blobs.entries()? {
+        // The others are JSON.
+        let mut layer = tar::Archive::new(GzDecoder::new(blob?));
+        for mut entry in layer.entries()?.map_while(Result::ok) {
+            if entry.path()? == Path::new(PROGRAM) {
+                let mut program = Vec::new();
+                entry.read_to_end(&mut program).with_context(|| format!("{PROGRAM} in {}", path.display()))?;
+                return Ok(program);
+            }
+        }
+    }
+    bail!("there is no {PROGRAM} in {}", path.display())
+}
+
+fn archive(folder: &Path, platform: Platform) -> PathBuf {
+    folder.join(format!("inotrail-{}.tar", platform.as_str()))
 }
 
 /// Root, because the kernel hands capabilities to it; the chart says which. `PATH` is for those who run the program by its name.

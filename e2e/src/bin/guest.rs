@@ -166,6 +166,8 @@ enum What {
     Jumps,
     /// That nothing is lost where the destination is away for an hour
     Away,
+    /// That the image's program runs
+    Image,
     /// That the books close when a CPU goes and comes back
     Hotplug,
     /// That no other thread makes it tell of another file
@@ -297,6 +299,7 @@ impl What {
             }
             Self::Jumps => simulated::prove_jumps(backend, guest),
             Self::Away => simulated::prove_away(backend, guest),
+            Self::Image => simulated::prove_image(backend, guest),
             Self::Hotplug => {
                 prove_hotplug(Opens::new(4, 1000), backend, guest, reader)?;
                 Ok("one of two CPUs, again and again".to_owned())

@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(180);
 /// Not all arrives, or not soon.
 pub fn prove_away(backend: Backend, guest: &Path) -> Result<String> {
     // Time does not pass at once while the ring is looked at.
-    let mut scene = Scene::start(backend, guest, &["--drain-interval", "100ms"])?;
+    let mut scene = Scene::start(backend, guest, guest, &["--drain-interval", "100ms"])?;
     let opens = Opens::new(1, 100);
     scene.make(opens)?;
     interrupt::wait_for("the first accesses", LIMIT, || {

@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(3);
 /// One is given up, comes late, or has a time that is none of its calendar's.
 pub fn prove_jumps(backend: Backend, guest: &Path) -> Result<String> {
     // Many requests, of which one is tried at a time and the others wait.
-    let mut scene = Scene::start(backend, guest, &["--in-flight", "1", "--batch-records", "20"])?;
+    let mut scene = Scene::start(backend, guest, guest, &["--in-flight", "1", "--batch-records", "20"])?;
     scene.receiver.down();
     let opens = Opens::new(2, 100);
     let mut calendars = vec![during(|| scene.make(opens))?];

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     initramfs::Initramfs,
     kernels::{self, Kernel},
+    simulated,
 };
 
 /// A machine that tests can run in.
@@ -103,10 +104,8 @@ impl Machine {
         }
         archive.program(&self.programs.init, "/init")?;
         archive.program(&self.programs.guest, "/bin/guest")?;
-        for program in test.programs {
-            let source = Path::new(program);
-            let name = source.file_name().with_context(|| format!("{program} is no program"))?;
-            archive.program(source, &format!("/bin/{}", name.to_string_lossy()))?;
+        if let Some(program) = &self.programs.image {
+            archive.program(program, simulated::PROGRAM)?;
         }
         let backends = backends.iter().flat_map(|backend| ["--backend", backend.as_str()]);
         let arguments: String =

@@ -62,7 +62,12 @@ impl Plan {
                 Entry::Occupied(programs) => programs.into_mut(),
                 Entry::Vacant(place) => {
                     let built = given.remove(arch).map_or_else(|| Programs::build(arch), Ok)?;
-                    place.insert(built.stripped(arch, &folder.path().join(arch))?)
+                    let folder = folder.path().join(arch);
+                    let mut programs = built.stripped(arch, &folder)?;
+                    if tests.iter().any(|test| test.image) {
+                        programs = programs.with_image(arch, &folder)?;
+                    }
+                    place.insert(programs)
                 }
             };
             let (kernel, programs) = (kernel.clone(), programs.clone());

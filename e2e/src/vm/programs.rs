@@ -7,15 +7,21 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use inotrail_image::{platform::Platform, release, workspace};
 use serde::Deserialize;
 
-/// The two programs.
+/// Where `make image` writes.
+const IMAGES: &str = "target/image";
+
+/// What a machine runs.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// The first program.
     pub init: PathBuf,
     /// The program that it runs.
     pub guest: PathBuf,
+    /// The exporter as the image has it, for tests of that.
+    pub image: Option<PathBuf>,
 }
 
 /// What cargo says about a file it built; other messages have no `executable`.
@@ -54,6 +60,7 @@ impl Programs {
         Ok(Self {
             init: program("init").context("cargo built no program init")?,
             guest: program("guest").context("cargo built no program guest")?,
+            image: None,
         })
     }
 
@@ -66,7 +73,21 @@ impl Programs {
         let (init, guest) = (folder.join("init"), folder.join("guest"));
         strip(arch, &self.init, &init)?;
         strip(arch, &self.guest, &guest)?;
-        Ok(Self { init, guest })
+        Ok(Self { init, guest, image: None })
+    }
+
+    /// Adds the image's program, out of the archives of `make image`.
+    ///
+    /// # Errors
+    /// Where there are none, or it cannot be written.
+    pub(super) fn with_image(mut self, arch: &str, folder: &Path) -> Result<Self> {
+        let platform = Platform::ALL.into_iter().find(|platform| platform.architecture() == arch);
+        let platform = platform.with_context(|| format!("there is no image for {arch}"))?;
+        let path = folder.join("inotrail");
+        let program = release::program(&workspace().join(IMAGES), platform)?;
+        fs::write(&path, program).with_context(|| format!("write {}", path.display()))?;
+        self.image = Some(path);
+        Ok(self)
     }
 }
 

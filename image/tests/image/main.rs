@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use engine::Engine;
-use inotrail_image::layout::Entry;
+use inotrail_image::layout::{Entry, Kind};
 use inotrail_image::platform::Platform;
 use inotrail_image::release::{self, Source};
 use inotrail_image::{content, program, sbom};
@@ -56,6 +56,9 @@ fn same_again(platform: Platform, entries: &[Entry], folder: &Path) -> std::path
     assert_eq!(platforms, ["amd64", "arm64"]);
     let digests: Vec<_> = choice.iter().map(|image| image["digest"].as_str().unwrap()).collect();
     assert_eq!(digests, [&*one[0].digest, &*one[1].digest]);
+    let program = entries.iter().find(|entry| entry.path == content::PROGRAM).unwrap();
+    let read = release::program(&folder.join("one"), platform).unwrap();
+    assert!(matches!(&program.kind, Kind::File(bytes) if *bytes == read), "another program is in the archive");
     one.into_iter().zip(Platform::ALL).find(|(_, its)| *its == platform).unwrap().0.path
 }
 
