@@ -5,6 +5,7 @@
 mod found;
 mod left;
 mod load;
+mod own;
 mod roles;
 
 use std::collections::BTreeSet;
@@ -105,6 +106,7 @@ fn installed_searched_changed_and_gone() {
     cluster.create_namespace(NAMESPACE).unwrap();
     let before = left::Traces::of(cluster);
 
+    let since = SystemTime::now();
     let took = release.install(&["--set", HOOK]).unwrap();
     eprintln!("install: ready after {:.1} s", took.as_secs_f32());
     exporters_are_ready_on_every_node(&release);
@@ -122,6 +124,7 @@ fn installed_searched_changed_and_gone() {
     // Each run has ended as it should, and said how many records it made.
     let said = verify(&release);
     assert!(!said.contains("so far"), "{said}");
+    own::makes_no_records(&release, since);
     release.uninstall().unwrap();
     before.nothing_but(&[&left::POLICIES[..], &left::CLAIMS].concat(), cluster);
 
