@@ -2,6 +2,7 @@
 //! without a trace. Needs root.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod denied;
 mod found;
 mod left;
 mod load;
@@ -129,8 +130,12 @@ fn installed_searched_changed_and_gone() {
     before.nothing_but(&[&left::POLICIES[..], &left::CLAIMS].concat(), cluster);
 
     // What ends with its exporter takes no other step.
+    let since = SystemTime::now();
     let took_again = release.install(&["--set", "crds.keep=false,exporter.pin.enabled=false"]).unwrap();
     exporters_are_ready_on_every_node(&release);
+    roles::make_use_of_all(&release);
+    own::makes_no_records(&release, since);
+    denied::each_verb_is_missed(&release);
     release.uninstall().unwrap();
     before.nothing_but(&left::CLAIMS, cluster);
     assert!(took < READY_WITHIN && took_again < READY_WITHIN, "ready after {took:?} and {took_again:?}");
