@@ -1,5 +1,5 @@
-//! The chart on a real Kubernetes cluster of two nodes: installed, searched, upgraded and rolled back under load, and gone
-//! without a trace. Needs root.
+//! The chart on a real Kubernetes cluster of two nodes: installed as the README says, searched, upgraded and rolled back under
+//! load, short of rights, and gone without a trace. Needs root.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod denied;
@@ -7,6 +7,7 @@ mod found;
 mod left;
 mod load;
 mod own;
+mod quick_start;
 mod roles;
 
 use std::collections::BTreeSet;
@@ -107,6 +108,10 @@ fn installed_searched_changed_and_gone() {
     cluster.create_namespace(NAMESPACE).unwrap();
     let before = left::Traces::of(cluster);
 
+    quick_start::shows_what_the_readme_shows(&release);
+    quick_start::ends(&release);
+    before.nothing_but(&[&left::NAMESPACE, &left::CLAIMS, &left::DEFINITIONS], cluster);
+
     let since = SystemTime::now();
     let took = release.install(&["--set", HOOK]).unwrap();
     eprintln!("install: ready after {:.1} s", took.as_secs_f32());
@@ -127,7 +132,7 @@ fn installed_searched_changed_and_gone() {
     assert!(!said.contains("so far"), "{said}");
     own::makes_no_records(&release, since);
     release.uninstall().unwrap();
-    before.nothing_but(&[&left::POLICIES[..], &left::CLAIMS].concat(), cluster);
+    before.nothing_but(&[&left::NAMESPACE, &left::CLAIMS, &left::DEFINITIONS, &left::POLICIES], cluster);
 
     // What ends with its exporter takes no other step.
     let since = SystemTime::now();
@@ -137,6 +142,6 @@ fn installed_searched_changed_and_gone() {
     own::makes_no_records(&release, since);
     denied::each_verb_is_missed(&release);
     release.uninstall().unwrap();
-    before.nothing_but(&left::CLAIMS, cluster);
+    before.nothing_but(&[&left::NAMESPACE, &left::CLAIMS], cluster);
     assert!(took < READY_WITHIN && took_again < READY_WITHIN, "ready after {took:?} and {took_again:?}");
 }
