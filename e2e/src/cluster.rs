@@ -19,6 +19,7 @@ mod network;
 mod node;
 mod objects;
 mod release;
+mod script;
 mod settings;
 
 pub use machine::{Machine, PODS, STEPS, Step, Watcher};
@@ -75,6 +76,7 @@ impl Args {
         println!("\nImages: {}; imagePullPolicy: Never", crate::image::NAME);
         if self.chart {
             let release = cluster.for_chart()?;
+            release.create_namespace()?;
             eprintln!("installing the chart");
             eprintln!("it is ready after {} s", release.install(&[])?.as_secs());
             println!("\nLoki: {}; nothing but what policies are about is recorded", release.loki()?.url);

@@ -28,11 +28,11 @@ pub struct Release<'a> {
     pub cluster: &'a Cluster,
     helm: Helm,
     /// What the release takes to run here.
-    values: PathBuf,
+    pub(super) values: PathBuf,
 }
 
 impl Cluster {
-    /// Makes ready what the chart expects of a cluster: names of services, volumes, images on the nodes, a namespace.
+    /// Makes ready what the chart expects of a cluster: names of services, volumes, images on the nodes.
     ///
     /// # Errors
     /// A program is missing and cannot be built, or the cluster refuses something.
@@ -47,10 +47,6 @@ impl Cluster {
         for (name, size) in VOLUMES {
             self.add_volume(name, size)?;
         }
-        self.create(json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": RELEASE, "labels": {"pod-security.kubernetes.io/enforce": "privileged"}},
-        }))?;
         let values = self.api.path().join("values.json");
         fs::write(&values, self.values().to_string()).with_context(|| format!("write {}", values.display()))?;
         Ok(Release { cluster: self, helm: Helm::new()?, values })
@@ -85,6 +81,16 @@ impl Cluster {
 }
 
 impl Release<'_> {
+    /// Makes the namespace that it goes to.
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn create_namespace(&self) -> Result<()> {
+        let labels = json!({"pod-security.kubernetes.io/enforce": "privileged"});
+        let metadata = json!({"name": RELEASE, "labels": labels});
+        self.cluster.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})).map(drop)
+    }
+
     /// Installs it; returns how long that took until all of it was ready.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ const KUBERNETES: Tool = Tool {
         "cmd/kube-scheduler",
         "cmd/kubelet",
         "cmd/kube-proxy",
+        "cmd/kubectl",
     ],
     tags: "",
     // Without it they call themselves v0.0.0, and refuse each other.
@@ -80,7 +81,7 @@ pub fn containerd() -> Result<PathBuf> {
     CONTAINERD.folder()
 }
 
-/// `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`, `kubelet` and `kube-proxy`: the folder that holds them.
+/// `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`, `kubelet`, `kube-proxy` and `kubectl`: the folder that holds them.
 ///
 /// # Errors
 /// See [`loki`].

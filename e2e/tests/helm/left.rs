@@ -24,13 +24,17 @@ pub(super) const CLAIMS: [&str; 2] = [
     "PersistentVolumeClaim/inotrail/data-inotrail-loki-0",
     "PersistentVolumeClaim/inotrail/queue-inotrail-collector-0",
 ];
-/// With `crds.keep`, definitions with all policies. The API server makes the first one of them.
-pub(super) const POLICIES: [&str; 4] = [
+/// The namespace, which is whoever's who has made it, with what controllers put into each.
+pub(super) const NAMESPACE: [&str; 3] =
+    ["ConfigMap/inotrail/kube-root-ca.crt", "Namespace//inotrail", "ServiceAccount/inotrail/default"];
+/// With `crds.keep`, the definitions of policies. The API server makes the first one of them.
+pub(super) const DEFINITIONS: [&str; 3] = [
     "APIService//v1alpha1.inotrail.dev",
-    "ClusterFileAccessPolicy//everything",
     "CustomResourceDefinition//clusterfileaccesspolicies.inotrail.dev",
     "CustomResourceDefinition//fileaccesspolicies.inotrail.dev",
 ];
+/// And with them all policies.
+pub(super) const POLICIES: [&str; 1] = ["ClusterFileAccessPolicy//everything"];
 const STATE: &str = "/var/lib/inotrail";
 
 /// What is there now.
@@ -57,8 +61,9 @@ impl Traces {
     }
 
     /// Compares with what was there before the release: nothing more is there but objects that are to stay.
-    pub(super) fn nothing_but(&self, stays: &[&str], cluster: &Cluster) {
-        let left = || -> Vec<_> { objects(cluster).difference(&self.objects).cloned().collect() };
+    pub(super) fn nothing_but(&self, stays: &[&[&str]], cluster: &Cluster) {
+        let stays: BTreeSet<_> = stays.concat().into_iter().map(str::to_owned).collect();
+        let left = || &objects(cluster) - &self.objects;
         let collected = || Ok((left().len() <= stays.len()).then_some(()));
         let waited = interrupt::wait_for("end of the release's objects", COLLECTED, collected);
         assert!(waited.is_ok(), "{:?}", left());

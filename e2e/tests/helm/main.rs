@@ -1,10 +1,13 @@
-//! The chart on a real Kubernetes cluster of two nodes: installed, searched, upgraded and rolled back under load, and gone
-//! without a trace. Needs root.
+//! The chart on a real Kubernetes cluster of two nodes: installed as the README says, searched, upgraded and rolled back under
+//! load, short of rights, and gone without a trace. Needs root.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod denied;
 mod found;
 mod left;
 mod load;
+mod own;
+mod quick_start;
 mod roles;
 
 use std::collections::BTreeSet;
@@ -105,6 +108,11 @@ fn installed_searched_changed_and_gone() {
     cluster.create_namespace(NAMESPACE).unwrap();
     let before = left::Traces::of(cluster);
 
+    quick_start::shows_what_the_readme_shows(&release);
+    quick_start::ends(&release);
+    before.nothing_but(&[&left::NAMESPACE, &left::CLAIMS, &left::DEFINITIONS], cluster);
+
+    let since = SystemTime::now();
     let took = release.install(&["--set", HOOK]).unwrap();
     eprintln!("install: ready after {:.1} s", took.as_secs_f32());
     exporters_are_ready_on_every_node(&release);
@@ -122,13 +130,18 @@ fn installed_searched_changed_and_gone() {
     // Each run has ended as it should, and said how many records it made.
     let said = verify(&release);
     assert!(!said.contains("so far"), "{said}");
+    own::makes_no_records(&release, since);
     release.uninstall().unwrap();
-    before.nothing_but(&[&left::POLICIES[..], &left::CLAIMS].concat(), cluster);
+    before.nothing_but(&[&left::NAMESPACE, &left::CLAIMS, &left::DEFINITIONS, &left::POLICIES], cluster);
 
     // What ends with its exporter takes no other step.
+    let since = SystemTime::now();
     let took_again = release.install(&["--set", "crds.keep=false,exporter.pin.enabled=false"]).unwrap();
     exporters_are_ready_on_every_node(&release);
+    roles::make_use_of_all(&release);
+    own::makes_no_records(&release, since);
+    denied::each_verb_is_missed(&release);
     release.uninstall().unwrap();
-    before.nothing_but(&left::CLAIMS, cluster);
+    before.nothing_but(&[&left::NAMESPACE, &left::CLAIMS], cluster);
     assert!(took < READY_WITHIN && took_again < READY_WITHIN, "ready after {took:?} and {took_again:?}");
 }

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use super::{LIMIT, NAMESPACE};
 
-const ACCOUNT: &str = "inotrail:inotrail";
+pub(super) const ACCOUNT: &str = "inotrail:inotrail";
+/// How the API server answers: its authorizer's decision.
+pub(super) const ALLOW: &str = "allow";
+pub(super) const DENY: &str = "forbid";
 
 /// A policy of a namespace, and a job, whose pod's records are to name it.
 fn objects() -> [Value; 2] {
@@ -35,32 +38,50 @@ pub(super) fn make_use_of_all(release: &Release<'_>) {
     }
 }
 
-/// Waits until each verb of each resource that the role allows was called, and was answered; all others were not called.
-pub(super) fn all_are_used(release: &Release<'_>) {
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "inotrail-inotrail"},
-    });
-    let role = release.cluster.get(&role).unwrap();
-    let allowed: BTreeSet<_> = role.data["rules"].as_array().unwrap().iter().flat_map(verbs).collect();
-    assert!(!allowed.is_empty(), "{role:?}");
-    let calls = || release.cluster.api.calls(ACCOUNT);
-    let unused = || -> anyhow::Result<BTreeSet<String>> {
-        let used = calls()?.iter().filter(|call| is_allowed(call)).map(verb).collect();
-        Ok(allowed.difference(&used).cloned().collect())
-    };
-    let waited =
-        interrupt::wait_for("use of all that the role allows", LIMIT, || Ok(unused()?.is_empty().then_some(())));
-    assert!(waited.is_ok(), "not used: {:?}", unused().unwrap());
-    let denied: BTreeSet<_> = calls().unwrap().iter().filter(|call| !is_allowed(call)).map(verb).collect();
-    assert!(denied.is_empty(), "denied: {denied:?}");
-    eprintln!("used: {allowed:?}");
+/// Takes away what [`make_use_of_all`] has made.
+pub(super) fn forget(release: &Release<'_>) {
     for object in objects() {
         release.cluster.delete(&object).unwrap();
     }
 }
 
-fn is_allowed(call: &Value) -> bool {
-    call["annotations"]["authorization.k8s.io/decision"] == "allow"
+/// Waits until each verb of each resource that the role allows was called, and was answered; all others were not called.
+pub(super) fn all_are_used(release: &Release<'_>) {
+    let all = allowed(release);
+    wait_for(release, &all, ALLOW, 0);
+    let denied = answered(release, DENY, 0).unwrap();
+    assert!(denied.is_empty(), "denied: {denied:?}");
+    eprintln!("used: {all:?}");
+    forget(release);
+}
+
+/// The exporter's role.
+pub(super) fn role() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "inotrail-inotrail"},
+    })
+}
+
+/// What it allows: `verb group/resource`.
+pub(super) fn allowed(release: &Release<'_>) -> BTreeSet<String> {
+    let role = release.cluster.get(&role()).unwrap();
+    let allowed: BTreeSet<_> = role.data["rules"].as_array().unwrap().iter().flat_map(verbs).collect();
+    assert!(!allowed.is_empty(), "{role:?}");
+    allowed
+}
+
+/// Waits until all of these calls were answered so, not counting the first `seen` calls.
+pub(super) fn wait_for(release: &Release<'_>, all: &BTreeSet<String>, answer: &str, seen: usize) {
+    let missing = || -> anyhow::Result<BTreeSet<String>> { Ok(all - &answered(release, answer, seen)?) };
+    let waited = interrupt::wait_for("calls of an exporter", LIMIT, || Ok(missing()?.is_empty().then_some(())));
+    assert!(waited.is_ok(), "{answer}: not {:?}", missing().unwrap());
+}
+
+/// Calls that were answered so, not counting the first `seen` calls.
+pub(super) fn answered(release: &Release<'_>, answer: &str, seen: usize) -> anyhow::Result<BTreeSet<String>> {
+    let calls = release.cluster.api.calls(ACCOUNT)?;
+    let is_so = |call: &&Value| call["annotations"]["authorization.k8s.io/decision"] == answer;
+    Ok(calls.iter().skip(seen).filter(is_so).map(verb).collect())
 }
 
 /// `verb group/resource` of each that a rule allows.

@@ -80,6 +80,8 @@ pub(super) struct Kube {
     node: String,
     /// Uid of a job -> name of the cron job that has made it.
     jobs: HashMap<String, Option<String>>,
+    /// It does not tell of jobs.
+    jobs_away: bool,
     /// `None`: nobody wants to know of namespaces.
     namespaces: Option<Asked>,
     excluded: Vec<Account>,
@@ -94,7 +96,14 @@ impl Kube {
     pub(super) async fn new(config: KubeConfig) -> Result<Self, Error> {
         let KubeConfig { kubeconfig, node, namespaces, excluded } = config;
         let namespaces = namespaces.then(Asked::default);
-        Ok(Self { client: client(kubeconfig).await?, node, jobs: HashMap::new(), namespaces, excluded })
+        Ok(Self {
+            client: client(kubeconfig).await?,
+            node,
+            jobs: HashMap::new(),
+            jobs_away: false,
+            namespaces,
+            excluded,
+        })
     }
 
     /// Tells of pods until the future is dropped. Where the API server is away, what was told stays. `wanted`: somebody
@@ -168,6 +177,7 @@ impl Kube {
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
         match timeout(ANSWER_WITHIN, jobs.get_metadata(name)).await {
             Ok(Ok(job)) => {
+                self.jobs_away = false;
                 let owner = cron_job(&job.metadata);
                 if self.jobs.len() >= JOBS_MAX {
                     self.jobs.clear();
@@ -175,9 +185,16 @@ impl Kube {
                 self.jobs.insert(uid, owner.clone());
                 owner
             }
+            // It was deleted meanwhile.
+            Ok(Err(kube::Error::Api(answer))) if answer.code == 404 => None,
             Ok(Err(error)) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(namespace, name, error, "whose job it is, the Kubernetes API does not say");
+                if !std::mem::replace(&mut self.jobs_away, true) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(
+                        error,
+                        "the Kubernetes API does not tell of jobs: records do not name their cron jobs"
+                    );
+                }
                 None
             }
             Err(_) => None,

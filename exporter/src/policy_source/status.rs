@@ -61,7 +61,10 @@ pub(super) struct Reporter<H> {
     /// Of policies that count only, with the generation that each is about.
     rates: HashMap<Key, (i64, Rate)>,
     told: HashMap<Key, (NodeStatus, Instant)>,
-    away: bool,
+    /// Kinds whose status cannot be told.
+    away: HashSet<String>,
+    /// Nodes cannot be asked for.
+    nodes_away: bool,
 }
 
 /// Kind, namespace and name.
@@ -70,7 +73,8 @@ type Key = (String, Option<String>, String);
 impl<H: Fn() -> NodeHealth> Reporter<H> {
     pub(super) fn new(node: String, policies: watch::Receiver<Vec<Reported>>, health: H) -> Self {
         let (degradation, rates, told) = (Degradation::default(), HashMap::new(), HashMap::new());
-        Self { node, policies, health, degradation, rates, told, away: false }
+        let (away, nodes_away) = (HashSet::new(), false);
+        Self { node, policies, health, degradation, rates, told, away, nodes_away }
     }
 
     /// Tells until the future is dropped. What cannot be told now is told later.
@@ -91,17 +95,21 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
     }
 
     /// Takes out what nodes have said that are no more: nobody else would.
-    async fn clean(&self, client: &Client) {
+    async fn clean(&mut self, client: &Client) {
         let policies = self.policies.borrow().clone();
         if policies.iter().all(|policy| policy.nodes.names().iter().all(|node| *node == self.node)) {
             return;
         }
         let nodes: Api<PartialObjectMeta<Node>> = Api::all(client.clone());
-        let alive = match nodes.list(&ListParams::default()).await {
+        let answer = nodes.list(&ListParams::default()).await;
+        let away = std::mem::replace(&mut self.nodes_away, answer.is_err());
+        let alive = match answer {
             Ok(list) => list.items.into_iter().filter_map(|node| node.metadata.name).collect::<HashSet<_>>(),
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(error, "entries of nodes that are gone stay in policies' status");
+                if !away {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "entries of nodes that are gone stay in policies' status");
+                }
                 return;
             }
         };
@@ -143,11 +151,11 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
 
     async fn tell(&mut self, client: &Client, policy: Reported, status: NodeStatus) {
         match patch(client, &policy, &self.node, std::slice::from_ref(&status)).await {
-            Ok(_) => self.away = false,
+            Ok(_) => drop(self.away.remove(&policy.resource.kind)),
             // It was deleted meanwhile.
             Err(kube::Error::Api(answer)) if answer.code == 404 => {}
             Err(error) => {
-                if !std::mem::replace(&mut self.away, true) {
+                if self.away.insert(policy.resource.kind.clone()) {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, policy = policy.name, "its status cannot be told");
                 }

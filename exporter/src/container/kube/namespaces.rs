@@ -68,20 +68,39 @@ fn news(meta: ObjectMeta) -> NamespaceNews {
 
 /// Asks for namespaces of new pods: the watch may tell of a pod before it tells of the namespace.
 #[derive(Debug, Default)]
-pub(super) struct Asked(HashSet<String>);
+pub(super) struct Asked {
+    known: HashSet<String>,
+    away: bool,
+}
 
 impl Asked {
     pub(super) async fn tell(&mut self, client: &Client, name: &str, announcer: &Announcer) {
-        if self.0.contains(name) {
+        if self.known.contains(name) {
             return;
         }
         let api = Api::<Namespace>::all(client.clone());
         // What cannot be had now, the watch tells later.
-        let Ok(Ok(namespace)) = timeout(ANSWER_WITHIN, api.get_metadata(name)).await else { return };
-        if self.0.len() >= ASKED_MAX {
-            self.0.clear();
+        let namespace = match timeout(ANSWER_WITHIN, api.get_metadata(name)).await {
+            Ok(Ok(namespace)) => namespace,
+            Ok(Err(error)) => return self.failed(&error),
+            Err(_) => return,
+        };
+        self.away = false;
+        if self.known.len() >= ASKED_MAX {
+            self.known.clear();
         }
-        self.0.insert(name.to_owned());
+        self.known.insert(name.to_owned());
         announcer.namespace(NamespaceNews { is_answer: true, ..news(namespace.metadata) }).await;
+    }
+
+    fn failed(&mut self, error: &kube::Error) {
+        let is_gone = matches!(error, kube::Error::Api(answer) if answer.code == 404);
+        if !is_gone && !std::mem::replace(&mut self.away, true) {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "the Kubernetes API does not tell of new namespaces: policies see their labels later"
+            );
+        }
     }
 }
