@@ -1,5 +1,6 @@
 //! What one event costs in user space, ours beside OpenTelemetry's SDK, and what an access costs the kernel.
 
+pub mod baseline;
 pub mod counted;
 pub mod direct;
 pub mod event;
