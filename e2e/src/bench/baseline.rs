@@ -1,4 +1,5 @@
-//! Figures that must not grow unseen: those that are the same in each run.
+//! Figures that must not grow unseen: those that are the same in each run. `bench lookup` is not: its tables are large enough
+//! for their hashers' seeds to show, by 3 %.
 //!
 //! They are of programs as tests are built, not of a release: the numbers are higher, and grow by the same changes.
 
@@ -25,14 +26,13 @@ pub type Figures = BTreeMap<String, f64>;
 /// # Errors
 /// `valgrind` is missing, or one of the programs cannot be run.
 pub fn measure(programs: &Path) -> Result<Figures> {
-    let [path, direct, lookup, allocations] =
-        ["bench-path", "bench-direct", "bench-lookup", "bench-allocations"].map(|name| programs.join(name));
+    let [path, direct, allocations] =
+        ["bench-path", "bench-direct", "bench-allocations"].map(|name| programs.join(name));
     let bytes = |compression| -> Result<_> { Ok(printed(&direct, EVENTS, &[compression])?[0] as f64 / EVENTS as f64) };
     let allocations = printed(&allocations, STEADY, &[])?;
     let figures = [
         ("instructions from record to request", per_event(&path, EVENTS, &["ours", "none"])?),
         ("instructions from event to request", per_event(&direct, EVENTS, &["none"])?),
-        ("instructions of look-ups", per_event(&lookup, EVENTS, &[])?),
         ("allocations beside requests", (allocations[0] - allocations[1]) as f64),
         ("bytes", bytes("none")?),
         ("bytes, zstd", bytes("zstd")?),
@@ -56,7 +56,7 @@ pub fn committed() -> Result<Figures> {
 /// # Errors
 /// See [`measure`].
 pub fn write() -> Result<()> {
-    let programs = ["bench-allocations", "bench-direct", "bench-lookup", "bench-path"];
+    let programs = ["bench-allocations", "bench-direct", "bench-path"];
     let figures = measure(&build("dev", &programs)?)?;
     fs::write(file(), serde_json::to_string_pretty(&figures)? + "\n")?;
     Ok(())

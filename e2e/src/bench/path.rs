@@ -24,8 +24,8 @@ use super::memory::{ANCESTORS, some_processes};
 use super::sample::{BATCH, CONTAINERS, Sample, header};
 use super::sdk::Sdk;
 
-/// Processes that act, ten of each container.
-const PROCESSES: u32 = 500;
+/// Processes that act, ten of each container but the first, which has those that forked them.
+const PROCESSES: u32 = 490;
 /// Different records; more are the same again.
 const RECORDS: u32 = 1000;
 /// Records that are taken from the ring at once.
@@ -129,7 +129,7 @@ impl<O: Output> Way<O> {
     /// Tables of [`CONTAINERS`] containers and [`PROCESSES`] processes.
     pub fn new(output: O) -> Self {
         let containers = lookup::mounted(CONTAINERS as u32);
-        let processes = some_processes(ANCESTORS + PROCESSES, true);
+        let processes = some_processes(10 + PROCESSES, true);
         // Nobody tells anything.
         let news = (sync_channel(1).1, sync_channel(1).1);
         let tables = (containers, CgroupEvents::unheard());
@@ -168,7 +168,8 @@ fn node() -> Node {
 fn record(number: u32) -> Bytes {
     let random = u64::from(number).wrapping_mul(2_654_435_761) >> 3;
     let process = (random >> 8) as u32 % PROCESSES;
-    let container = process % CONTAINERS as u32;
+    let tgid = 10 + process;
+    let container = tgid / 10;
     let (device, path, requested) = match number % 4 {
         0 | 1 => (ROOTS + container, format!("/usr/lib/python3/dist-packages/module_{number:04}/__init__.py"), None),
         2 => (
@@ -178,9 +179,8 @@ fn record(number: u32) -> Bytes {
         ),
         _ => (DISK, format!("/etc/conf/..2026_11_22_10_00_00.{number:09}/settings.yaml"), None),
     };
-    let components: String = path[1..].rsplit('/').map(|component| format!("{component}\0")).collect();
+    let components = path[1..].rsplit('/').collect::<Vec<_>>().join("\0") + "\0";
     let requested = requested.unwrap_or(&path);
-    let tgid = ANCESTORS + 1 + process;
     let header = Header {
         time_ns: 1_000_000_000 + u64::from(number) * 12_345,
         process_start_ns: tgid.into(),

@@ -81,12 +81,12 @@ impl Encoder {
     pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
         let Self { run, threads, deeds, places, names, text, .. } = self;
         let deed = deeds.of(&event.access);
-        let (names, thread) = match Names::of_access(event.access).filter(|_| threads.has(event)) {
-            Some(names) => (names, threads.get(event)),
-            None => {
-                let names = Names::new(event, names);
-                (names, threads.make(event, &names, text))
-            }
+        let known = Names::of_access(event.access).filter(|_| threads.has(event));
+        let (names, thread) = if let Some(names) = known {
+            (names, threads.get(event))
+        } else {
+            let names = Names::new(event, names);
+            (names, threads.make(event, &names, text))
         };
         let start = open(out, tag(2));
         fixed64(out, 1, event.time_ns);
