@@ -45,7 +45,7 @@ churn: tools ## start a thousand containers of 50 ms, told of by NRI, by the hoo
 	cargo run -q -p e2e -- churn --by vm
 
 bench: tools ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process; time that starts take; memory for policies; what comes of an outage; records that workloads store
-	cargo run -q -p e2e -- bench encode
+	cargo run -q -p e2e -- bench event --readme
 	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
 	cargo run -q -p e2e -- bench miss

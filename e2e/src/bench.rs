@@ -1,10 +1,14 @@
 //! What one event costs in user space, ours beside OpenTelemetry's SDK, and what an access costs the kernel.
 
+pub mod baseline;
+pub mod counted;
 pub mod direct;
+pub mod event;
 pub mod lookup;
 pub mod memory;
 pub mod miss;
 pub mod outage;
+pub mod path;
 pub mod policies;
 pub mod repeats;
 pub mod sample;
@@ -20,27 +24,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// Events of the shorter run: ten batches.
 const EVENTS: u64 = 20_000;
 
-/// Prints instructions per event, from the event to the bytes of a request (not compressed): of the exporter's encoder,
-/// and of the opentelemetry SDK with opentelemetry-proto, given the same events of 50 containers.
-///
-/// Each is run twice under callgrind, with N and with 2N events: the difference has no start-up in it.
-///
-/// # Errors
-/// `valgrind` is missing, or one of the programs cannot be built or run.
-#[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
-pub fn encode() -> Result<()> {
-    let folder = build("release", &["bench-direct", "bench-sdk"])?;
-    let direct = per_event(&folder.join("bench-direct"))?;
-    let sdk = per_event(&folder.join("bench-sdk"))?;
-    println!("instructions per event, event to request bytes, {} containers", sample::CONTAINERS);
-    println!("  inotrail           {direct:>8.0}");
-    println!("  opentelemetry SDK  {sdk:>8.0}");
-    println!("  ratio              {:>8.1}", sdk / direct);
-    Ok(())
-}
-
 /// Prints what it costs to look up an event's container, process, volume and owner, on a node that is full: instructions by
-/// callgrind, as for [`encode`], and the time of a run.
+/// callgrind, as for [`event`], and the time of a run.
 ///
 /// # Errors
 /// `valgrind` is missing, or the program cannot be built or run.
@@ -48,7 +33,7 @@ pub fn encode() -> Result<()> {
 pub fn lookup() -> Result<()> {
     let program = build("release", &["bench-lookup"])?.join("bench-lookup");
     println!("look-ups per event, {} containers, {} processes", memory::CONTAINERS, memory::PROCESSES);
-    println!("  instructions  {:>8.0}", per_event(&program)?);
+    println!("  instructions  {:>8.0}", per_event(&program, EVENTS, &[])?);
     run(&program)
 }
 
@@ -86,17 +71,20 @@ fn build_of(package: &str, profile: &str, programs: &[&str]) -> Result<PathBuf> 
     Ok(env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join(folder))
 }
 
-fn per_event(program: &Path) -> Result<f64> {
-    let (once, twice) = (instructions(program, EVENTS)?, instructions(program, 2 * EVENTS)?);
-    Ok((twice.saturating_sub(once)) as f64 / EVENTS as f64)
+/// Instructions per event: the program is run twice under callgrind, with N and with 2N events, and the difference has no
+/// start-up in it. `arguments` come after that number.
+fn per_event(program: &Path, events: u64, arguments: &[&str]) -> Result<f64> {
+    let (once, twice) = (instructions(program, events, arguments)?, instructions(program, 2 * events, arguments)?);
+    Ok((twice.saturating_sub(once)) as f64 / events as f64)
 }
 
 /// Instructions of one run, by valgrind's `Collected : 123`.
-fn instructions(program: &Path, events: u64) -> Result<u64> {
+fn instructions(program: &Path, events: u64, arguments: &[&str]) -> Result<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
         .arg(events.to_string())
+        .args(arguments)
         .output()
         .context("run valgrind (apt-get install valgrind)")?;
     let text = String::from_utf8_lossy(&output.stderr);
@@ -105,6 +93,18 @@ fn instructions(program: &Path, events: u64) -> Result<u64> {
         Some(count) if output.status.success() => Ok(count),
         _ => bail!("{} under valgrind: {}\n{text}", program.display(), output.status),
     }
+}
+
+/// The numbers that a program prints.
+fn printed(program: &Path, events: u64, arguments: &[&str]) -> Result<Vec<u64>> {
+    let output = Command::new(program)
+        .arg(events.to_string())
+        .args(arguments)
+        .output()
+        .with_context(|| format!("run {}", program.display()))?;
+    ensure!(output.status.success(), "{}: {}", program.display(), output.status);
+    let text = String::from_utf8(output.stdout)?;
+    text.split_whitespace().map(|word| word.parse().with_context(|| format!("{}: {text}", program.display()))).collect()
 }
 
 #[cfg(test)]

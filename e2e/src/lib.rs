@@ -11,6 +11,7 @@ pub mod containerd;
 pub mod daemon;
 pub mod demo;
 pub mod digest;
+pub mod docs;
 pub mod exporter;
 pub mod folder;
 pub mod fuzz;

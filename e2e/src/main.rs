@@ -38,8 +38,10 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Instructions per event, from the event to the bytes of a request
-    Encode,
+    /// Write down what must not grow unseen: e2e/baseline.json
+    Baseline,
+    /// What an event costs in user space, from the ring buffer's record to the bytes of a request
+    Event(e2e::bench::event::Args),
     /// Instructions, time and allocations that an event's look-ups take
     Lookup,
     /// Bytes per container and per process
@@ -58,7 +60,8 @@ enum Bench {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
-        Command::Bench { what: Bench::Encode } => e2e::bench::encode(),
+        Command::Bench { what: Bench::Baseline } => e2e::bench::baseline::write(),
+        Command::Bench { what: Bench::Event(args) } => args.run(),
         Command::Bench { what: Bench::Lookup } => e2e::bench::lookup(),
         Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),

@@ -12,6 +12,7 @@ use inotrail::container::{Container, File, Origin};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::Dropped;
+use inotrail::otlp::Encoder;
 use inotrail::process::Process;
 use inotrail::stopped::Stopped;
 use inotrail_ebpf::{Header, kind, mask};
@@ -25,6 +26,7 @@ const EVENTS: u64 = 400;
 /// A run's records, each encoded as a request, the last one last.
 fn requests(run: &str, now_ns: u64) -> Vec<Vec<u8>> {
     let node = Node { name: "node-1".into(), stream_id: run.into(), ..Node::default() };
+    let mut encoder = Encoder::new(&node);
     let mut batch = Batch::new(Limits { records: 1, bytes: usize::MAX, age: Duration::MAX }, node);
     let id = format!("{run}-container");
     let origin = Origin::Container { id, name: "web".into(), runtime: "containerd", resolved: true };
@@ -48,7 +50,7 @@ fn requests(run: &str, now_ns: u64) -> Vec<Vec<u8>> {
             count: 1,
             last_ns: 0,
         };
-        requests.extend(batch.push(&event, 0));
+        requests.extend(batch.push(&mut encoder, &event, 0));
     }
     let exporter = Arc::new(Container::new(Origin::Exporter));
     let counts = Some(Counts { count: 12, total: 12, records: 0 });
@@ -66,9 +68,9 @@ fn requests(run: &str, now_ns: u64) -> Vec<Vec<u8>> {
         observed_ns: end_ns,
         sequence: 1,
     };
-    requests.extend(batch.push_loss(&loss, 0));
+    requests.extend(batch.push_loss(&encoder, &loss, 0));
     let stopped = Stopped { container: &exporter, events: EVENTS, losses: 1, time_ns: end_ns + 1 };
-    requests.extend(batch.push_stopped(&stopped, 0));
+    requests.extend(batch.push_stopped(&encoder, &stopped, 0));
     requests.into_iter().map(|request| request.body.to_vec()).collect()
 }
 

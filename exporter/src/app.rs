@@ -34,7 +34,7 @@ use crate::sink::Printer;
 use crate::spool;
 use crate::telemetry::{self, OwnLogs, Telemetry};
 
-mod export;
+pub mod export;
 mod health;
 mod losses;
 mod print;

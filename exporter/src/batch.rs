@@ -47,7 +47,6 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Batch {
     limits: Limits,
-    encoder: Encoder,
     resources: Resources,
     /// Encoded records, as they came.
     buffer: Vec<u8>,
@@ -55,7 +54,7 @@ pub struct Batch {
     records: Vec<Record>,
     /// Containers of this batch, in order of their first record.
     groups: Vec<Group>,
-    /// Bytes of the request but for the records.
+    /// Bytes of the request but for the records, and for what lengths take that grow with those.
     overhead: usize,
     /// Accesses that the records stand for.
     accesses: u64,
@@ -99,7 +98,6 @@ impl Batch {
         let limits = Limits { bytes: limits.bytes.min(REQUEST_MAX - EVENT_MAX), ..limits };
         Self {
             limits,
-            encoder: Encoder::new(&node),
             resources: Resources::new(node),
             buffer: Vec::new(),
             records: Vec::new(),
@@ -111,29 +109,29 @@ impl Batch {
         }
     }
 
-    /// Adds an event, and returns the request if that made it full. `now_ns` is of any one clock.
+    /// Adds an event, and returns the request if that made it full. `encoder` is of the same node; `now_ns` is of any one clock.
     #[must_use = "a full batch is a request to be sent"]
-    pub fn push(&mut self, event: &Event<'_>, now_ns: u64) -> Option<Request> {
+    pub fn push(&mut self, encoder: &mut Encoder, event: &Event<'_>, now_ns: u64) -> Option<Request> {
         let start = self.buffer.len();
-        self.encoder.record(&mut self.buffer, event);
+        encoder.record(&mut self.buffer, event);
         self.accesses = self.accesses.saturating_add(event.count);
         self.pushed(event.container, start, now_ns)
     }
 
     /// The same with a loss, which stands for no access: those it tells of are in no record.
     #[must_use = "a full batch is a request to be sent"]
-    pub fn push_loss(&mut self, loss: &Loss<'_>, now_ns: u64) -> Option<Request> {
+    pub fn push_loss(&mut self, encoder: &Encoder, loss: &Loss<'_>, now_ns: u64) -> Option<Request> {
         let start = self.buffer.len();
-        self.encoder.loss(&mut self.buffer, loss);
+        encoder.loss(&mut self.buffer, loss);
         self.told = self.told.saturating_add(loss.owed);
         self.pushed(loss.container, start, now_ns)
     }
 
     /// The same with the end of the run, which stands for no access either.
     #[must_use = "a full batch is a request to be sent"]
-    pub fn push_stopped(&mut self, stopped: &Stopped<'_>, now_ns: u64) -> Option<Request> {
+    pub fn push_stopped(&mut self, encoder: &Encoder, stopped: &Stopped<'_>, now_ns: u64) -> Option<Request> {
         let start = self.buffer.len();
-        self.encoder.stopped(&mut self.buffer, stopped);
+        encoder.stopped(&mut self.buffer, stopped);
         self.pushed(stopped.container, start, now_ns)
     }
 
@@ -165,7 +163,8 @@ impl Batch {
         if self.records.is_empty() {
             return None;
         }
-        let mut body = Vec::with_capacity(self.buffer.len() + self.overhead);
+        let len = |group: &Group| otlp::resource_logs_len(self.resources.get(group.resource).len(), group.bytes);
+        let mut body = Vec::with_capacity(self.groups.iter().map(len).sum());
         for group in &self.groups {
             otlp::open_resource_logs(&mut body, self.resources.get(group.resource), group.bytes);
             let mut next = Some(group.first);
@@ -196,17 +195,14 @@ impl Batch {
         let index = self.records.len();
         self.records.push(Record { end: self.buffer.len(), next: None });
         let resource = self.resources.find(container);
-        let len = self.resources.get(resource).len();
         if let Some(group) = self.resources.group(resource) {
             let group = &mut self.groups[group];
-            self.overhead -= otlp::resource_logs_len(len, group.bytes) - group.bytes;
             self.records[mem::replace(&mut group.last, index)].next = Some(index);
             group.bytes += bytes;
-            self.overhead += otlp::resource_logs_len(len, group.bytes) - group.bytes;
         } else {
             self.resources.set_group(resource, self.groups.len());
             self.groups.push(Group { resource, first: index, last: index, bytes });
-            self.overhead += otlp::resource_logs_len(len, bytes) - bytes;
+            self.overhead += otlp::resource_logs_len(self.resources.get(resource).len(), 0);
         }
     }
 }

@@ -13,16 +13,18 @@
 
 pub mod attribute;
 mod body;
-mod decimal;
+mod deed;
 mod envelope;
 mod file;
 mod loss;
+mod memo;
 mod names;
 mod policy;
 mod record;
 mod resource;
 mod split;
 mod stopped;
+mod thread;
 mod time;
 mod wire;
 

@@ -13,7 +13,7 @@ use crate::loss::{Loss, LossBook, Outage};
 use crate::metrics::{Dropped, Metrics};
 use crate::policy::rule::Action;
 use crate::process::{ProcessScan, ProcessTable};
-use crate::sensor::{Account, Drained, Gap, Malformed, Record, Repeats, Sensor, Unkept};
+use crate::sensor::{Account, Drained, Gap, Malformed, Record, Repeats, Sensor, Unkept, record};
 use crate::stopped::Stopped;
 
 mod counted;
@@ -155,16 +155,8 @@ impl<O: Output> Pipeline<O> {
 
     /// Takes records from the ring to the output. Breaks when the output wants no more.
     pub fn drain(&mut self, sensor: &mut Sensor) -> ControlFlow<(), Drained> {
+        let snapshot = self.begin();
         let Self { stages, held } = self;
-        stages.clock.refresh();
-        while let Ok(scan) = stages.scans.try_recv() {
-            stages.processes.merge(scan);
-        }
-        stages.observed_ns = unix_now();
-        let snapshot = stages.containers.snapshot();
-        // What waited for a container that is known by now comes before its later events.
-        held.release(steady_now(), &snapshot, |event| stages.outlet.deliver(event, &snapshot));
-        stages.note(held);
         // Before a record is released, so that it is either in the account or still in the ring.
         let drained = sensor.drain(|record| {
             stages.record(record, &snapshot, held);
@@ -177,11 +169,49 @@ impl<O: Output> Pipeline<O> {
             stages.tell_losses(&snapshot, false);
         }
         drop(snapshot);
+        self.end().map_continue(|()| drained)
+    }
+
+    /// [`Self::drain`] with the bytes of records that come from elsewhere than the ring. `paths` is a buffer that is used
+    /// again and again.
+    pub fn replay<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>, paths: &mut Vec<u8>) -> ControlFlow<()> {
+        let snapshot = self.begin();
+        let Self { stages, held } = self;
+        for record in records {
+            stages.record(record::parse(record, paths), &snapshot, held);
+            stages.note(held);
+        }
+        drop(snapshot);
+        self.end()
+    }
+
+    /// Looks at the clock and at what others have found since, and lets go of what waited for that.
+    fn begin(&mut self) -> Snapshot {
+        let Self { stages, held } = self;
+        stages.clock.refresh();
+        while let Ok(scan) = stages.scans.try_recv() {
+            stages.processes.merge(scan);
+        }
+        stages.observed_ns = unix_now();
+        let snapshot = stages.containers.snapshot();
+        // What waited for a container that is known by now comes before its later events.
+        held.release(steady_now(), &snapshot, |event| stages.outlet.deliver(event, &snapshot));
+        stages.note(held);
+        snapshot
+    }
+
+    fn end(&mut self) -> ControlFlow<()> {
+        let Self { stages, held } = self;
         held.remind(|id| stages.outlet.cgroups.unknown(id));
         match stages.outlet.output.drained(stages.observed_ns) {
-            ControlFlow::Continue(()) if !stages.outlet.done => ControlFlow::Continue(drained),
+            ControlFlow::Continue(()) if !stages.outlet.done => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         }
+    }
+
+    /// The output, as it is.
+    pub fn into_output(self) -> O {
+        self.stages.outlet.output
     }
 
     /// Takes what is only counted, lets go of what still waits for a container's name, and gives the output back.

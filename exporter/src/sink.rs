@@ -22,6 +22,7 @@ use crate::batch::{self, Batch, Request};
 use crate::config::choice::{self, TraceOutput};
 use crate::event::{Event, Node};
 use crate::loss::Loss;
+use crate::otlp::Encoder;
 use crate::stopped::Stopped;
 use table::Table;
 
@@ -36,7 +37,7 @@ pub struct Sink<W> {
 #[derive(Debug)]
 enum Form {
     Table(Table),
-    Json(Box<Batch>, choice::Form),
+    Json(Box<(Batch, Encoder)>, choice::Form),
 }
 
 impl<W: Write> Sink<W> {
@@ -44,7 +45,8 @@ impl<W: Write> Sink<W> {
     pub fn new(out: W, output: TraceOutput, node: Node, color: bool, columns: Option<u16>) -> Self {
         let json = |form| {
             let one = batch::Limits { records: 1, bytes: batch::REQUEST_MAX, age: Duration::ZERO };
-            Form::Json(Box::new(Batch::new(one, node)), form)
+            let encoder = Encoder::new(&node);
+            Form::Json(Box::new((Batch::new(one, node), encoder)), form)
         };
         let form = match output {
             TraceOutput::Table => Form::Table(Table::new(TimeZone::system(), color, columns)),
@@ -66,8 +68,9 @@ impl<W: Write> Sink<W> {
                 table.format(event, &mut self.line);
                 self.out.write_all(self.line.as_bytes())
             }
-            Form::Json(batch, form) => {
-                let request = batch.push(event, 0);
+            Form::Json(encoded, form) => {
+                let (batch, encoder) = &mut **encoded;
+                let request = batch.push(encoder, event, 0);
                 write(*form, request, &mut self.out)
             }
         }
@@ -84,8 +87,9 @@ impl<W: Write> Sink<W> {
                 table.format_loss(loss, &mut self.line);
                 self.out.write_all(self.line.as_bytes())
             }
-            Form::Json(batch, form) => {
-                let request = batch.push_loss(loss, 0);
+            Form::Json(encoded, form) => {
+                let (batch, encoder) = &mut **encoded;
+                let request = batch.push_loss(encoder, loss, 0);
                 write(*form, request, &mut self.out)
             }
         }
@@ -97,8 +101,9 @@ impl<W: Write> Sink<W> {
     /// Those of `out`.
     pub fn write_stopped(&mut self, stopped: &Stopped<'_>) -> io::Result<()> {
         match &mut self.form {
-            Form::Json(batch, form @ (choice::Form::OtlpJson | choice::Form::Vector)) => {
-                let request = batch.push_stopped(stopped, 0);
+            Form::Json(encoded, form @ (choice::Form::OtlpJson | choice::Form::Vector)) => {
+                let (batch, encoder) = &mut **encoded;
+                let request = batch.push_stopped(encoder, stopped, 0);
                 write(*form, request, &mut self.out)
             }
             Form::Table(_) | Form::Json(..) => Ok(()),

@@ -15,9 +15,9 @@ use super::sample::container;
 /// Records that the exporter takes from the ring buffer under one view of its tables.
 const DRAIN: usize = 64;
 /// A kubelet's disk, a container's root and Secret: `major << 20 | minor`.
-const DISK: u32 = 8 << 20 | 1;
-const ROOTS: u32 = 1000;
-const SECRETS: u32 = 10_000;
+pub(super) const DISK: u32 = 8 << 20 | 1;
+pub(super) const ROOTS: u32 = 1000;
+pub(super) const SECRETS: u32 = 10_000;
 
 /// The tables.
 pub struct Lookup {
@@ -27,24 +27,27 @@ pub struct Lookup {
 
 impl Default for Lookup {
     fn default() -> Self {
-        let mut host = format!("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:{} / /proc rw - proc proc rw\n", 5);
-        for index in 0..CONTAINERS as u32 {
-            let pod = uid(index);
-            let folder = format!("/var/lib/kubelet/pods/{pod}/volumes/kubernetes.io~secret/tls");
-            let (root, secret) = (ROOTS + index, SECRETS + index);
-            let _infallible = writeln!(host, "3 1 0:{secret} / {folder} rw - tmpfs tmpfs rw");
-            let _infallible =
-                writeln!(host, "4 1 0:{root} / /run/containerd/{index:064x}/rootfs rw - overlay overlay rw");
-        }
-        let mounted = (0..CONTAINERS as u32).map(|index| Mounted {
-            cgroup: u64::from(index) + 1,
-            container: described(index),
-            pod: uid(index),
-            mountinfo: mountinfo(index),
-        });
-        let containers = Containers::mounted(mounted, host.as_bytes());
-        Self { containers, processes: processes(true) }
+        Self { containers: mounted(CONTAINERS as u32), processes: processes(true) }
     }
+}
+
+/// So many containers that have mounted what a kubelet's have; their cgroups are numbered from 1.
+pub(super) fn mounted(count: u32) -> Containers {
+    let mut host = format!("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:{} / /proc rw - proc proc rw\n", 5);
+    for index in 0..count {
+        let pod = uid(index);
+        let folder = format!("/var/lib/kubelet/pods/{pod}/volumes/kubernetes.io~secret/tls");
+        let (root, secret) = (ROOTS + index, SECRETS + index);
+        let _infallible = writeln!(host, "3 1 0:{secret} / {folder} rw - tmpfs tmpfs rw");
+        let _infallible = writeln!(host, "4 1 0:{root} / /run/containerd/{index:064x}/rootfs rw - overlay overlay rw");
+    }
+    let mounted = (0..count).map(|index| Mounted {
+        cgroup: u64::from(index) + 1,
+        container: described(index),
+        pod: uid(index),
+        mountinfo: mountinfo(index),
+    });
+    Containers::mounted(mounted, host.as_bytes())
 }
 
 impl Lookup {

@@ -18,7 +18,7 @@ pub const CONTAINERS: usize = 500;
 /// Ten of each.
 pub const PROCESSES: u32 = 5_000;
 /// As many as are kept.
-const ANCESTORS: u32 = 8;
+pub(super) const ANCESTORS: u32 = 8;
 
 /// Containers with pod and image, as readers see them.
 #[must_use]
@@ -32,11 +32,16 @@ pub fn containers() -> Containers {
 /// a server's workers; else each forks the next one, and shares with none.
 #[must_use]
 pub fn processes(leaves: bool) -> ProcessTable {
+    some_processes(PROCESSES, leaves)
+}
+
+/// So many of them.
+pub(super) fn some_processes(count: u32, leaves: bool) -> ProcessTable {
     let mut table = ProcessTable::default();
     for pid in 1..=ANCESTORS {
         start(&mut table, pid - 1, pid);
     }
-    for pid in ANCESTORS + 1..=PROCESSES {
+    for pid in ANCESTORS + 1..=count {
         start(&mut table, if leaves { ANCESTORS } else { pid - 1 }, pid);
     }
     table

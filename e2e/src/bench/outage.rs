@@ -162,7 +162,10 @@ fn print_received(received: &Received, seen: &Seen) {
     let waited = received.alarms.iter().filter(|alarm| alarm.time < from && alarm.came >= from);
     let after = waited.clone().filter_map(|alarm| alarm.came.duration_since(from).ok()).max().unwrap_or_default();
     // Those that are made meanwhile come after these: a container's are sent in their order.
-    println!("  violations    {:>12} had waited, the last was received {after:.1?} after the first taken", waited.count());
+    println!(
+        "  violations    {:>12} had waited, the last was received {after:.1?} after the first taken",
+        waited.count()
+    );
     let while_it_drained = |time: SystemTime| time >= from && time <= to;
     let quiet = |time: SystemTime| time > to + Duration::from_secs(2);
     for (what, of) in

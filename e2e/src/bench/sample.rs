@@ -26,7 +26,7 @@ pub struct Sample {
     process: Process,
     paths: Vec<String>,
     /// That all of these are in.
-    volume: Volume,
+    volume: Arc<Volume>,
 }
 
 impl Default for Sample {
@@ -47,7 +47,8 @@ impl Default for Sample {
             kind: "persistentVolumeClaim".into(),
             claim: "ledger-data".into(),
             ..Volume::default()
-        };
+        }
+        .into();
         let (headers, paths) = (headers.collect(), paths.collect());
         Self { node, containers: containers.collect(), headers, process: process(), paths, volume }
     }
@@ -82,7 +83,8 @@ impl Sample {
     }
 }
 
-fn header(random: u64) -> Header {
+/// What a process of a server may do.
+pub(super) fn header(random: u64) -> Header {
     let mode = if random.is_multiple_of(4) { mask::WRITE } else { mask::READ };
     Header {
         kind: kind::ACCESS,

@@ -2,11 +2,13 @@
 //! own batch processor; records are turned into opentelemetry-proto's structures and those into bytes.
 
 use std::future::ready;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Result;
-use inotrail::event::{Event, Outcome};
+use inotrail::container::{Container, File};
+use inotrail::event::{Event, Node, Outcome};
 use inotrail::{errno, otlp};
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
@@ -18,7 +20,7 @@ use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scop
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{
-    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogger, SdkLoggerProvider,
+    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogRecord, SdkLogger, SdkLoggerProvider,
 };
 use prost::Message as _;
 
@@ -43,31 +45,62 @@ impl LogExporter for Encode {
     }
 }
 
+/// The loggers of containers, and what they have encoded.
+#[derive(Debug)]
+pub struct Sdk {
+    loggers: Vec<(SdkLogger, SdkLoggerProvider)>,
+    encoded: Receiver<Vec<u8>>,
+    stream_id: String,
+}
+
+impl Sdk {
+    /// A logger for each of these containers.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn new<'a>(node: &Node, containers: impl Iterator<Item = &'a Arc<Container>>) -> Result<Self> {
+        let (requests, encoded) = sync_channel(BATCH);
+        let scope = InstrumentationScope::builder(otlp::SCOPE_NAME)
+            .with_version(otlp::SCOPE_VERSION)
+            .with_schema_url(otlp::attribute::SCHEMA_URL)
+            .build();
+        let mut loggers = Vec::new();
+        for container in containers {
+            let provider = provider(resource(node, container)?, requests.clone());
+            loggers.push((provider.logger_with_scope(scope.clone()), provider));
+        }
+        Ok(Self { loggers, encoded, stream_id: node.stream_id.clone() })
+    }
+
+    /// Logs an event by the logger of this number.
+    pub fn emit(&self, logger: usize, event: &Event<'_>) {
+        emit(&self.loggers[logger].0, event, &self.stream_id);
+    }
+
+    /// Gives the bytes of every request to `each`.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn flush(&self, mut each: impl FnMut(&[u8])) -> Result<()> {
+        for (_, provider) in &self.loggers {
+            provider.force_flush()?;
+        }
+        self.encoded.try_iter().for_each(|request| each(&request));
+        Ok(())
+    }
+}
+
 /// Gives the bytes of every request of `events` events to `each`.
 ///
 /// # Errors
 /// None is known.
 pub fn run(sample: &Sample, events: usize, mut each: impl FnMut(&[u8])) -> Result<()> {
-    let (requests, encoded) = sync_channel(BATCH);
-    let scope = InstrumentationScope::builder(otlp::SCOPE_NAME)
-        .with_version(otlp::SCOPE_VERSION)
-        .with_schema_url(otlp::attribute::SCHEMA_URL)
-        .build();
-    let mut loggers = Vec::new();
-    for index in 0..CONTAINERS {
-        let provider = provider(resource(sample, index)?, requests.clone());
-        loggers.push((provider.logger_with_scope(scope.clone()), provider));
-    }
+    let sdk = Sdk::new(&sample.node, sample.containers.iter())?;
     for start in (0..events).step_by(BATCH) {
         for index in start..events.min(start + BATCH) {
-            emit(&loggers[index % CONTAINERS].0, &sample.event(index), &sample.node.stream_id);
+            sdk.emit(index % CONTAINERS, &sample.event(index));
         }
-        for (_, provider) in &loggers {
-            provider.force_flush()?;
-        }
-        for request in encoded.try_iter() {
-            each(&request);
-        }
+        sdk.flush(&mut each)?;
     }
     Ok(())
 }
@@ -84,8 +117,8 @@ fn provider(resource: Resource, requests: SyncSender<Vec<u8>>) -> SdkLoggerProvi
 }
 
 /// The same attributes as in our Resource.
-fn resource(sample: &Sample, index: usize) -> Result<Resource> {
-    let ours = ProtoResource::decode(&*otlp::resource(&sample.node, &sample.containers[index]))?;
+fn resource(node: &Node, container: &Container) -> Result<Resource> {
+    let ours = ProtoResource::decode(&*otlp::resource(node, container))?;
     let attributes = ours.attributes.into_iter().filter_map(|attribute| {
         let value = match attribute.value?.value? {
             ProtoValue::StringValue(value) => Value::from(value),
@@ -134,12 +167,11 @@ fn emit(logger: &SdkLogger, event: &Event<'_>, stream_id: &str) {
     record.add_attribute("inotrail.file.open_flags", header.open_flags);
     record.add_attribute("file.inode", header.inode.to_string());
     record.add_attribute("inotrail.file.device", format!("{}:{}", header.device >> 20, header.device & 0xf_ffff));
-    record.add_attribute("inotrail.file.confidence", access.confidence());
-    if let Some(volume) = event.file.volume {
-        record.add_attribute("k8s.volume.name", volume.name.clone());
-        record.add_attribute("k8s.volume.type", volume.kind.to_string());
-        record.add_attribute("k8s.persistentvolumeclaim.name", volume.claim.clone());
+    if access.requested != access.path && !access.requested.is_empty() {
+        record.add_attribute("inotrail.file.requested_path", text(access.requested));
     }
+    record.add_attribute("inotrail.file.confidence", access.confidence());
+    place(&mut record, &event.file);
     record.add_attribute("inotrail.backend", event.backend.as_str());
     record.add_attribute("process.pid", header.tgid);
     record.add_attribute("process.parent_pid", header.ppid);
@@ -155,6 +187,24 @@ fn emit(logger: &SdkLogger, event: &Event<'_>, stream_id: &str) {
     record.add_attribute("inotrail.aggregation.count", event.count as i64);
     record.add_attribute("inotrail.stream.sequence", event.sequence as i64);
     logger.emit(record);
+}
+
+fn place(record: &mut SdkLogRecord, file: &File<'_>) {
+    let mut add = |key: &'static str, value: &str| {
+        if !value.is_empty() {
+            record.add_attribute(key, value.to_owned());
+        }
+    };
+    if let Some(volume) = file.volume {
+        add("k8s.volume.name", &volume.name);
+        add("k8s.volume.type", &volume.kind);
+        add("k8s.persistentvolumeclaim.name", &volume.claim);
+    }
+    if let Some(object) = file.object {
+        add("inotrail.volume.object.kind", object.kind);
+        add("inotrail.volume.object.name", object.name);
+        add("inotrail.volume.object.key", &String::from_utf8_lossy(object.key));
+    }
 }
 
 fn creation_time(unix_ns: u64) -> String {

@@ -5,7 +5,7 @@ use super::sample::Sample;
 use super::{direct, sdk};
 
 /// Every record with its resource's and its own attributes sorted, which neither way promises an order of.
-fn records(requests: &[Vec<u8>]) -> Vec<String> {
+pub(super) fn records(requests: &[Vec<u8>]) -> Vec<String> {
     let mut out = Vec::new();
     for request in requests {
         for mut logs in ExportLogsServiceRequest::decode(&**request).unwrap().resource_logs {

@@ -1,14 +1,16 @@
-//! `bench-direct N`: the requests of N events, by the exporter's encoder. Prints their bytes.
+//! `bench-direct N none|zstd`: the requests of N events, by the exporter's encoder, compressed or not. Prints their bytes.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
+use e2e::bench::counted::Counted;
 use e2e::bench::direct;
 use e2e::bench::sample::Sample;
 
 #[expect(clippy::print_stdout, reason = "the count proves that the work was done")]
 fn main() -> Result<()> {
-    let events = std::env::args().nth(1).context("usage: bench-direct EVENTS")?.parse()?;
-    let mut bytes = 0;
-    direct::run(&Sample::default(), events, |request| bytes += request.len());
-    println!("{bytes}");
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [events, compression] = &arguments[..] else { bail!("usage: bench-direct EVENTS none|zstd") };
+    let mut counted = Counted::new(compression)?;
+    direct::run(&Sample::default(), events.parse()?, |request| counted.add(request));
+    println!("{}", counted.bytes);
     Ok(())
 }

@@ -1,35 +1,29 @@
 //! The README's table of kernels, written from what a run of the matrix saw.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use inotrail::event::Backend;
+
+use crate::docs;
 
 use super::{
     BACKENDS, Cell, Facts, Outcome, TESTS,
     table::{Row, counts},
 };
 
-const START: &str = "<!-- written by `make matrix` -->\n";
-const END: &str = "<!-- end of what `make matrix` writes -->\n";
+/// What writes it.
+const WRITER: &str = "make matrix";
 /// The test whose outcome the table shows for each backend; the line above it counts all.
 const SHOWN: &str = "accesses";
 
-/// What lies between the two comments.
-fn between(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = text.split_once(START)?;
-    let (section, after) = rest.split_once(END)?;
-    Some((before, section, after))
-}
-
 /// The README with another section between the two comments.
 pub(super) fn replaced(text: &str, section: &str) -> Result<String> {
-    let (before, _, after) = between(text).context("README.md lacks the comments that `make matrix` writes between")?;
-    Ok([before, START, section, END, after].concat())
+    docs::replaced(text, WRITER, section)
 }
 
 /// Kernel line, architecture and preemption model of each row of the README's table.
 #[cfg(test)]
 fn rows(text: &str) -> Option<Vec<[String; 3]>> {
-    let (_, section, _) = between(text)?;
+    let (_, section, _) = docs::between(text, WRITER)?;
     let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
     rows.map(|row| {
         let mut cells = row.trim_matches('|').split('|').map(str::trim);
@@ -147,9 +141,8 @@ mod tests {
                     all 3; skipped calls are not counted | **failed** | 1, 2 |\n";
         assert!(section.contains(line), "{section}");
         assert!(section.contains("2 passed, 1 failed") && section.contains("\n2. that\n"), "{section}");
-        let text = replaced(&format!("a\n{START}former\n{END}b\n"), &section).unwrap();
-        assert!(text.starts_with("a\n") && text.ends_with("b\n") && !text.contains("former"));
+        let text = "<!-- written by `make matrix` -->\n<!-- end of what `make matrix` writes -->\n";
+        let text = replaced(text, &section).unwrap();
         assert_eq!(rows(&text).unwrap(), [["5.10", "aarch64", "default"].map(str::to_owned)]);
-        assert!(replaced("nothing", &section).is_err());
     }
 }

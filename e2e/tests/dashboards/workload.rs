@@ -9,6 +9,7 @@ use inotrail::container::{Container, File, Object, Origin, Owner, OwnerKind, Pod
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::Dropped;
+use inotrail::otlp::Encoder;
 use inotrail::policy::rule::Action;
 use inotrail::policy::scope::Subject;
 use inotrail::policy::{Judgement, PolicySet, document};
@@ -97,19 +98,19 @@ pub(crate) fn send(stack: &Stack, start_ns: u64) -> usize {
     let mut requests = Vec::new();
     for accesses in &workload.accesses {
         let (node, container) = actor(&mut who, &accesses.by, &accesses.node);
-        let mut batch = batch(node);
+        let (mut batch, mut encoder) = batch(node);
         let time_ns = start_ns + accesses.at * 1_000_000_000;
         for file in 0..accesses.files {
             let path = if accesses.files > 1 { format!("{}{file}", accesses.path) } else { accesses.path.clone() };
-            push(&mut batch, accesses, &path, &container, time_ns + file * 1000);
+            push((&mut batch, &mut encoder), accesses, &path, &container, time_ns + file * 1000);
         }
         requests.push((batch.take().unwrap(), accesses.files));
     }
     for (number, loss) in workload.losses.iter().enumerate() {
         let (node, container) = actor(&mut who, &loss.by, &loss.node);
-        let mut batch = batch(node);
+        let (mut batch, encoder) = batch(node);
         let time_ns = start_ns + loss.at * 1_000_000_000;
-        push_loss(&mut batch, loss, &container, time_ns, number as u64 + 1);
+        push_loss((&mut batch, &encoder), loss, &container, time_ns, number as u64 + 1);
         requests.push((batch.take().unwrap(), 1));
     }
     let url = format!("{}/v1/logs", stack.otlp_http_endpoint);
@@ -119,10 +120,12 @@ pub(crate) fn send(stack: &Stack, start_ns: u64) -> usize {
     requests.iter().map(|(_, records)| *records as usize).sum()
 }
 
-fn batch(node: &str) -> Batch {
+fn batch(node: &str) -> (Batch, Encoder) {
     let stream_id = format!("run-of-{node}");
     let node = Node { name: node.into(), cluster: "prod".into(), stream_id, ..Node::default() };
-    Batch::new(Limits { records: 10_000, bytes: usize::MAX, age: std::time::Duration::MAX }, node)
+    let limits = Limits { records: 10_000, bytes: usize::MAX, age: std::time::Duration::MAX };
+    let encoder = Encoder::new(&node);
+    (Batch::new(limits, node), encoder)
 }
 
 fn container(name: &str, of: &PodOf) -> Arc<Container> {
@@ -177,7 +180,13 @@ fn header(accesses: &Accesses) -> Header {
     header
 }
 
-fn push(batch: &mut Batch, accesses: &Accesses, path: &str, container: &Arc<Container>, time_ns: u64) {
+fn push(
+    (batch, encoder): (&mut Batch, &mut Encoder),
+    accesses: &Accesses,
+    path: &str,
+    container: &Arc<Container>,
+    time_ns: u64,
+) {
     let header = header(accesses);
     let executable = accesses.executable.as_bytes().into();
     let process = Process { executable, session: accesses.session, ..Process::default() };
@@ -211,10 +220,16 @@ fn push(batch: &mut Batch, accesses: &Accesses, path: &str, container: &Arc<Cont
         count: accesses.count,
         last_ns: if path.is_empty() { time_ns + 1_000_000_000 } else { 0 },
     };
-    assert!(batch.push(&event, 0).is_none(), "a batch is full");
+    assert!(batch.push(encoder, &event, 0).is_none(), "a batch is full");
 }
 
-fn push_loss(batch: &mut Batch, loss: &Lost, container: &Arc<Container>, time_ns: u64, sequence: u64) {
+fn push_loss(
+    (batch, encoder): (&mut Batch, &Encoder),
+    loss: &Lost,
+    container: &Arc<Container>,
+    time_ns: u64,
+    sequence: u64,
+) {
     let loss = Loss {
         reason: Dropped::ALL.into_iter().find(|reason| reason.as_str() == loss.reason).unwrap(),
         container,
@@ -227,5 +242,5 @@ fn push_loss(batch: &mut Batch, loss: &Lost, container: &Arc<Container>, time_ns
         observed_ns: time_ns,
         sequence,
     };
-    assert!(batch.push_loss(&loss, 0).is_none(), "a batch is full");
+    assert!(batch.push_loss(encoder, &loss, 0).is_none(), "a batch is full");
 }

@@ -11,44 +11,71 @@ use crate::event::{Event, Node};
 use crate::journal::Journal;
 use crate::lane::Lane;
 use crate::loss::Loss;
+use crate::otlp::Encoder;
 use crate::pipeline::Output;
 use crate::route::Route;
 use crate::stopped::Stopped;
 use share::Share;
 use sorted::Sorted;
 
+/// Where requests are left. Nothing here waits.
+pub trait Outbox {
+    /// Takes a request of a tenant (empty: of nobody in particular) for all destinations of a route.
+    fn offer(&self, lane: Lane, route: usize, tenant: &str, request: Request);
+
+    /// Whether what was left is not taken away as fast as it comes.
+    fn is_pressed(&self) -> bool;
+}
+
+impl Outbox for Journal {
+    fn offer(&self, lane: Lane, route: usize, tenant: &str, request: Request) {
+        Self::offer(self, lane, route, tenant, request);
+    }
+
+    fn is_pressed(&self) -> bool {
+        Self::is_pressed(self)
+    }
+}
+
 /// Batches events by route, tenant and lane, and never waits.
-pub(super) struct Export {
+pub struct Export<O> {
     routes: Vec<Sorted>,
-    journal: Journal,
+    encoder: Encoder,
+    outbox: O,
     share: Share,
 }
 
-impl Export {
-    pub(super) fn new(routes: Vec<Route>, limits: Limits, node: &Node, journal: Journal) -> Self {
+impl<O: Outbox> Export<O> {
+    /// For the events of this node.
+    pub fn new(routes: Vec<Route>, limits: Limits, node: &Node, outbox: O) -> Self {
         let routes = routes.into_iter().map(|route| Sorted::new(route, limits, node.clone())).collect();
-        Self { routes, journal, share: Share::default() }
+        Self { routes, encoder: Encoder::new(node), outbox, share: Share::default() }
     }
 
     /// Adds a record that is no event to the batches of all routes that want such of the container.
-    fn tell(&mut self, container: &Container, now_ns: u64, push: impl Fn(&mut Batch, u64) -> Option<Request>) {
+    fn tell(
+        &mut self,
+        container: &Container,
+        now_ns: u64,
+        push: impl Fn(&mut Batch, &Encoder, u64) -> Option<Request>,
+    ) {
         for (number, sorted) in self.routes.iter_mut().enumerate() {
             if sorted.route.wants_loss(container) {
-                let offer = |lane, tenant: &str, request| self.journal.offer(lane, number, tenant, request);
-                sorted.push(Lane::Violation, container, now_ns, &push, offer);
+                let offer = |lane, tenant: &str, request| self.outbox.offer(lane, number, tenant, request);
+                sorted.push(Lane::Violation, container, |batch| push(batch, &self.encoder, now_ns), offer);
             }
         }
     }
 
     /// Leaves what was not full yet.
-    pub(super) fn finish(mut self) {
+    pub fn finish(mut self) {
         for (number, sorted) in self.routes.iter_mut().enumerate() {
-            sorted.take(Batch::take, |lane, tenant, request| self.journal.offer(lane, number, tenant, request));
+            sorted.take(Batch::take, |lane, tenant, request| self.outbox.offer(lane, number, tenant, request));
         }
     }
 }
 
-impl Output for Export {
+impl<O: Outbox> Output for Export<O> {
     fn wants(&self, event: &Event<'_>) -> bool {
         let lane = Lane::of(event);
         self.routes.iter().any(|sorted| sorted.route.wants(event, lane))
@@ -60,27 +87,30 @@ impl Output for Export {
 
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         let lane = Lane::of(event);
+        // One of them wants it, or it would not come here.
+        let is_only = self.routes.len() == 1;
         for (number, sorted) in self.routes.iter_mut().enumerate() {
-            if sorted.route.wants(event, lane) {
-                let offer = |lane, tenant: &str, request| self.journal.offer(lane, number, tenant, request);
-                sorted.push(lane, event.container, event.observed_ns, |batch, now| batch.push(event, now), offer);
+            if is_only || sorted.route.wants(event, lane) {
+                let offer = |lane, tenant: &str, request| self.outbox.offer(lane, number, tenant, request);
+                let push = |batch: &mut Batch| batch.push(&mut self.encoder, event, event.observed_ns);
+                sorted.push(lane, event.container, push, offer);
             }
         }
         ControlFlow::Continue(())
     }
 
     fn loss(&mut self, loss: &Loss<'_>) {
-        self.tell(loss.container, loss.observed_ns, |batch, now| batch.push_loss(loss, now));
+        self.tell(loss.container, loss.observed_ns, |batch, encoder, now| batch.push_loss(encoder, loss, now));
     }
 
     fn stopped(&mut self, stopped: &Stopped<'_>) {
-        self.tell(stopped.container, stopped.time_ns, |batch, now| batch.push_stopped(stopped, now));
+        self.tell(stopped.container, stopped.time_ns, |batch, encoder, now| batch.push_stopped(encoder, stopped, now));
     }
 
     fn drained(&mut self, now_ns: u64) -> ControlFlow<()> {
-        self.share.drained(now_ns, || self.journal.is_pressed());
+        self.share.drained(now_ns, || self.outbox.is_pressed());
         for (number, sorted) in self.routes.iter_mut().enumerate() {
-            let offer = |lane, tenant: &str, request| self.journal.offer(lane, number, tenant, request);
+            let offer = |lane, tenant: &str, request| self.outbox.offer(lane, number, tenant, request);
             sorted.take(|batch| batch.take_due(now_ns), offer);
         }
         ControlFlow::Continue(())

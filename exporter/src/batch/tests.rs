@@ -37,18 +37,19 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
     }
 }
 
-fn batch(records: usize, bytes: usize) -> Batch {
-    Batch::new(Limits { records, bytes, age: Duration::from_nanos(100) }, Node::default())
+fn batch(records: usize, bytes: usize) -> (Batch, Encoder) {
+    let limits = Limits { records, bytes, age: Duration::from_nanos(100) };
+    (Batch::new(limits, Node::default()), Encoder::new(&Node::default()))
 }
 
 #[test]
 fn full_by_count() {
     let (header, container) = (header(), container("a"));
-    let mut batch = batch(3, usize::MAX);
+    let (mut batch, mut encoder) = batch(3, usize::MAX);
     for _ in 0..2 {
-        assert_eq!(batch.push(&event(&header, &container, b"/etc/passwd"), 0), None);
-        assert_eq!(batch.push(&event(&header, &container, b"/etc/passwd"), 0), None);
-        assert_eq!(batch.push(&event(&header, &container, b"/etc/passwd"), 0).unwrap().records, 3);
+        assert_eq!(batch.push(&mut encoder, &event(&header, &container, b"/etc/passwd"), 0), None);
+        assert_eq!(batch.push(&mut encoder, &event(&header, &container, b"/etc/passwd"), 0), None);
+        assert_eq!(batch.push(&mut encoder, &event(&header, &container, b"/etc/passwd"), 0).unwrap().records, 3);
         assert_eq!(batch.take(), None);
     }
 }
@@ -56,11 +57,11 @@ fn full_by_count() {
 #[test]
 fn full_by_bytes() {
     let (header, containers) = (header(), [container("a"), container("b")]);
-    let mut batch = batch(usize::MAX, 10_000);
+    let (mut batch, mut encoder) = batch(usize::MAX, 10_000);
     let mut sent = 0;
     for index in 0..1000 {
         sent += 1;
-        if let Some(request) = batch.push(&event(&header, &containers[index % 2], b"/etc/passwd"), 0) {
+        if let Some(request) = batch.push(&mut encoder, &event(&header, &containers[index % 2], b"/etc/passwd"), 0) {
             assert_eq!(request.records, sent);
             assert!((10_000..11_000).contains(&request.body.len()), "{}", request.body.len());
             // The prediction was exact.
@@ -74,8 +75,8 @@ fn full_by_bytes() {
 #[test]
 fn due_by_the_time_since_the_last_request() {
     let (header, container) = (header(), container("a"));
-    let mut batch = batch(3, usize::MAX);
-    let push = |batch: &mut Batch, now| batch.push(&event(&header, &container, b"/a"), now);
+    let (mut batch, mut encoder) = batch(3, usize::MAX);
+    let mut push = |batch: &mut Batch, now| batch.push(&mut encoder, &event(&header, &container, b"/a"), now);
     assert_eq!(batch.take_due(u64::MAX), None);
     assert_eq!(push(&mut batch, 1000), None);
     assert_eq!(batch.take_due(1000).unwrap().records, 1, "nothing came for long");
@@ -97,9 +98,9 @@ fn due_by_the_time_since_the_last_request() {
 fn every_version_of_a_container_has_its_own_resource() {
     let (header, first) = (header(), container("a"));
     let second = Arc::new(first.update(Origin::Unit("sshd.service".into()), None, None));
-    let mut batch = batch(100, usize::MAX);
+    let (mut batch, mut encoder) = batch(100, usize::MAX);
     for container in [&first, &second, &first, &second] {
-        assert_eq!(batch.push(&event(&header, container, b"/a"), 0), None);
+        assert_eq!(batch.push(&mut encoder, &event(&header, container, b"/a"), 0), None);
     }
     let message = ExportLogsServiceRequest::decode(batch.take().unwrap().body).unwrap();
     let counts: Vec<_> = message.resource_logs.iter().map(|logs| logs.scope_logs[0].log_records.len()).collect();
@@ -110,12 +111,12 @@ fn every_version_of_a_container_has_its_own_resource() {
 #[test]
 fn resources_of_containers_that_are_gone_are_forgotten() {
     let header = header();
-    let mut batch = batch(100, usize::MAX);
+    let (mut batch, mut encoder) = batch(100, usize::MAX);
     let mut records = 0;
     for index in 0..10_000 {
         // Freed at once: the next container may well get the same address.
         let container = container(&index.to_string());
-        if let Some(request) = batch.push(&event(&header, &container, b"/a"), 0) {
+        if let Some(request) = batch.push(&mut encoder, &event(&header, &container, b"/a"), 0) {
             records += request.records;
             let message = ExportLogsServiceRequest::decode(request.body).unwrap();
             assert_eq!(message.resource_logs.len(), 100);
@@ -129,7 +130,7 @@ fn resources_of_containers_that_are_gone_are_forgotten() {
 fn the_longest_event_fits_over_the_highest_limit() {
     let header = Header { comm: [0xff; 16], flags: u32::MAX, ..header() };
     let container = container("a");
-    let mut batch = batch(usize::MAX, usize::MAX);
+    let (mut batch, mut encoder) = batch(usize::MAX, usize::MAX);
     let (longest, other) = (vec![0xff; 8192], vec![0xfe; 8192]);
     let mut longest = event(&header, &container, &longest);
     longest.access.requested = &other;
@@ -140,7 +141,7 @@ fn the_longest_event_fits_over_the_highest_limit() {
     let ancestors = [u32::MAX, 7].map(ancestor).into();
     let process = Process { executable: Arc::clone(&executable), ancestors, arguments, ..Process::default() };
     longest.process = &process;
-    let request = (0..1000).find_map(|_| batch.push(&longest, 0)).unwrap();
+    let request = (0..1000).find_map(|_| batch.push(&mut encoder, &longest, 0)).unwrap();
     assert!(request.body.len() > REQUEST_MAX - EVENT_MAX && request.body.len() <= REQUEST_MAX);
     assert!(request.body.len() / (request.records as usize) < EVENT_MAX / 2);
 }
@@ -153,23 +154,25 @@ fn a_warm_batch_allocates_nothing_per_event() {
     let arguments = b"sh\0-c\0exit".as_slice().into();
     let process = Process { executable, ancestors, arguments, vpid: 7, session: true, ..Process::default() };
     let judged = Judged::new();
-    let mut batch = batch(100_000, usize::MAX);
-    let mut fill = |paths: [&[u8]; 2]| {
+    let (mut batch, mut encoder) = batch(100_000, usize::MAX);
+    // Its body has no length of one byte.
+    let long = [b'/'; 200];
+    let mut fill = |paths: [&[u8]; 3]| {
         for index in 0..1000 {
             // A number of its own would be longer the second time.
             let event = Event {
                 sequence: 1,
                 process: &process,
                 judgement: Some(judged.judgement()),
-                ..event(&header, &containers[index % 2], paths[index / 2 % 2])
+                ..event(&header, &containers[index % 2], paths[index / 2 % 3])
             };
-            assert_eq!(batch.push(&event, 0), None);
+            assert_eq!(batch.push(&mut encoder, &event, 0), None);
         }
         batch.take().unwrap()
     };
-    let cold = fill([b"/etc/passwd", b"/tmp/\xff"]);
+    let cold = fill([b"/etc/passwd", b"/tmp/\xff", &long]);
     let mut warm = None;
-    let allocations = allocation_counter::measure(|| warm = Some(fill([b"/etc/passwd", b"/tmp/\xff"])));
+    let allocations = allocation_counter::measure(|| warm = Some(fill([b"/etc/passwd", b"/tmp/\xff", &long])));
     assert_eq!(warm.unwrap().body.len(), cold.body.len());
     // The request's own bytes, and what Bytes counts its owners in.
     assert!(allocations.count_total <= 2, "{}", allocations.count_total);

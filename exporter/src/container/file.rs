@@ -5,12 +5,13 @@ use super::owners::{FileOwner, Owned, Owners};
 use super::volume::{Object, Volume};
 use super::{Container, Origin};
 use inotrail_ebpf::Header;
+use std::sync::Arc;
 
 /// What is known of a file by where it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct File<'a> {
     /// The volume it is in.
-    pub volume: Option<&'a Volume>,
+    pub volume: Option<&'a Arc<Volume>>,
     /// The object it is made of.
     pub object: Option<Object<'a>>,
     /// Whose it is, where that is not who acted.

@@ -54,7 +54,7 @@ struct Owner {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owned<'a> {
     pub(super) owner: FileOwner<'a>,
-    pub(super) volume: Option<&'a Volume>,
+    pub(super) volume: Option<&'a Arc<Volume>>,
     pub(super) object: Option<Object<'a>>,
 }
 

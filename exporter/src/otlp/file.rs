@@ -1,61 +1,95 @@
 //! The accessed file as attributes.
 
-use crate::container::{Container, File, FileOwner, Origin};
-use crate::event::{Event, Outcome};
+use std::sync::Arc;
 
-use super::decimal::decimal;
+use crate::container::{Container, File, FileOwner, Origin, Volume};
+use crate::event::Event;
+
+use super::deed::Deed;
+use super::memo::Memo;
 use super::names::Names;
 use super::wire::attribute;
 use super::{attribute, body};
 
+/// An attribute, unless it is empty.
+macro_rules! named {
+    ($out:expr, $key:expr, $value:expr) => {
+        if !$value.is_empty() {
+            attribute!(string, $out, $key, $value);
+        }
+    };
+}
+
+/// Devices, and volumes, that are kept.
+const KEPT: usize = 256;
+
+/// Attributes of the places seen lately.
+#[derive(Debug)]
+pub(super) struct Places {
+    devices: Memo<u32, Vec<u8>>,
+    /// By address; what is kept with the bytes is what the address is of.
+    volumes: Memo<usize, (Option<Arc<Volume>>, Vec<u8>)>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { devices: Memo::new(KEPT), volumes: Memo::new(KEPT) }
+    }
+}
+
+impl Places {
+    fn device(&mut self, device: u32, text: &mut Vec<u8>) -> &[u8] {
+        self.devices.get(device ^ device >> 20, device, |out| {
+            text.clear();
+            body::device(text, device);
+            out.clear();
+            attribute!(string, out, attribute::FILE_DEVICE, text);
+        })
+    }
+
+    fn volume(&mut self, volume: &Arc<Volume>) -> &[u8] {
+        let address = Arc::as_ptr(volume).addr();
+        let (_, attributes) = self.volumes.get((address >> 4) as u32, address, |(kept, out)| {
+            *kept = Some(Arc::clone(volume));
+            out.clear();
+            named!(out, attribute::K8S_VOLUME_NAME, volume.name.as_bytes());
+            named!(out, attribute::K8S_VOLUME_TYPE, volume.kind.as_bytes());
+            named!(out, attribute::K8S_PERSISTENTVOLUMECLAIM_NAME, volume.claim.as_bytes());
+        });
+        attributes
+    }
+}
+
 /// What was accessed, and how.
-pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
-    let (access, header) = (&event.access, event.access.header);
+pub(super) fn push(
+    out: &mut Vec<u8>,
+    event: &Event<'_>,
+    names: &Names<'_>,
+    (deed, places): (&Deed, &mut Places),
+    text: &mut Vec<u8>,
+) {
+    let header = event.access.header;
     if !names.path.is_empty() {
         attribute!(string, out, attribute::FILE_PATH, names.path);
     }
     if !names.target.is_empty() {
         attribute!(string, out, attribute::FILE_TARGET_PATH, names.target);
     }
-    attribute!(string, out, attribute::FILE_OPERATION, access.operation().as_str().as_bytes());
-    if let Some(mode) = access.access_mode() {
-        attribute!(string, out, attribute::FILE_ACCESS_MODE, mode.as_str().as_bytes());
-    }
-    outcome(out, access.outcome(), text);
-    if let Some(flags) = access.open_flags() {
-        attribute!(int, out, attribute::FILE_OPEN_FLAGS, flags.into());
-    }
+    out.extend_from_slice(&deed.attributes);
     if header.inode != 0 {
-        attribute!(string, out, attribute::FILE_INODE, decimal(&mut [0; 20], header.inode));
-        text.clear();
-        body::device(text, header.device);
-        attribute!(string, out, attribute::FILE_DEVICE, text);
+        attribute!(string, out, attribute::FILE_INODE, itoa::Buffer::new().format(header.inode).as_bytes());
+        out.extend_from_slice(places.device(header.device, text));
     }
-    if !names.requested.is_empty() && names.requested != names.path {
+    if names.requested_otherwise {
         attribute!(string, out, attribute::FILE_REQUESTED_PATH, names.requested);
     }
     if !names.path.is_empty() || !names.requested.is_empty() {
-        attribute!(string, out, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
+        out.extend_from_slice(&deed.confidence);
     }
     if header.flags != 0 || names.escaped {
         flags(out, event, names, text);
     }
-    place(out, event.file);
-    attribute!(string, out, attribute::BACKEND, event.backend.as_str().as_bytes());
-}
-
-fn outcome(out: &mut Vec<u8>, outcome: Outcome, text: &mut Vec<u8>) {
-    let name: &[u8] = match outcome {
-        Outcome::Success => b"success",
-        Outcome::Failure(_) => b"failure",
-        Outcome::Unknown => b"unknown",
-    };
-    attribute!(string, out, attribute::FILE_OUTCOME, name);
-    if let Outcome::Failure(errno) = outcome {
-        text.clear();
-        body::error(text, errno);
-        attribute!(string, out, attribute::ERROR_TYPE, text);
-    }
+    place(out, event.file, places);
 }
 
 fn flags(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
@@ -71,21 +105,10 @@ fn flags(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec
     }
 }
 
-/// An attribute, unless it is empty.
-macro_rules! named {
-    ($out:expr, $key:expr, $value:expr) => {
-        if !$value.is_empty() {
-            attribute!(string, $out, $key, $value);
-        }
-    };
-}
-
 /// Of what the file is, and whose.
-fn place(out: &mut Vec<u8>, file: File<'_>) {
+fn place(out: &mut Vec<u8>, file: File<'_>, places: &mut Places) {
     if let Some(volume) = file.volume {
-        named!(out, attribute::K8S_VOLUME_NAME, volume.name.as_bytes());
-        named!(out, attribute::K8S_VOLUME_TYPE, volume.kind.as_bytes());
-        named!(out, attribute::K8S_PERSISTENTVOLUMECLAIM_NAME, volume.claim.as_bytes());
+        out.extend_from_slice(places.volume(volume));
     }
     if let Some(object) = file.object {
         named!(out, attribute::VOLUME_OBJECT_KIND, object.kind.as_bytes());

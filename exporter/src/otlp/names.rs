@@ -1,9 +1,8 @@
 //! The byte strings of one event as UTF-8.
 
-use crate::event::Event;
+use crate::event::{Access, Event};
 use crate::process::Ancestor;
 
-use super::decimal::decimal;
 use crate::escape;
 
 /// Between an ancestor and the next: no path holds two slashes in a row.
@@ -22,6 +21,8 @@ pub(super) struct Names<'a> {
     pub(super) path: &'a [u8],
     pub(super) target: &'a [u8],
     pub(super) requested: &'a [u8],
+    /// The request is known, and is not the path.
+    pub(super) requested_otherwise: bool,
     pub(super) comm: &'a [u8],
     pub(super) executable: &'a [u8],
     /// In one line.
@@ -33,6 +34,17 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
+    /// Those of the access alone; `None`: one is not UTF-8.
+    pub(super) fn of_access(access: Access<'a>) -> Option<Self> {
+        let Access { path, target, requested, .. } = access;
+        let none: &[u8] = b"";
+        let names = Self::of([path, target, requested, none, none, none, none], false);
+        let is_text = is_text(path)
+            && (target.is_empty() || is_text(target))
+            && (!names.requested_otherwise || is_text(requested));
+        is_text.then_some(names)
+    }
+
     /// Borrows from the event where it is UTF-8, else from `buffers`.
     pub(super) fn new(event: &Event<'a>, buffers: &'a mut Buffers) -> Self {
         let (access, process) = (event.access, event.process);
@@ -43,7 +55,7 @@ impl<'a> Names<'a> {
         let (executable, ancestors, arguments): (&'a [u8], &'a [u8], &'a [u8]) =
             (&process.executable, ancestors, &process.arguments);
         let raw = [access.path, access.target, access.requested, comm, executable, ancestors, arguments];
-        if raw.iter().all(|name| str::from_utf8(name).is_ok()) {
+        if raw.iter().all(|name| is_text(name)) {
             return Self::of(raw, false);
         }
         escaped.clear();
@@ -57,8 +69,14 @@ impl<'a> Names<'a> {
 
     fn of(names: [&'a [u8]; 7], escaped: bool) -> Self {
         let [path, target, requested, comm, executable, ancestors, arguments] = names;
-        Self { path, target, requested, comm, executable, ancestors, arguments, escaped }
+        let requested_otherwise = !requested.is_empty() && requested != path;
+        Self { path, target, requested, requested_otherwise, comm, executable, ancestors, arguments, escaped }
     }
+}
+
+/// Nearly all names are ASCII, which is quicker to see.
+fn is_text(name: &[u8]) -> bool {
+    name.is_ascii() || str::from_utf8(name).is_ok()
 }
 
 /// `7:/bin/sh // 1:/sbin/init`
@@ -68,7 +86,7 @@ fn line(out: &mut Vec<u8>, ancestors: &[Ancestor]) {
         if !out.is_empty() {
             out.extend_from_slice(SEPARATOR);
         }
-        out.extend_from_slice(decimal(&mut [0; 20], u64::from(*tgid)));
+        out.extend_from_slice(itoa::Buffer::new().format(*tgid).as_bytes());
         out.push(b':');
         out.extend_from_slice(executable);
     }

@@ -205,14 +205,16 @@ mod tests {
 
         use crate::batch::{Batch, Limits};
         use crate::event::Event;
+        use crate::otlp::Encoder;
         use crate::sink::sample::{self, Sample};
         let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::MAX };
         let mut batch = Batch::new(limits, sample::node());
+        let mut encoder = Encoder::new(&sample::node());
         // What the path holds is not the record's own count.
         let decoy = b"\x32\x1f\x0a\x19inotrail.aggregation.count\x12\x02\x18\x07".to_vec();
         for count in [1, 300, 1 << 40] {
             let sample = Sample { path: decoy.clone(), count, last_ns: count - 1, ..Sample::default() };
-            assert_eq!(sample.with(|event| batch.push(&Event { ..*event }, 0)), None);
+            assert_eq!(sample.with(|event| batch.push(&mut encoder, &Event { ..*event }, 0)), None);
         }
         let whole = batch.take().unwrap();
         let [one, other] = split(&whole.body).unwrap();

@@ -36,6 +36,12 @@ pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// The same bytes without a place for them: nothing is allocated.
+fn varint_bytes(value: usize) -> impl Iterator<Item = u8> {
+    let len = varint_len(value as u64);
+    (0..len).map(move |index| (value >> (7 * index)) as u8 & 0x7f | if index + 1 < len { 0x80 } else { 0 })
+}
+
 /// Appends tag, length and bytes.
 pub(super) fn bytes(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
     out.push(tag);
@@ -52,8 +58,9 @@ pub(super) const fn bytes_len(len: usize) -> usize {
 #[inline]
 pub(super) fn fixed64(out: &mut Vec<u8>, field: u8, value: u64) {
     if value != 0 {
-        out.push(field << 3 | 1);
-        out.extend_from_slice(&value.to_le_bytes());
+        let mut bytes = [field << 3 | 1; 9];
+        bytes[1..].copy_from_slice(&value.to_le_bytes());
+        out.extend_from_slice(&bytes);
     }
 }
 
@@ -73,9 +80,28 @@ pub(super) fn close(out: &mut Vec<u8>, start: usize) {
         out[start - 2] = len as u8 | 0x80;
         out[start - 1] = (len >> 7) as u8;
     } else {
-        let mut prefix = Vec::with_capacity(10);
-        varint(&mut prefix, len as u64);
-        out.splice(start - 2..start, prefix);
+        out.splice(start - 2..start, varint_bytes(len));
+    }
+}
+
+/// Starts an `AnyValue` with text of unknown length, to be ended by [`close_text`] with what this returns.
+#[inline]
+pub(super) fn open_text(out: &mut Vec<u8>, tag: u8) -> usize {
+    // One byte of length each.
+    out.extend_from_slice(&[tag, 0, STRING, 0]);
+    out.len()
+}
+
+/// Ends the text: writes both lengths before it, moving it where one byte is not enough.
+#[inline]
+pub(super) fn close_text(out: &mut Vec<u8>, start: usize) {
+    let len = out.len() - start;
+    if bytes_len(len) < 0x80 {
+        out[start - 3] = bytes_len(len) as u8;
+        out[start - 1] = len as u8;
+    } else {
+        let (message, text) = (varint_bytes(bytes_len(len)), varint_bytes(len));
+        out.splice(start - 3..start, message.chain([STRING]).chain(text));
     }
 }
 
@@ -153,6 +179,30 @@ pub(super) fn boolean<const N: usize>(out: &mut Vec<u8>, key: &'static [u8; N], 
     out.extend_from_slice(&head);
 }
 
+/// A record's attribute with an integer below 128, at compile time.
+pub(super) const fn short_int<const N: usize>(name: &str, value: u8) -> [u8; N] {
+    assert!(value < 0x80);
+    let mut out = key(name);
+    out[1] = (N - 2) as u8;
+    out[N - 3] = 2;
+    out[N - 2] = INT;
+    out[N - 1] = value;
+    out
+}
+
+/// [`bytes`] of a short text, at compile time.
+pub(super) const fn short<const N: usize>(tag: u8, text: &str) -> [u8; N] {
+    assert!(text.len() + 2 == N && N < 0x80);
+    let mut out = [0; N];
+    (out[0], out[1]) = (tag, text.len() as u8);
+    let mut index = 0;
+    while index < text.len() {
+        out[2 + index] = text.as_bytes()[index];
+        index += 1;
+    }
+    out
+}
+
 /// Calls [`string`], [`array`], [`int`] or [`boolean`] with a key laid out at compile time.
 macro_rules! attribute {
     ($write:ident, $out:expr, $name:expr, $value:expr) => {
@@ -215,6 +265,20 @@ mod tests {
                 varint(&mut out, value);
                 assert_eq!(out.len(), varint_len(value), "{value}");
             }
+        }
+    }
+
+    #[test]
+    fn texts_of_every_length_are_closed_in_the_shortest_form() {
+        for len in [0, 1, 125, 126, 127, 128, 16380, 16384, 70_000] {
+            let text = vec![b'x'; len];
+            let (mut opened, mut value, mut expected) = (vec![1, 2], Vec::new(), vec![1, 2]);
+            let start = open_text(&mut opened, 0x2a);
+            opened.extend_from_slice(&text);
+            close_text(&mut opened, start);
+            bytes(&mut value, STRING, &text);
+            bytes(&mut expected, 0x2a, &value);
+            assert_eq!(opened, expected, "{len}");
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::container::{Container, Origin};
 use crate::event::Event;
+use crate::otlp::Encoder;
 use crate::process::Process;
 use crate::sink::sample::{self, Judged, Sample};
 
@@ -83,7 +84,9 @@ fn otlp_json_follows_the_rules_of_its_encoding() {
     // Read back by the crate's own reader of OTLP/JSON, it is the message that would be sent.
     let read: ExportLogsServiceRequest = serde_json::from_value(value).expect("OTLP/JSON");
     let one = batch::Limits { records: 1, bytes: batch::REQUEST_MAX, age: Duration::ZERO };
-    let sent = Sample::default().with(|event| Batch::new(one, sample::node()).push(event, 0)).expect("request");
+    let sent = Sample::default()
+        .with(|event| Batch::new(one, sample::node()).push(&mut Encoder::new(&sample::node()), event, 0))
+        .expect("request");
     assert_eq!(read.encode_to_vec(), sent.body);
 }
 
@@ -249,10 +252,10 @@ fn requests_are_the_same_lines() {
         ];
         let (mut printed, mut written) = (Vec::new(), Vec::new());
         let mut sink = Sink::new(&mut printed, output, sample::node(), false, None);
-        let mut batch = Batch::new(limits, sample::node());
+        let (mut batch, mut encoder) = (Batch::new(limits, sample::node()), Encoder::new(&sample::node()));
         let mut one = |event: &Event<'_>| {
             sink.write(event).expect("print");
-            assert_eq!(batch.push(event, 0), None);
+            assert_eq!(batch.push(&mut encoder, event, 0), None);
         };
         samples[0].with(|event| one(&Event { judgement: Some(judged.judgement()), ..*event }));
         for sample in &samples {
@@ -260,7 +263,7 @@ fn requests_are_the_same_lines() {
         }
         let loss = sample::loss(&samples[5].container);
         sink.write_loss(&loss).expect("print");
-        assert_eq!(batch.push_loss(&loss, 0), None);
+        assert_eq!(batch.push_loss(&encoder, &loss, 0), None);
         let request = batch.take().expect("a request").body;
         lines::write(form, &request, &mut written).expect("write");
         let (printed, written) = [printed, written].map(|text| String::from_utf8(text).expect("UTF-8")).into();

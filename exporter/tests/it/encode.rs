@@ -8,6 +8,7 @@ use inotrail::container::{Container, Image, Origin, Owner, OwnerKind, Pod, PodDe
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss, Uuid};
 use inotrail::metrics::Dropped;
+use inotrail::otlp::Encoder;
 use inotrail::process::{Ancestor, Process};
 use inotrail::stopped::Stopped;
 use inotrail_ebpf::{Header, mask};
@@ -63,6 +64,12 @@ impl Owned {
             last_ns: self.times[3],
         }
     }
+}
+
+/// What one has done, as another would do it.
+fn by(who: &Event<'_>, what: &Event<'_>) -> Header {
+    let Header { tgid, tid, ppid, uid, euid, comm, .. } = *who.access.header;
+    Header { tgid, tid, ppid, uid, euid, comm, ..*what.access.header }
 }
 
 /// `len` bytes out of `alphabet`, another choice for each seed. Far quicker than a strategy per byte.
@@ -276,7 +283,7 @@ proptest! {
             sequence,
         };
         let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) }, node.clone());
-        prop_assert_eq!(batch.push_loss(&loss, 0), None);
+        prop_assert_eq!(batch.push_loss(&Encoder::new(&node), &loss, 0), None);
         let request = batch.take().unwrap();
         let expected = oracle::loss(&node, &loss);
         prop_assert_eq!((request.records, request.accesses), (1, 0));
@@ -299,7 +306,7 @@ proptest! {
         let container = Arc::new(Container::new(Origin::Exporter));
         let stopped = Stopped { container: &container, events: numbers.0, losses: numbers.1, time_ns };
         let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) }, node.clone());
-        prop_assert_eq!(batch.push_stopped(&stopped, 0), None);
+        prop_assert_eq!(batch.push_stopped(&Encoder::new(&node), &stopped, 0), None);
         let request = batch.take().unwrap();
         let expected = oracle::stopped(&node, &stopped);
         prop_assert_eq!(oracle::decode(&request.body), expected.clone());
@@ -310,7 +317,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The second batch goes through buffers that the first one left behind.
+    /// The second batch goes through buffers that the first one left behind; the third has the first one's threads, which are
+    /// known by then, and the second one's files.
     #[test]
     fn requests_are_those_of_opentelemetry_proto(
         node in node(),
@@ -318,11 +326,22 @@ proptest! {
         batches in [vec(event(), 1..8), vec(event(), 1..4)],
     ) {
         let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) };
-        let mut batch = Batch::new(limits, node.clone());
-        for events in &batches {
-            let events: Vec<_> = events.iter().map(|event| event.event(&containers)).collect();
+        let (mut batch, mut encoder) = (Batch::new(limits, node.clone()), Encoder::new(&node));
+        let [first, second] = batches.each_ref().map(|events| events.iter().map(|event| event.event(&containers)));
+        let (first, second): (Vec<_>, Vec<_>) = (first.collect(), second.collect());
+        let headers: Vec<_> = first.iter().zip(second.iter().cycle()).map(|(who, what)| by(who, what)).collect();
+        let third = first.iter().zip(second.iter().cycle()).zip(&headers);
+        let third = third.map(|((who, what), header)| Event {
+            access: Access { header, ..what.access },
+            process: who.process,
+            process_start_ns: who.process_start_ns,
+            backend: who.backend,
+            ..*what
+        });
+        let third = third.collect();
+        for events in [first, second, third] {
             for event in &events {
-                prop_assert_eq!(batch.push(event, 0), None);
+                prop_assert_eq!(batch.push(&mut encoder, event, 0), None);
             }
             let request = batch.take().unwrap();
             let expected = oracle::request(&node, &events);

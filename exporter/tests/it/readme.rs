@@ -15,6 +15,7 @@ use inotrail::decoy::Refused;
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss, Uuid};
 use inotrail::metrics::{Dropped, Family, Kind, families};
+use inotrail::otlp::Encoder;
 use inotrail::otlp::attribute::POLICY_LABEL;
 use inotrail::policy::document;
 use inotrail::policy::replay::Expectations;
@@ -173,9 +174,10 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
         ..Process::default()
     };
     let node = Node { name: "node".into(), cluster: "prod".into(), host: "host".into(), stream_id: "run".into() };
+    let mut encoder = Encoder::new(&node);
     let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
     let other = Container::new(origin("web", true)).update(origin("web", true), Some(pod), None);
-    let volume = Volume { name: "data".into(), kind: "secret".into(), claim: "data".into(), sources: vec![] };
+    let volume = Volume { name: "data".into(), kind: "secret".into(), claim: "data".into(), sources: vec![] }.into();
     let object = Some(Object { kind: "Secret", name: "db", key: b"password" });
     let file = File { volume: Some(&volume), object, owner: Some(FileOwner::Container(&other)) };
     for container in containers.map(Arc::new) {
@@ -194,7 +196,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
             count: 1,
             last_ns: 4,
         };
-        assert_eq!(batch.push(&event, 0), None);
+        assert_eq!(batch.push(&mut encoder, &event, 0), None);
     }
     let request = ExportLogsServiceRequest::decode(batch.take().expect("request").body).expect("decode");
     let (mut records, mut resources) = (BTreeMap::new(), BTreeMap::new());
@@ -210,6 +212,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
 /// Attributes of a loss that has them all.
 fn encoded_loss() -> BTreeMap<String, &'static str> {
     let node = Node { stream_id: "run".into(), ..Node::default() };
+    let encoder = Encoder::new(&node);
     let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
     let loss = Loss {
         reason: Dropped::HookMissed,
@@ -223,16 +226,20 @@ fn encoded_loss() -> BTreeMap<String, &'static str> {
         observed_ns: 3,
         sequence: 1,
     };
-    assert_eq!(batch.push_loss(&loss, 0), None);
+    assert_eq!(batch.push_loss(&encoder, &loss, 0), None);
     types_of(&mut batch)
 }
 
 /// Attributes of the end of a run.
 fn encoded_stopped() -> BTreeMap<String, &'static str> {
     let node = Node { stream_id: "run".into(), ..Node::default() };
+    let encoder = Encoder::new(&node);
     let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
     let container = Arc::new(Container::new(Origin::Exporter));
-    assert_eq!(batch.push_stopped(&Stopped { container: &container, events: 1, losses: 2, time_ns: 3 }, 0), None);
+    assert_eq!(
+        batch.push_stopped(&encoder, &Stopped { container: &container, events: 1, losses: 2, time_ns: 3 }, 0),
+        None
+    );
     types_of(&mut batch)
 }
 

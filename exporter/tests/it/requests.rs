@@ -12,6 +12,7 @@ use inotrail::journal::{Journal, JournalConfig, Recipient};
 use inotrail::lane::Lane;
 use inotrail::loss::Uuid;
 use inotrail::metrics::{Books, Dropped, Metrics};
+use inotrail::otlp::Encoder;
 use inotrail::process::Process;
 use inotrail::ship::Destination;
 use inotrail_ebpf::{Header, kind, mask};
@@ -73,7 +74,7 @@ pub(crate) fn request(first: u64, count: u64, path: usize) -> Request {
     let containers =
         ["a.service", "b.service", "c.service"].map(|unit| Arc::new(Container::new(Origin::Unit(unit.into()))));
     let limits = Limits { records: usize::MAX, bytes: usize::MAX, age: Duration::MAX };
-    let mut batch = Batch::new(limits, Node::default());
+    let (mut batch, mut encoder) = (Batch::new(limits, Node::default()), Encoder::new(&Node::default()));
     let path = vec![b'/'; path];
     for sequence in first..first + count {
         let event = Event {
@@ -90,7 +91,7 @@ pub(crate) fn request(first: u64, count: u64, path: usize) -> Request {
             count: 1,
             last_ns: 0,
         };
-        assert_eq!(batch.push(&event, 0), None);
+        assert_eq!(batch.push(&mut encoder, &event, 0), None);
     }
     batch.take().unwrap()
 }

@@ -13,6 +13,7 @@ use inotrail::container::{Container, File, Origin, Pod};
 use inotrail::event::{Access, Backend, Event, Node};
 use inotrail::loss::{Counts, Loss};
 use inotrail::metrics::Dropped;
+use inotrail::otlp::Encoder;
 use inotrail::process::Process;
 use inotrail::stopped::Stopped;
 use inotrail_ebpf::{Header, kind, mask};
@@ -35,6 +36,7 @@ pub(super) fn requests() -> Vec<ExportLogsServiceRequest> {
 /// The same, as the exporter has them.
 pub(super) fn encoded() -> Vec<Request> {
     let node = Node { name: "node-1".into(), stream_id: "run-1".into(), host: "h".into(), ..Node::default() };
+    let mut encoder = Encoder::new(&node);
     let mut batch = Batch::new(Limits { records: 1, bytes: usize::MAX, age: Duration::MAX }, node);
     let pod = Pod { namespace: "shop".into(), name: "web-7d4b9".into(), uid: "u".into(), details: None };
     let origin =
@@ -69,7 +71,7 @@ pub(super) fn encoded() -> Vec<Request> {
                 count: 3,
                 last_ns: 0,
             };
-            requests.extend(batch.push(&event, 0));
+            requests.extend(batch.push(&mut encoder, &event, 0));
         }
     }
     let exporter = Arc::new(Container::new(Origin::Exporter));
@@ -90,11 +92,11 @@ pub(super) fn encoded() -> Vec<Request> {
             observed_ns: end_ns,
             sequence,
         };
-        requests.extend(batch.push_loss(&loss, 0));
+        requests.extend(batch.push_loss(&encoder, &loss, 0));
     }
     let events = EVENTS * containers.len() as u64;
     let stopped = Stopped { container: &exporter, events, losses: 2, time_ns: time_ns + 10 };
-    requests.extend(batch.push_stopped(&stopped, 0));
+    requests.extend(batch.push_stopped(&encoder, &stopped, 0));
     requests
 }
 

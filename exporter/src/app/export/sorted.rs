@@ -38,13 +38,12 @@ impl Sorted {
         &mut self,
         lane: Lane,
         container: &Container,
-        now_ns: u64,
-        push: impl FnOnce(&mut Batch, u64) -> Option<Request>,
+        push: impl FnOnce(&mut Batch) -> Option<Request>,
         mut offer: impl FnMut(Lane, &str, Request),
     ) {
         let index = self.tenant(container, &mut offer);
         let Tenant { name, lanes } = &mut self.tenants[index];
-        if let Some(request) = push(&mut lanes[lane as usize], now_ns) {
+        if let Some(request) = push(&mut lanes[lane as usize]) {
             offer(lane, name, request);
         }
     }

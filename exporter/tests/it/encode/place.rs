@@ -10,7 +10,7 @@ use super::word;
 /// What is known of a file's place, owned.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    volume: Option<Volume>,
+    volume: Option<Arc<Volume>>,
     object: Option<(&'static str, String, String)>,
     owner: Option<(u8, usize)>,
 }
@@ -36,7 +36,8 @@ impl Place {
 
 pub(super) fn place() -> impl Strategy<Value = Place> {
     let volume = (word(), word(), word());
-    let volume = volume.prop_map(|(name, kind, claim)| Volume { name, kind: kind.into(), claim, sources: vec![] });
+    let volume =
+        volume.prop_map(|(name, kind, claim)| Volume { name, kind: kind.into(), claim, sources: vec![] }.into());
     let object = (prop::sample::select(vec!["Secret", "Image"]), word(), word());
     let owner = (0..4u8, any::<usize>());
     let all = (prop::option::of(volume), prop::option::of(object), prop::option::of(owner));

@@ -6,9 +6,9 @@ use super::Attributes;
 
 pub(super) fn place(out: &mut Attributes, file: &File<'_>) {
     let volume = file.volume.cloned().unwrap_or_default();
-    out.string("k8s.volume.name", volume.name);
-    out.string("k8s.volume.type", volume.kind);
-    out.string("k8s.persistentvolumeclaim.name", volume.claim);
+    out.string("k8s.volume.name", volume.name.clone());
+    out.string("k8s.volume.type", volume.kind.clone());
+    out.string("k8s.persistentvolumeclaim.name", volume.claim.clone());
     if let Some(object) = &file.object {
         out.string("inotrail.volume.object.kind", object.kind);
         out.string("inotrail.volume.object.name", object.name);

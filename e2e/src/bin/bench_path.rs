@@ -1,0 +1,20 @@
+//! `bench-path N ours|sdk none|zstd`: the requests of N records of the ring buffer, by the exporter or by the opentelemetry
+//! SDK, compressed or not. Prints their bytes.
+
+use anyhow::{Result, bail};
+use e2e::bench::counted::Counted;
+use e2e::bench::path;
+
+#[expect(clippy::print_stdout, reason = "the count proves that the work was done")]
+fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [events, who, compression] = &arguments[..] else { bail!("usage: bench-path EVENTS ours|sdk none|zstd") };
+    let (events, mut counted) = (events.parse()?, Counted::new(compression)?);
+    match who.as_str() {
+        "ours" => path::ours(events, |request| counted.add(request)),
+        "sdk" => path::sdk(events, |request| counted.add(request))?,
+        other => bail!("{other}: ours, or sdk"),
+    }
+    println!("{}", counted.bytes);
+    Ok(())
+}

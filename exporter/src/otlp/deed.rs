@@ -1,0 +1,121 @@
+//! What was done to a file, and how it ended: there are few different ones, each encoded once.
+
+use inotrail_ebpf::{Header, flags};
+
+use super::attribute;
+use super::memo::Memo;
+use super::record::{INFO, INFO2};
+use super::wire::attribute;
+use crate::errno;
+use crate::event::{Access, AccessMode, Operation, Outcome};
+
+/// Deeds that are kept.
+const KEPT: usize = 64;
+
+/// The deeds seen lately.
+#[derive(Debug)]
+pub(super) struct Deeds(Memo<Key, Deed>);
+
+/// What accesses of one kind have in common.
+#[derive(Debug, Default)]
+pub(super) struct Deed {
+    /// `LogRecord.severity_number`, unless a rule says otherwise.
+    pub(super) severity: u8,
+    /// Attributes.
+    pub(super) attributes: Vec<u8>,
+    /// How sure the path is: an attribute that comes later.
+    pub(super) confidence: Vec<u8>,
+    /// What the body says before the file, `failed to open `; after it, ` for reading`; and at its end, `: EACCES`.
+    pub(super) words: [Vec<u8>; 3],
+}
+
+/// All that a deed is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    kind: u32,
+    mask: u32,
+    result: i32,
+    open_flags: u32,
+    confidence: u32,
+    exchanged: bool,
+}
+
+impl Default for Deeds {
+    fn default() -> Self {
+        Self(Memo::new(KEPT))
+    }
+}
+
+impl Deeds {
+    pub(super) fn of(&mut self, access: &Access<'_>) -> &Deed {
+        let Header { kind, mask, result, open_flags, confidence, flags, .. } = *access.header;
+        let key = Key { kind, mask, result, open_flags, confidence, exchanged: flags & flags::EXCHANGED != 0 };
+        let hash = mask ^ mask >> 16 ^ open_flags ^ open_flags >> 6 ^ result.cast_unsigned() ^ kind << 3;
+        self.0.get(hash, key, |deed| deed.fill(access, key.exchanged))
+    }
+}
+
+impl Deed {
+    fn fill(&mut self, access: &Access<'_>, exchanged: bool) {
+        let (operation, mode, outcome) = (access.operation(), access.access_mode(), access.outcome());
+        let Self { severity, attributes: out, confidence, words: [before, after, end] } = self;
+        *severity = if matches!(outcome, Outcome::Failure(_)) { INFO2 } else { INFO };
+        for bytes in [&mut *out, &mut *confidence, &mut *before, &mut *after, &mut *end] {
+            bytes.clear();
+        }
+        attribute!(string, out, attribute::FILE_OPERATION, operation.as_str().as_bytes());
+        if let Some(mode) = mode {
+            attribute!(string, out, attribute::FILE_ACCESS_MODE, mode.as_str().as_bytes());
+        }
+        let (ended, tried): (&[u8], &[u8]) = match outcome {
+            Outcome::Success => (b"success", b""),
+            Outcome::Failure(_) => (b"failure", b"failed to "),
+            Outcome::Unknown => (b"unknown", b"asked to "),
+        };
+        attribute!(string, out, attribute::FILE_OUTCOME, ended);
+        if let Outcome::Failure(errno) = outcome {
+            let number = errno.unsigned_abs();
+            let name = errno::symbol(errno).map_or_else(|| number.to_string(), str::to_owned);
+            attribute!(string, out, attribute::ERROR_TYPE, name.as_bytes());
+            end.extend_from_slice(b": ");
+            end.extend_from_slice(name.as_bytes());
+        }
+        if let Some(flags) = access.open_flags() {
+            attribute!(int, out, attribute::FILE_OPEN_FLAGS, flags.into());
+        }
+        attribute!(string, confidence, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
+        let (done, to_do) = verb(operation, exchanged);
+        before.extend_from_slice(tried);
+        before.extend_from_slice(if outcome == Outcome::Success { done } else { to_do }.as_bytes());
+        before.push(b' ');
+        after.extend_from_slice(match mode {
+            Some(AccessMode::Read) => b" for reading",
+            Some(AccessMode::Write) => b" for writing",
+            Some(AccessMode::ReadWrite) => b" for reading and writing",
+            None if operation == Operation::MmapExecute => b" for execution",
+            // "executed" says it all.
+            Some(AccessMode::Execute) | None => b"",
+        });
+    }
+}
+
+/// What was done, and the same to be done.
+const fn verb(operation: Operation, exchanged: bool) -> (&'static str, &'static str) {
+    match operation {
+        Operation::Open => ("opened", "open"),
+        Operation::Create => ("created", "create"),
+        Operation::Execute => ("executed", "execute"),
+        Operation::Delete => ("deleted", "delete"),
+        Operation::Rename if exchanged => ("exchanged", "exchange"),
+        Operation::Rename => ("renamed", "rename"),
+        Operation::Link => ("linked", "link"),
+        Operation::Symlink => ("made the symbolic link", "make the symbolic link"),
+        Operation::Mkdir => ("made the directory", "make the directory"),
+        Operation::Rmdir => ("removed the directory", "remove the directory"),
+        Operation::Truncate => ("truncated", "truncate"),
+        Operation::Chmod => ("changed the mode of", "change the mode of"),
+        Operation::Chown => ("changed the owner of", "change the owner of"),
+        Operation::Setxattr => ("set an attribute of", "set an attribute of"),
+        Operation::MmapExecute => ("mapped", "map"),
+    }
+}
