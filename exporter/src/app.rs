@@ -10,7 +10,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as value;
 
 use crate::admin::{self, Shown};
@@ -41,6 +40,7 @@ mod print;
 mod reader;
 pub mod reload;
 pub mod shipping;
+mod signals;
 mod watchdog;
 
 use export::Export;
@@ -48,9 +48,7 @@ use losses::{KernelCounts, Losses};
 use reader::Reader;
 use reload::Reloading;
 use shipping::Shipping;
-
-/// How often the kernel's losses are brought into the metrics.
-const LOSSES_INTERVAL: Duration = Duration::from_secs(1);
+use signals::{LOSSES_INTERVAL, Signals};
 
 /// Why it cannot start.
 #[derive(Debug, Error)]
@@ -300,38 +298,6 @@ impl Parts {
         let output = reader.stop().ok_or(Error::Panicked);
         losses.update();
         output
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// Must be called inside a tokio runtime.
-    fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// Until one comes or the thread ends by itself; meanwhile the kernel's losses are kept up with.
-    async fn wait<O: Output + Send + 'static>(mut self, reader: &mut Reader<O>, losses: &mut Losses) {
-        let mut ticks = tokio::time::interval(LOSSES_INTERVAL);
-        loop {
-            tokio::select! {
-                () = self.any() => return,
-                _ = &mut reader.done => return,
-                _ = ticks.tick() => losses.update(),
-            }
-        }
     }
 }
 

@@ -6,12 +6,11 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crate::clock::{Clock, steady_now, unix_now};
-use crate::container::{CgroupEvents, Container, Containers, File, Origin, Snapshot};
+use crate::container::{CgroupEvents, Container, Containers, File, Snapshot};
 use crate::event::{Access, Backend, Event};
 use crate::ids::IdMap;
 use crate::loss::{Loss, LossBook, Outage};
 use crate::metrics::{Dropped, Metrics};
-use crate::policy::rule::Action;
 use crate::process::{ProcessScan, ProcessTable};
 use crate::sensor::{Account, Drained, Gap, Malformed, Record, Repeats, Sensor, Unkept, record};
 use crate::stopped::Stopped;
@@ -19,11 +18,13 @@ use crate::stopped::Stopped;
 mod counted;
 mod held;
 mod judge;
+mod outlet;
 mod repeats;
 
 use counted::Counted;
 use held::Held;
-use judge::{Judge, Ruling};
+use judge::Judge;
+use outlet::Outlet;
 use repeats::Followed;
 
 /// Where events end: `run`'s batches, or what `trace` prints.
@@ -70,24 +71,6 @@ struct Stages<O> {
     /// Nothing: nobody asks what became of this run.
     account: Option<Account>,
     outlet: Outlet<O>,
-}
-
-/// The way of an event to the output. It borrows from the rest.
-struct Outlet<O> {
-    host: bool,
-    cgroups: CgroupEvents,
-    metrics: Arc<Metrics>,
-    judge: Judge,
-    /// Nothing: accesses are not counted, or what was is being told.
-    followed: Option<Followed>,
-    output: O,
-    /// Accesses for which the output had no room, by cgroup: not in the book of losses yet.
-    shed: IdMap<u64, u64>,
-    /// Events, and losses, that the output was given.
-    given: (u64, u64),
-    /// Accesses that were to be told: given to the output, or dropped.
-    wanted: u64,
-    done: bool,
 }
 
 impl<O: Output> Pipeline<O> {
@@ -325,91 +308,6 @@ impl<O: Output> Stages<O> {
         }
         // The clock is read once per drain; what was written meanwhile is seen when it happens.
         (time_ns, self.observed_ns.max(time_ns))
-    }
-}
-
-impl<O: Output> Outlet<O> {
-    /// Delivers the event with its container, or lets it wait for that.
-    fn route(&mut self, event: Event<'_>, snapshot: &Snapshot, held: &mut Held) {
-        let id = event.access.header.cgroup_id;
-        if let Some(container) = snapshot.get(id) {
-            self.deliver(Event { container, ..event }, snapshot);
-            return;
-        }
-        if !held.waits_for(id) {
-            self.cgroups.unknown(id);
-        }
-        let count = event.count;
-        if !held.push(event, &self.metrics) {
-            self.wanted += count;
-        }
-    }
-
-    /// Decides, and hands over what is worth it.
-    fn deliver<'a>(&mut self, event: Event<'a>, snapshot: &'a Snapshot) {
-        let mut judge = std::mem::take(&mut self.judge);
-        match judge.rule(&event, snapshot) {
-            Ruling::Everything if self.reports(event.container) => {
-                self.hand_over(event, snapshot);
-                self.follow(&event);
-            }
-            Ruling::Keep(judgement) => {
-                if event.container.tells_stale_files(event.access.header, event.access.path) {
-                    self.cgroups.stale_files(event.access.header.cgroup_id);
-                }
-                let is_record = judgement.action == Action::Record;
-                self.hand_over(Event { judgement: Some(judgement), ..event }, snapshot);
-                if is_record {
-                    self.follow(&event);
-                }
-            }
-            Ruling::Undecided => drop(self.metrics.undecided.inc_by(event.count)),
-            Ruling::Everything | Ruling::Ignore => {}
-        }
-        self.judge = judge;
-    }
-
-    fn follow(&mut self, event: &Event<'_>) {
-        if let Some(followed) = &mut self.followed {
-            followed.follow(event);
-        }
-    }
-
-    /// Looks the file up, numbers and hands over.
-    fn hand_over<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot) {
-        if !self.output.wants(&event) {
-            return;
-        }
-        self.wanted += event.count;
-        if !self.output.has_room(&event) {
-            self.metrics.dropped(Dropped::Shed).inc_by(event.count);
-            *self.shed.entry(event.access.header.cgroup_id).or_default() += event.count;
-            return;
-        }
-        let container: &Container = event.container;
-        if matches!(container.origin, Origin::Container { resolved: false, .. }) {
-            self.metrics.unresolved.inc();
-        }
-        event.file = self.file(&event, snapshot);
-        event.sequence = container.next_sequence();
-        self.metrics.emitted.inc_by(event.count);
-        self.given.0 += 1;
-        if self.output.event(&event).is_break() {
-            self.done = true;
-        }
-    }
-
-    fn file<'a>(&self, event: &Event<'a>, snapshot: &'a Snapshot) -> File<'a> {
-        let Event { container, access, .. } = event;
-        let (file, stale) = snapshot.file(access.header, access.path, container);
-        if stale && container.tells_unknown_mounts(event.observed_ns) {
-            self.cgroups.unknown_mounts(access.header.cgroup_id);
-        }
-        file
-    }
-
-    fn reports(&self, container: &Container) -> bool {
-        self.host || matches!(container.origin, Origin::Container { .. })
     }
 }
 

@@ -4,6 +4,7 @@ use inotrail_ebpf::{Header, LedgerKey, kind, mask};
 use zerocopy::FromZeros as _;
 
 use super::*;
+use crate::container::Origin;
 use crate::event::Outcome;
 use crate::sensor::Entry;
 

@@ -113,14 +113,17 @@ fn compose(bits: u32, components: &[u8], requested: &[u8], path: &mut Vec<u8>) -
 /// once.
 fn reverse(components: &[u8], path: &mut Vec<u8>) -> Result<(), Malformed> {
     let start = path.len();
-    path.resize(start + components.len() + 1, b'/');
+    // As many bytes; each is written again.
+    path.extend_from_slice(components);
+    path.push(b'/');
     let out = &mut path[start..];
     let (mut from, mut end) = (0, out.len());
     let mut put = |to: usize| {
         let component = &components[from..to];
-        out[end - component.len()..end].copy_from_slice(component);
-        end = (end - component.len()).saturating_sub(1);
-        from = to + 1;
+        let begin = end - component.len();
+        out[begin..end].copy_from_slice(component);
+        out[begin - 1] = b'/';
+        (from, end) = (to + 1, begin - 1);
     };
     let (words, rest) = components.as_chunks();
     let mut last = [0xff; 8];

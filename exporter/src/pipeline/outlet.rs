@@ -1,0 +1,116 @@
+//! The way of an event to the output: which container's it is, what policies say of it, its number.
+
+use std::sync::Arc;
+
+use super::Output;
+use super::held::Held;
+use super::judge::{Judge, Ruling};
+use super::repeats::Followed;
+use crate::container::{CgroupEvents, Container, File, Origin, Snapshot};
+use crate::event::Event;
+use crate::ids::IdMap;
+use crate::metrics::{Dropped, Metrics};
+use crate::policy::rule::Action;
+
+/// The way of an event to the output. It borrows from the rest.
+pub(super) struct Outlet<O> {
+    pub(super) host: bool,
+    pub(super) cgroups: CgroupEvents,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) judge: Judge,
+    /// Nothing: accesses are not counted, or what was is being told.
+    pub(super) followed: Option<Followed>,
+    pub(super) output: O,
+    /// Accesses for which the output had no room, by cgroup: not in the book of losses yet.
+    pub(super) shed: IdMap<u64, u64>,
+    /// Events, and losses, that the output was given.
+    pub(super) given: (u64, u64),
+    /// Accesses that were to be told: given to the output, or dropped.
+    pub(super) wanted: u64,
+    pub(super) done: bool,
+}
+
+impl<O: Output> Outlet<O> {
+    /// Delivers the event with its container, or lets it wait for that.
+    pub(super) fn route(&mut self, event: Event<'_>, snapshot: &Snapshot, held: &mut Held) {
+        let id = event.access.header.cgroup_id;
+        if let Some(container) = snapshot.get(id) {
+            self.deliver(Event { container, ..event }, snapshot);
+            return;
+        }
+        if !held.waits_for(id) {
+            self.cgroups.unknown(id);
+        }
+        let count = event.count;
+        if !held.push(event, &self.metrics) {
+            self.wanted += count;
+        }
+    }
+
+    /// Decides, and hands over what is worth it.
+    pub(super) fn deliver<'a>(&mut self, event: Event<'a>, snapshot: &'a Snapshot) {
+        let mut judge = std::mem::take(&mut self.judge);
+        match judge.rule(&event, snapshot) {
+            Ruling::Everything if self.reports(event.container) => {
+                self.hand_over(event, snapshot);
+                self.follow(&event);
+            }
+            Ruling::Keep(judgement) => {
+                if event.container.tells_stale_files(event.access.header, event.access.path) {
+                    self.cgroups.stale_files(event.access.header.cgroup_id);
+                }
+                let is_record = judgement.action == Action::Record;
+                self.hand_over(Event { judgement: Some(judgement), ..event }, snapshot);
+                if is_record {
+                    self.follow(&event);
+                }
+            }
+            Ruling::Undecided => drop(self.metrics.undecided.inc_by(event.count)),
+            Ruling::Everything | Ruling::Ignore => {}
+        }
+        self.judge = judge;
+    }
+
+    fn follow(&mut self, event: &Event<'_>) {
+        if let Some(followed) = &mut self.followed {
+            followed.follow(event);
+        }
+    }
+
+    /// Looks the file up, numbers and hands over.
+    fn hand_over<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot) {
+        if !self.output.wants(&event) {
+            return;
+        }
+        self.wanted += event.count;
+        if !self.output.has_room(&event) {
+            self.metrics.dropped(Dropped::Shed).inc_by(event.count);
+            *self.shed.entry(event.access.header.cgroup_id).or_default() += event.count;
+            return;
+        }
+        let container: &Container = event.container;
+        if matches!(container.origin, Origin::Container { resolved: false, .. }) {
+            self.metrics.unresolved.inc();
+        }
+        event.file = self.file(&event, snapshot);
+        event.sequence = container.next_sequence();
+        self.metrics.emitted.inc_by(event.count);
+        self.given.0 += 1;
+        if self.output.event(&event).is_break() {
+            self.done = true;
+        }
+    }
+
+    fn file<'a>(&self, event: &Event<'a>, snapshot: &'a Snapshot) -> File<'a> {
+        let Event { container, access, .. } = event;
+        let (file, stale) = snapshot.file(access.header, access.path, container);
+        if stale && container.tells_unknown_mounts(event.observed_ns) {
+            self.cgroups.unknown_mounts(access.header.cgroup_id);
+        }
+        file
+    }
+
+    pub(super) fn reports(&self, container: &Container) -> bool {
+        self.host || matches!(container.origin, Origin::Container { .. })
+    }
+}
