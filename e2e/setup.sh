@@ -25,9 +25,9 @@ node=20
 
 # The linker: llvm, zstd, zlib. The containerd client: protoc.
 building="ca-certificates gcc g++ libc6-dev make pkg-config git llvm-$llvm-dev libzstd-dev zlib1g-dev protobuf-compiler $cross"
-# runc: libseccomp. Hooks: podman. Kubernetes: etcd, and what nodes' networks need. Kernels in machines: qemu, cpio. Benchmarks: valgrind. Disks that fail: e2fsprogs, strace.
+# runc: libseccomp. The quick start: curl, jq. Hooks: podman. Kubernetes: etcd, and what nodes' networks need. Kernels in machines: qemu, cpio. Benchmarks: valgrind. Disks that fail: e2fsprogs, strace.
 packages="$building libseccomp-dev
-  podman conmon etcd-server containernetworking-plugins iproute2 nftables
+  curl jq podman conmon etcd-server containernetworking-plugins iproute2 nftables
   qemu-system-x86 qemu-system-arm cpio zstd xz-utils valgrind e2fsprogs strace"
 purpose=${1:-all}
 [ "$purpose" != image ] || packages=$building
