@@ -1,6 +1,8 @@
 //! Where an access is counted that the ring had no room for: who, which file, what. User space reads and frees the slots
 //! in mapped memory, without system calls, which would make the kernel skip kprobes.
 
+use crate::Header;
+
 /// Slots of one half of the ledger: a power of two. Programs write to the half that [`crate::Control`] names.
 pub const LEDGER_SLOTS: u32 = 8192;
 /// Slots of one half of the second table, which only knows the cgroup: a power of two.
@@ -45,6 +47,20 @@ pub struct LedgerSlot {
 const _: () = assert!(size_of::<LedgerSlot>() == 56);
 
 impl LedgerKey {
+    /// What an access has in common with others.
+    #[must_use]
+    #[inline]
+    pub const fn of(header: &Header) -> Self {
+        Self {
+            cgroup_id: header.cgroup_id,
+            inode: header.inode,
+            device: header.device,
+            mask: header.mask,
+            result: header.result,
+            kind: header.kind,
+        }
+    }
+
     /// A hash that is never 0: where the key's slots start, and the proof that a slot holds it.
     #[must_use]
     #[inline]

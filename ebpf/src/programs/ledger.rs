@@ -28,14 +28,7 @@ static CLAIMS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(4 * (LEDGER_S
 #[inline(always)]
 pub(super) fn account(header: &Header, program: u32) {
     let half = ledger_half();
-    let key = LedgerKey {
-        cgroup_id: header.cgroup_id,
-        inode: header.inode,
-        device: header.device,
-        mask: header.mask,
-        result: header.result,
-        kind: header.kind,
-    };
+    let key = LedgerKey::of(header);
     if add(&LEDGER, LEDGER_SLOTS, half, 0, &key) {
         count(program, |counters| &mut counters.ledger);
         return;

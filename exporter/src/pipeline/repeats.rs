@@ -65,14 +65,7 @@ impl Followed {
         if header.identity == 0 || event.count != 1 || !self.comes_again(header.identity) {
             return;
         }
-        let key = LedgerKey {
-            cgroup_id: header.cgroup_id,
-            inode: header.inode,
-            device: header.device,
-            mask: header.mask,
-            result: header.result,
-            kind: header.kind,
-        };
+        let key = LedgerKey::of(header);
         let due = boot_ns().saturating_add(self.window_ns);
         let slots = &self.slots;
         let is_free = |index: u32| matches!(slots.get(index as usize), Some(Slot::Free));

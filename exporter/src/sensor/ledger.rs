@@ -141,12 +141,7 @@ impl Table {
 /// [`LedgerSlot`], of which the kernel's programs change any word at any time.
 #[repr(C)]
 struct SharedSlot {
-    cgroup_id: AtomicU64,
-    inode: AtomicU64,
-    device: AtomicU32,
-    mask: AtomicU32,
-    result: AtomicI32,
-    kind: AtomicU32,
+    key: SharedKey,
     count: AtomicU64,
     taken: AtomicU64,
     check: AtomicU32,
@@ -155,15 +150,53 @@ struct SharedSlot {
 
 const _: () = {
     assert!(size_of::<SharedSlot>() == size_of::<LedgerSlot>());
-    assert!(std::mem::offset_of!(SharedSlot, inode) == std::mem::offset_of!(LedgerKey, inode));
-    assert!(std::mem::offset_of!(SharedSlot, device) == std::mem::offset_of!(LedgerKey, device));
-    assert!(std::mem::offset_of!(SharedSlot, mask) == std::mem::offset_of!(LedgerKey, mask));
-    assert!(std::mem::offset_of!(SharedSlot, result) == std::mem::offset_of!(LedgerKey, result));
-    assert!(std::mem::offset_of!(SharedSlot, kind) == std::mem::offset_of!(LedgerKey, kind));
+    assert!(std::mem::offset_of!(SharedSlot, key) == std::mem::offset_of!(LedgerSlot, key));
     assert!(std::mem::offset_of!(SharedSlot, count) == std::mem::offset_of!(LedgerSlot, count));
     assert!(std::mem::offset_of!(SharedSlot, taken) == std::mem::offset_of!(LedgerSlot, taken));
     assert!(std::mem::offset_of!(SharedSlot, check) == std::mem::offset_of!(LedgerSlot, check));
 };
+
+/// [`LedgerKey`], as it is in mapped memory.
+#[repr(C)]
+pub(super) struct SharedKey {
+    cgroup_id: AtomicU64,
+    inode: AtomicU64,
+    device: AtomicU32,
+    mask: AtomicU32,
+    result: AtomicI32,
+    kind: AtomicU32,
+}
+
+const _: () = {
+    assert!(size_of::<SharedKey>() == size_of::<LedgerKey>());
+    assert!(std::mem::offset_of!(SharedKey, inode) == std::mem::offset_of!(LedgerKey, inode));
+    assert!(std::mem::offset_of!(SharedKey, device) == std::mem::offset_of!(LedgerKey, device));
+    assert!(std::mem::offset_of!(SharedKey, mask) == std::mem::offset_of!(LedgerKey, mask));
+    assert!(std::mem::offset_of!(SharedKey, result) == std::mem::offset_of!(LedgerKey, result));
+    assert!(std::mem::offset_of!(SharedKey, kind) == std::mem::offset_of!(LedgerKey, kind));
+};
+
+impl SharedKey {
+    pub(super) fn get(&self) -> LedgerKey {
+        LedgerKey {
+            cgroup_id: self.cgroup_id.load(Ordering::Relaxed),
+            inode: self.inode.load(Ordering::Relaxed),
+            device: self.device.load(Ordering::Relaxed),
+            mask: self.mask.load(Ordering::Relaxed),
+            result: self.result.load(Ordering::Relaxed),
+            kind: self.kind.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn set(&self, key: &LedgerKey) {
+        self.cgroup_id.store(key.cgroup_id, Ordering::Relaxed);
+        self.inode.store(key.inode, Ordering::Relaxed);
+        self.device.store(key.device, Ordering::Relaxed);
+        self.mask.store(key.mask, Ordering::Relaxed);
+        self.result.store(key.result, Ordering::Relaxed);
+        self.kind.store(key.kind, Ordering::Relaxed);
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Slot<'a>(&'a SharedSlot);
@@ -174,7 +207,7 @@ impl Slot<'_> {
         if check == 0 {
             return;
         }
-        let key = self.key();
+        let key = self.0.key.get();
         let valid = key.check() == check;
         // While the key is being written the slot can wait. Once its half is retired it is what it is.
         if !valid && !retired {
@@ -190,17 +223,6 @@ impl Slot<'_> {
         if retired {
             // The counts stay: only their difference matters, and one store cannot be torn by a kill.
             self.0.check.store(0, Ordering::Release);
-        }
-    }
-
-    fn key(self) -> LedgerKey {
-        LedgerKey {
-            cgroup_id: self.0.cgroup_id.load(Ordering::Relaxed),
-            inode: self.0.inode.load(Ordering::Relaxed),
-            device: self.0.device.load(Ordering::Relaxed),
-            mask: self.0.mask.load(Ordering::Relaxed),
-            result: self.0.result.load(Ordering::Relaxed),
-            kind: self.0.kind.load(Ordering::Relaxed),
         }
     }
 }

@@ -6,14 +6,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use aya::maps::Map;
 use inotrail_ebpf::{LedgerKey, REPEAT_PROBES, REPEAT_SLOTS, RepeatSlot};
 use memmap2::MmapRaw;
 use rustix::thread::{MembarrierCommand, membarrier};
 
-use super::ledger::Entry;
+use super::ledger::{Entry, SharedKey};
 use super::memory::{ControlMap, map_raw};
 
 /// The table, to be used by the sensor's thread; [`Self::wait`] is for another one.
@@ -72,7 +72,7 @@ impl Repeats {
         }
         let index = indices().find(|index| is_free(*index))?;
         let slot = self.slot(index);
-        slot.set_key(key);
+        slot.key.set(key);
         slot.first_ns.store(0, Ordering::Relaxed);
         slot.until_ns.store(until_ns, Ordering::Relaxed);
         slot.identity.store(identity, Ordering::Release);
@@ -129,7 +129,7 @@ impl Repeats {
     /// Gives what nobody who opened it can tell any more.
     pub fn take_left(&self, mut is_free: impl FnMut(u32) -> bool, mut each: impl FnMut(Entry)) {
         for index in (0..REPEAT_SLOTS).filter(|index| is_free(*index)) {
-            let key = self.slot(index).key();
+            let key = self.slot(index).key.get();
             self.take(index, |repeated| each(Entry { key, count: repeated.count, overflow: false }));
         }
     }
@@ -147,12 +147,7 @@ impl Repeats {
 struct SharedSlot {
     identity: AtomicU64,
     until_ns: AtomicU64,
-    cgroup_id: AtomicU64,
-    inode: AtomicU64,
-    device: AtomicU32,
-    mask: AtomicU32,
-    result: AtomicI32,
-    kind: AtomicU32,
+    key: SharedKey,
     count: AtomicU64,
     taken: AtomicU64,
     first_ns: AtomicU64,
@@ -162,34 +157,12 @@ struct SharedSlot {
 const _: () = {
     assert!(size_of::<SharedSlot>() == size_of::<RepeatSlot>());
     assert!(std::mem::offset_of!(SharedSlot, until_ns) == std::mem::offset_of!(RepeatSlot, until_ns));
-    assert!(std::mem::offset_of!(SharedSlot, cgroup_id) == std::mem::offset_of!(RepeatSlot, key));
+    assert!(std::mem::offset_of!(SharedSlot, key) == std::mem::offset_of!(RepeatSlot, key));
     assert!(std::mem::offset_of!(SharedSlot, count) == std::mem::offset_of!(RepeatSlot, count));
     assert!(std::mem::offset_of!(SharedSlot, taken) == std::mem::offset_of!(RepeatSlot, taken));
     assert!(std::mem::offset_of!(SharedSlot, first_ns) == std::mem::offset_of!(RepeatSlot, first_ns));
     assert!(std::mem::offset_of!(SharedSlot, last_ns) == std::mem::offset_of!(RepeatSlot, last_ns));
 };
-
-impl SharedSlot {
-    fn set_key(&self, key: &LedgerKey) {
-        self.cgroup_id.store(key.cgroup_id, Ordering::Relaxed);
-        self.inode.store(key.inode, Ordering::Relaxed);
-        self.device.store(key.device, Ordering::Relaxed);
-        self.mask.store(key.mask, Ordering::Relaxed);
-        self.result.store(key.result, Ordering::Relaxed);
-        self.kind.store(key.kind, Ordering::Relaxed);
-    }
-
-    fn key(&self) -> LedgerKey {
-        LedgerKey {
-            cgroup_id: self.cgroup_id.load(Ordering::Relaxed),
-            inode: self.inode.load(Ordering::Relaxed),
-            device: self.device.load(Ordering::Relaxed),
-            mask: self.mask.load(Ordering::Relaxed),
-            result: self.result.load(Ordering::Relaxed),
-            kind: self.kind.load(Ordering::Relaxed),
-        }
-    }
-}
 
 #[cfg(test)]
 pub(crate) mod tests;

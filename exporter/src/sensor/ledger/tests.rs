@@ -43,14 +43,9 @@ impl Bench {
                 if !self.claims.lock().expect("lock").insert((overflow, half, index)) {
                     continue;
                 }
-                slot.0.cgroup_id.store(key.cgroup_id, Ordering::Relaxed);
-                slot.0.inode.store(key.inode, Ordering::Relaxed);
-                slot.0.device.store(key.device, Ordering::Relaxed);
-                slot.0.mask.store(key.mask, Ordering::Relaxed);
-                slot.0.result.store(key.result, Ordering::Relaxed);
-                slot.0.kind.store(key.kind, Ordering::Relaxed);
+                slot.0.key.set(&key);
                 slot.0.check.store(key.check(), Ordering::Release);
-            } else if found != key.check() || slot.key() != key {
+            } else if found != key.check() || slot.0.key.get() != key {
                 continue;
             }
             slot.0.count.fetch_add(1, Ordering::Relaxed);
