@@ -79,20 +79,21 @@ fn stored(stack: &Stack, number: u64, script: &str, arguments: &[&str]) -> Resul
     command.arg("--cgroup-root").arg(cgroup.path()).args(arguments);
     let mut exporter = Exporter::start(command, folder.path(), "/readyz")?;
     work(folder.path(), &procs, script)?;
-    let told = || exporter.metric("inotrail_events_total");
-    let before = told()?;
-    ensure!(before > 0, "no access was told");
     // Also tells what is counted and not told yet.
     exporter.daemon.stop();
-    ensure!(exporter.daemon.log().contains("stopped: 0 dropped"), "accesses are missing: {}", exporter.daemon.log());
-    let mut stored = Stored { records: 0, accesses: 0 };
-    let (mut last, mut quiet) = (0, 0);
-    interrupt::wait_for("all records in Loki", LIMIT, || {
-        stored = ask(stack, &container)?;
-        quiet = if stored.accesses == std::mem::replace(&mut last, stored.accesses) { quiet + 1 } else { 0 };
-        Ok((stored.accesses >= before && quiet > 20).then_some(()))
-    })?;
-    Ok(stored)
+    let told = told(&exporter.daemon.log())?;
+    interrupt::wait_for("all accesses in Loki", LIMIT, || {
+        let stored = ask(stack, &container)?;
+        ensure!(stored.accesses <= told, "{} accesses in Loki, of {told}", stored.accesses);
+        Ok((stored.accesses == told).then_some(stored))
+    })
+}
+
+/// How many accesses an exporter has told, by its last words.
+fn told(log: &str) -> Result<u64> {
+    ensure!(log.contains("stopped: 0 dropped"), "accesses are missing: {log}");
+    let told = log.rsplit_once("events=").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+    told.filter(|told| *told > 0).with_context(|| format!("no access was told: {log}"))
 }
 
 /// Runs the script in the cgroup.
@@ -108,8 +109,7 @@ fn work(folder: &Path, procs: &Path, script: &str) -> Result<()> {
 /// All that Loki has of a container.
 fn ask(stack: &Stack, container: &str) -> Result<Stored> {
     let of = format!(r#"{{service_name=~".+"}} | container_id="{container}" | otel_event_name="inotrail.file.access""#);
-    Ok(Stored {
-        records: stack.loki.number(&format!("sum(count_over_time({of} [1h]))"))?,
-        accesses: stack.loki.number(&format!("sum(sum_over_time({of} | unwrap inotrail_aggregation_count [1h]))"))?,
-    })
+    // Records after accesses: they are complete when these are.
+    let accesses = stack.loki.number(&format!("sum(sum_over_time({of} | unwrap inotrail_aggregation_count [1h]))"))?;
+    Ok(Stored { accesses, records: stack.loki.number(&format!("sum(count_over_time({of} [1h]))"))? })
 }

@@ -136,7 +136,7 @@ fn header() -> impl Strategy<Value = Header> {
             inode,
             tgid,
             comm,
-            ..Header::read_from_bytes(&pick(&every, 128, seed)).unwrap()
+            ..Header::read_from_bytes(&pick(&every, size_of::<Header>(), seed)).unwrap()
         },
     )
 }
