@@ -37,8 +37,9 @@ pub struct Event<'a> {
     pub sequence: u64,
     /// How many accesses this event stands for; at least 1.
     pub count: u64,
-    /// Of accesses that were only counted: the end of the time in which, nanoseconds since the Unix epoch; else 0. Their
-    /// process is not known then (`tgid` 0), and `time_ns` is when counting began.
+    /// Of accesses that were counted: the end of the time in which, nanoseconds since the Unix epoch; else 0. `time_ns` is its
+    /// beginning then. Where the ring had no room their process is not known (`tgid` 0); where they equal one that was told, it is
+    /// that one's.
     pub last_ns: u64,
 }
 

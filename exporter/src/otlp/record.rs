@@ -118,3 +118,6 @@ impl Encoder {
         close(out, start);
     }
 }
+
+#[cfg(test)]
+mod tests;
