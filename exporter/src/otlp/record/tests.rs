@@ -58,11 +58,14 @@ impl Made {
     }
 }
 
+/// What is changed, and how.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Made));
+
 /// Nothing of one event is taken for another's that differs from it in one thing only.
 #[test]
 fn what_is_kept_is_of_the_very_same() {
     let ancestor = || [Ancestor { tgid: 1, executable: b"/bin/sh".as_slice().into() }];
-    let changes: [(&str, &dyn Fn(&mut Made)); 18] = [
+    let changes: [Change<'_>; 18] = [
         ("tgid", &|made| made.header.tgid = 12),
         ("tid", &|made| made.header.tid += 512),
         ("ppid", &|made| made.header.ppid = 2),
