@@ -178,7 +178,7 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
-        held.release(steady_now(), &snapshot, |event| stages.outlet.deliver(event, &snapshot));
+        held.release(steady_now(), &snapshot, |event| stages.outlet.deliver(&event, &snapshot));
         stages.note(held);
         snapshot
     }
@@ -204,7 +204,7 @@ impl<O: Output> Pipeline<O> {
         let snapshot = stages.containers.snapshot();
         stages.take_counted(sensor, &snapshot, &mut self.held, true);
         stages.take_repeats(&snapshot, &mut self.held, true);
-        self.held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
+        self.held.release_all(&snapshot, |event| stages.outlet.deliver(&event, &snapshot));
         stages.note(&self.held);
         stages.tell_losses(&snapshot, true);
         drop(snapshot);

@@ -5,24 +5,23 @@ use inotrail_ebpf::flags;
 use crate::event::{Event, Operation};
 
 use super::deed::Deed;
-use super::names::Names;
+use super::names::Files;
+use super::phrase::Phrase;
 
 /// `python3[1234] opened /etc/passwd for reading`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or, where
 /// the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`. Of accesses that were only counted
 /// nobody knows the process: `opened inode 7 of device 8:1 for reading x12`. With two
 /// paths `mv[9] renamed /a to /b`. `label` is what comes before the verb.
-pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, label: &[u8], deed: &Deed) {
+pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, files: &Files<'_>, label: &Phrase, deed: &Deed) {
     let [before, after, end] = &deed.words;
-    out.extend_from_slice(label);
-    out.extend_from_slice(before);
-    file(out, event, names);
-    out.extend_from_slice(after);
-    if !names.target.is_empty() {
-        target(out, event, names.target);
+    label.push(out);
+    before.push(out);
+    file(out, event, files);
+    after.push(out);
+    if !files.target.is_empty() {
+        target(out, event, files.target);
     }
-    if !end.is_empty() {
-        out.extend_from_slice(end);
-    }
+    end.push(out);
     if event.count > 1 {
         out.extend_from_slice(b" x");
         decimal(out, event.count);
@@ -40,12 +39,12 @@ fn target(out: &mut Vec<u8>, event: &Event<'_>, target: &[u8]) {
 }
 
 /// The best name of the file that there is.
-fn file(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>) {
+fn file(out: &mut Vec<u8>, event: &Event<'_>, files: &Files<'_>) {
     let header = event.access.header;
-    if !names.path.is_empty() {
-        out.extend_from_slice(names.path);
-    } else if !names.requested.is_empty() {
-        out.extend_from_slice(names.requested);
+    if !files.path.is_empty() {
+        out.extend_from_slice(files.path);
+    } else if !files.requested.is_empty() {
+        out.extend_from_slice(files.requested);
     } else if header.inode != 0 {
         out.extend_from_slice(b"inode ");
         decimal(out, header.inode);

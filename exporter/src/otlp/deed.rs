@@ -4,6 +4,7 @@ use inotrail_ebpf::{Header, flags};
 
 use super::attribute;
 use super::memo::Memo;
+use super::phrase::Phrase;
 use super::record::{INFO, INFO2};
 use super::wire::attribute;
 use crate::errno;
@@ -21,12 +22,12 @@ pub(super) struct Deeds(Memo<Key, Deed>);
 pub(super) struct Deed {
     /// `LogRecord.severity_number`, unless a rule says otherwise.
     pub(super) severity: u8,
-    /// Attributes.
-    pub(super) attributes: Vec<u8>,
-    /// How sure the path is: an attribute that comes later.
-    pub(super) confidence: Vec<u8>,
+    /// Attributes, the last of them how sure the path is.
+    attributes: Vec<u8>,
+    /// Bytes of those without the last.
+    nameless: usize,
     /// What the body says before the file, `failed to open `; after it, ` for reading`; and at its end, `: EACCES`.
-    pub(super) words: [Vec<u8>; 3],
+    pub(super) words: [Phrase; 3],
 }
 
 /// All that a deed is made of.
@@ -56,13 +57,16 @@ impl Deeds {
 }
 
 impl Deed {
+    /// Attributes of an access to a file that has a name, or has none.
+    pub(super) fn attributes(&self, is_named: bool) -> &[u8] {
+        if is_named { &self.attributes } else { &self.attributes[..self.nameless] }
+    }
+
     fn fill(&mut self, access: &Access<'_>, exchanged: bool) {
         let (operation, mode, outcome) = (access.operation(), access.access_mode(), access.outcome());
-        let Self { severity, attributes: out, confidence, words: [before, after, end] } = self;
+        let Self { severity, attributes: out, nameless, words: [before, after, end] } = self;
         *severity = if matches!(outcome, Outcome::Failure(_)) { INFO2 } else { INFO };
-        for bytes in [&mut *out, &mut *confidence, &mut *before, &mut *after, &mut *end] {
-            bytes.clear();
-        }
+        out.clear();
         attribute!(string, out, attribute::FILE_OPERATION, operation.as_str().as_bytes());
         if let Some(mode) = mode {
             attribute!(string, out, attribute::FILE_ACCESS_MODE, mode.as_str().as_bytes());
@@ -77,25 +81,25 @@ impl Deed {
             let number = errno.unsigned_abs();
             let name = errno::symbol(errno).map_or_else(|| number.to_string(), str::to_owned);
             attribute!(string, out, attribute::ERROR_TYPE, name.as_bytes());
-            end.extend_from_slice(b": ");
-            end.extend_from_slice(name.as_bytes());
+            end.set(&[b": ", name.as_bytes()]);
+        } else {
+            end.set(&[]);
         }
         if let Some(flags) = access.open_flags() {
             attribute!(int, out, attribute::FILE_OPEN_FLAGS, flags.into());
         }
-        attribute!(string, confidence, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
+        *nameless = out.len();
+        attribute!(string, out, attribute::FILE_CONFIDENCE, access.confidence().as_bytes());
         let (done, to_do) = verb(operation, exchanged);
-        before.extend_from_slice(tried);
-        before.extend_from_slice(if outcome == Outcome::Success { done } else { to_do }.as_bytes());
-        before.push(b' ');
-        after.extend_from_slice(match mode {
+        before.set(&[tried, if outcome == Outcome::Success { done } else { to_do }.as_bytes(), b" "]);
+        after.set(&[match mode {
             Some(AccessMode::Read) => b" for reading",
             Some(AccessMode::Write) => b" for writing",
             Some(AccessMode::ReadWrite) => b" for reading and writing",
             None if operation == Operation::MmapExecute => b" for execution",
             // "executed" says it all.
             Some(AccessMode::Execute) | None => b"",
-        });
+        }]);
     }
 }
 

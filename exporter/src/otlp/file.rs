@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::container::{Container, File, FileOwner, Origin, Volume};
+use crate::container::{Container, File, FileOwner, Object, Origin, Volume};
 use crate::event::Event;
 
 use super::deed::Deed;
 use super::memo::Memo;
-use super::names::Names;
+use super::names::Files;
 use super::wire::attribute;
 use super::{attribute, body};
 
@@ -27,8 +27,8 @@ const KEPT: usize = 256;
 #[derive(Debug)]
 pub(super) struct Places {
     devices: Memo<u32, Vec<u8>>,
-    /// By address; what is kept with the bytes is what the address is of.
-    volumes: Memo<usize, (Option<Arc<Volume>>, Vec<u8>)>,
+    /// By address; what is kept with the bytes is what the addresses are of.
+    volumes: Memo<[usize; 3], (Option<Arc<Volume>>, Vec<u8>)>,
 }
 
 impl Default for Places {
@@ -47,14 +47,20 @@ impl Places {
         })
     }
 
-    fn volume(&mut self, volume: &Arc<Volume>) -> &[u8] {
+    /// A volume's attributes, and those of an object that is borrowed from it, but for the object's key.
+    fn volume(&mut self, volume: &Arc<Volume>, object: Option<&Object<'_>>) -> &[u8] {
         let address = Arc::as_ptr(volume).addr();
-        let (_, attributes) = self.volumes.get((address >> 4) as u32, address, |(kept, out)| {
+        let [kind, name] = object.map_or([0; 2], |object| [object.kind, object.name].map(|text| text.as_ptr().addr()));
+        let key = [address, kind, name];
+        let (_, attributes) = self.volumes.get((address >> 4) as u32, key, |(kept, out)| {
             *kept = Some(Arc::clone(volume));
             out.clear();
             named!(out, attribute::K8S_VOLUME_NAME, volume.name.as_bytes());
             named!(out, attribute::K8S_VOLUME_TYPE, volume.kind.as_bytes());
             named!(out, attribute::K8S_PERSISTENTVOLUMECLAIM_NAME, volume.claim.as_bytes());
+            if let Some(object) = object {
+                push_object(out, object);
+            }
         });
         attributes
     }
@@ -64,37 +70,34 @@ impl Places {
 pub(super) fn push(
     out: &mut Vec<u8>,
     event: &Event<'_>,
-    names: &Names<'_>,
+    files: &Files<'_>,
     (deed, places): (&Deed, &mut Places),
     text: &mut Vec<u8>,
 ) {
     let header = event.access.header;
-    if !names.path.is_empty() {
-        attribute!(string, out, attribute::FILE_PATH, names.path);
+    if !files.path.is_empty() {
+        attribute!(string, out, attribute::FILE_PATH, files.path);
     }
-    if !names.target.is_empty() {
-        attribute!(string, out, attribute::FILE_TARGET_PATH, names.target);
+    if !files.target.is_empty() {
+        attribute!(string, out, attribute::FILE_TARGET_PATH, files.target);
     }
-    out.extend_from_slice(&deed.attributes);
+    out.extend_from_slice(deed.attributes(!files.path.is_empty() || !files.requested.is_empty()));
     if header.inode != 0 {
         attribute!(string, out, attribute::FILE_INODE, itoa::Buffer::new().format(header.inode).as_bytes());
         out.extend_from_slice(places.device(header.device, text));
     }
-    if names.requested_otherwise {
-        attribute!(string, out, attribute::FILE_REQUESTED_PATH, names.requested);
+    if files.requested_otherwise {
+        attribute!(string, out, attribute::FILE_REQUESTED_PATH, files.requested);
     }
-    if !names.path.is_empty() || !names.requested.is_empty() {
-        out.extend_from_slice(&deed.confidence);
-    }
-    if header.flags != 0 || names.escaped {
-        flags(out, event, names, text);
+    if header.flags != 0 || files.escaped {
+        flags(out, event, files.escaped, text);
     }
     place(out, event.file, places);
 }
 
-fn flags(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
+fn flags(out: &mut Vec<u8>, event: &Event<'_>, escaped: bool, text: &mut Vec<u8>) {
     text.clear();
-    for name in event.access.flags().chain(names.escaped.then_some(attribute::ESCAPED)) {
+    for name in event.access.flags().chain(escaped.then_some(attribute::ESCAPED)) {
         if !text.is_empty() {
             text.push(b',');
         }
@@ -107,18 +110,32 @@ fn flags(out: &mut Vec<u8>, event: &Event<'_>, names: &Names<'_>, text: &mut Vec
 
 /// Of what the file is, and whose.
 fn place(out: &mut Vec<u8>, file: File<'_>, places: &mut Places) {
+    let object = file.object.as_ref();
+    // What a directory of the host shows may be another volume's.
+    let is_own = |object: &&Object<'_>| {
+        let names = |volume: &Arc<Volume>| volume.sources.iter().any(|source| std::ptr::eq(&*source.name, object.name));
+        file.volume.is_some_and(names)
+    };
+    let own = object.filter(is_own);
     if let Some(volume) = file.volume {
-        out.extend_from_slice(places.volume(volume));
+        out.extend_from_slice(places.volume(volume, own));
     }
-    if let Some(object) = file.object {
-        named!(out, attribute::VOLUME_OBJECT_KIND, object.kind.as_bytes());
-        named!(out, attribute::VOLUME_OBJECT_NAME, object.name.as_bytes());
+    if let Some(object) = object {
+        if own.is_none() {
+            push_object(out, object);
+        }
         named!(out, attribute::VOLUME_OBJECT_KEY, object.key);
     }
     if let Some(file_owner) = file.owner {
         attribute!(string, out, attribute::OWNER_KIND, file_owner.kind().as_bytes());
         owner(out, file_owner);
     }
+}
+
+/// What one object's keys have in common.
+fn push_object(out: &mut Vec<u8>, object: &Object<'_>) {
+    named!(out, attribute::VOLUME_OBJECT_KIND, object.kind.as_bytes());
+    named!(out, attribute::VOLUME_OBJECT_NAME, object.name.as_bytes());
 }
 
 fn owner(out: &mut Vec<u8>, owner: FileOwner<'_>) {

@@ -15,36 +15,48 @@ pub(super) struct Buffers {
     escaped: Vec<u8>,
 }
 
-/// What the kernel gave as bytes, valid UTF-8 now.
+/// Names of the files of an access, as Unicode text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Names<'a> {
+pub(super) struct Files<'a> {
     pub(super) path: &'a [u8],
     pub(super) target: &'a [u8],
     pub(super) requested: &'a [u8],
     /// The request is known, and is not the path.
     pub(super) requested_otherwise: bool,
+    /// One name of the event was not UTF-8: all are escaped, so that a reader knows what a backslash means in each of them.
+    pub(super) escaped: bool,
+}
+
+/// What the kernel gave as bytes, valid UTF-8 now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names<'a> {
+    pub(super) files: Files<'a>,
     pub(super) comm: &'a [u8],
     pub(super) executable: &'a [u8],
     /// In one line.
     pub(super) ancestors: &'a [u8],
     /// As [`crate::process::Process::arguments`].
     pub(super) arguments: &'a [u8],
-    /// One of them was not UTF-8: all are escaped, so that a reader knows what a backslash means in each of them.
-    pub(super) escaped: bool,
+}
+
+impl<'a> Files<'a> {
+    /// As they are; `None`: one is not UTF-8.
+    #[inline]
+    pub(super) fn of(access: &Access<'a>) -> Option<Self> {
+        let Access { path, target, requested, .. } = *access;
+        let files = Self::new([path, target, requested], false);
+        let is_text = is_text(path)
+            && (target.is_empty() || is_text(target))
+            && (!files.requested_otherwise || is_text(requested));
+        is_text.then_some(files)
+    }
+
+    fn new([path, target, requested]: [&'a [u8]; 3], escaped: bool) -> Self {
+        Self { path, target, requested, requested_otherwise: !requested.is_empty() && requested != path, escaped }
+    }
 }
 
 impl<'a> Names<'a> {
-    /// Those of the access alone; `None`: one is not UTF-8.
-    pub(super) fn of_access(access: Access<'a>) -> Option<Self> {
-        let Access { path, target, requested, .. } = access;
-        let none: &[u8] = b"";
-        let names = Self::of([path, target, requested, none, none, none, none], false);
-        let is_text = is_text(path)
-            && (target.is_empty() || is_text(target))
-            && (!names.requested_otherwise || is_text(requested));
-        is_text.then_some(names)
-    }
-
     /// Borrows from the event where it is UTF-8, else from `buffers`.
     pub(super) fn new(event: &Event<'a>, buffers: &'a mut Buffers) -> Self {
         let (access, process) = (event.access, event.process);
@@ -69,8 +81,7 @@ impl<'a> Names<'a> {
 
     fn of(names: [&'a [u8]; 7], escaped: bool) -> Self {
         let [path, target, requested, comm, executable, ancestors, arguments] = names;
-        let requested_otherwise = !requested.is_empty() && requested != path;
-        Self { path, target, requested, requested_otherwise, comm, executable, ancestors, arguments, escaped }
+        Self { files: Files::new([path, target, requested], escaped), comm, executable, ancestors, arguments }
     }
 }
 

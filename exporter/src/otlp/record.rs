@@ -6,10 +6,10 @@ use crate::stopped::Stopped;
 
 use super::deed::Deeds;
 use super::file::Places;
-use super::names::{Buffers, Names};
+use super::names::{Buffers, Files, Names};
 use super::thread::Threads;
-use super::wire::{self, attribute, close, fixed64, open, tag};
-use super::{attribute, body, file, policy};
+use super::wire::{self, attribute, close, tag};
+use super::{attribute, body, file, policy, tail};
 
 /// The event's name: `LogRecord.event_name`, and the attribute `otel.event.name` for receivers that drop the field.
 pub const EVENT_NAME: &str = "inotrail.file.access";
@@ -18,15 +18,12 @@ pub const EVENT_NAME: &str = "inotrail.file.access";
 pub(super) const INFO: u8 = 9;
 pub(super) const INFO2: u8 = 10;
 
-/// `LogRecord.severity_number`, a varint.
-const SEVERITY: u8 = 2 << 3;
-const BODY: u8 = tag(5);
-/// `LogRecord.event_name`, encoded.
-const NAME: [u8; EVENT_NAME.len() + 2] = wire::short(tag(12), EVENT_NAME);
-
-/// The count of nearly all events, encoded.
-const ONE: [u8; attribute::AGGREGATION_COUNT.len() + wire::KEY_OVERHEAD] =
-    wire::short_int(attribute::AGGREGATION_COUNT, 1);
+/// What a record starts with: a length, `time_unix_nano`, `severity_number`, and the body's two lengths.
+const HEAD: [u8; 18] = [tag(2), 0, 0, 1 << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0, 2 << 3, 0, tag(5), 0, wire::STRING, 0];
+/// Where in it the record's own bytes start, its time, and its severity.
+const START: usize = 3;
+const TIME: usize = 4;
+const SEVERITY: usize = 13;
 
 /// Encodes events. Its buffers grow to the longest names seen and stay: a warm encoder allocates nothing.
 #[derive(Debug)]
@@ -81,42 +78,41 @@ impl Encoder {
     pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
         let Self { run, threads, deeds, places, names, text, .. } = self;
         let deed = deeds.of(&event.access);
-        let known = Names::of_access(event.access).filter(|_| threads.has(event));
-        let (names, thread) = if let Some(names) = known {
-            (names, threads.get(event))
+        let known = Files::of(&event.access).filter(|_| threads.has(event));
+        let (files, thread) = if let Some(files) = known {
+            (files, threads.get(event))
         } else {
             let names = Names::new(event, names);
-            (names, threads.make(event, &names, text))
+            (names.files, threads.make(event, &names, text))
         };
-        let start = open(out, tag(2));
-        fixed64(out, 1, event.time_ns);
-        out.extend_from_slice(&[
-            SEVERITY,
-            event.judgement.as_ref().and_then(policy::severity).unwrap_or(deed.severity),
-        ]);
-        let body = wire::open_text(out, BODY);
-        body::push(out, event, &names, &thread.label, deed);
-        wire::close_text(out, body);
+        let severity = event.judgement.as_ref().and_then(policy::severity).unwrap_or(deed.severity);
+        let start = head(out, event.time_ns, severity);
+        let said = out.len();
+        body::push(out, event, &files, &thread.label, deed);
+        wire::close_text(out, said);
         out.extend_from_slice(run);
-        file::push(out, event, &names, (deed, places), text);
+        file::push(out, event, &files, (deed, places), text);
         out.extend_from_slice(&thread.attributes);
         if let Some(judgement) = &event.judgement {
             policy::push(out, judgement, text);
         }
-        if event.count == 1 {
-            out.extend_from_slice(&ONE);
-        } else {
-            attribute!(int, out, attribute::AGGREGATION_COUNT, event.count);
-        }
-        if event.last_ns != 0 {
-            let time = super::time::iso8601(event.last_ns);
-            attribute!(string, out, attribute::AGGREGATION_LAST_TIME, &time);
-        }
-        attribute!(int, out, attribute::STREAM_SEQUENCE, event.sequence);
-        fixed64(out, 11, event.observed_ns);
-        out.extend_from_slice(&NAME);
+        tail::push(out, event);
         close(out, start);
     }
+}
+
+/// Appends [`HEAD`], and returns where the record's own bytes start.
+#[inline]
+fn head(out: &mut Vec<u8>, time_ns: u64, severity: u8) -> usize {
+    let (start, mut head) = (out.len() + START, HEAD);
+    head[TIME..TIME + 8].copy_from_slice(&time_ns.to_le_bytes());
+    head[SEVERITY] = severity;
+    out.extend_from_slice(&head);
+    if time_ns == 0 {
+        // That is what the field's absence means.
+        out.drain(start..start + 9);
+    }
+    start
 }
 
 #[cfg(test)]

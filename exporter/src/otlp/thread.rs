@@ -8,6 +8,7 @@ use crate::process::Process;
 
 use super::attribute;
 use super::names::Names;
+use super::phrase::Phrase;
 use super::wire::{self, attribute};
 
 /// Threads that are kept.
@@ -30,7 +31,7 @@ pub(super) struct Encoded {
     /// Attributes.
     pub(super) attributes: Vec<u8>,
     /// What the body starts with: `python3[1234] `.
-    pub(super) label: Vec<u8>,
+    pub(super) label: Phrase,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +89,7 @@ impl Threads {
     pub(super) fn make(&mut self, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) -> &Encoded {
         let Self { kept, made } = self;
         made.fill(event, names, text);
-        if !names.escaped && made.attributes.len() + made.label.len() <= KEPT_BYTES {
+        if !names.files.escaped && made.attributes.len() + made.label.len() <= KEPT_BYTES {
             let kept = &mut kept[Self::place(event)];
             kept.key = Some(Key::of(event));
             kept.process.clone_from(event.process);
@@ -107,15 +108,13 @@ impl Encoded {
     fn fill(&mut self, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
         let (out, header) = (&mut self.attributes, event.access.header);
         out.clear();
-        self.label.clear();
         attribute!(string, out, attribute::BACKEND, event.backend.as_str().as_bytes());
         // Of accesses that were only counted nobody knows the process.
-        if header.tgid != 0 {
+        if header.tgid == 0 {
+            self.label.set(&[]);
+        } else {
             process(out, event, names, text);
-            self.label.extend_from_slice(names.comm);
-            self.label.push(b'[');
-            self.label.extend_from_slice(itoa::Buffer::new().format(header.tgid).as_bytes());
-            self.label.extend_from_slice(b"] ");
+            self.label.set(&[names.comm, b"[", itoa::Buffer::new().format(header.tgid).as_bytes(), b"] "]);
         }
     }
 }

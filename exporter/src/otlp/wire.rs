@@ -11,7 +11,8 @@ pub(super) const fn tag(field: u8) -> u8 {
 /// `KeyValue.value`, and `AnyValue`'s variants.
 const KEY: u8 = tag(1);
 const VALUE: u8 = tag(2);
-const STRING: u8 = tag(1);
+/// `AnyValue.string_value`
+pub(super) const STRING: u8 = tag(1);
 const BOOL: u8 = 2 << 3;
 const INT: u8 = 3 << 3;
 const ARRAY: u8 = tag(5);
@@ -84,15 +85,8 @@ pub(super) fn close(out: &mut Vec<u8>, start: usize) {
     }
 }
 
-/// Starts an `AnyValue` with text of unknown length, to be ended by [`close_text`] with what this returns.
-#[inline]
-pub(super) fn open_text(out: &mut Vec<u8>, tag: u8) -> usize {
-    // One byte of length each.
-    out.extend_from_slice(&[tag, 0, STRING, 0]);
-    out.len()
-}
-
-/// Ends the text: writes both lengths before it, moving it where one byte is not enough.
+/// Ends an `AnyValue` with text, which starts at `start` behind two tags, each with a byte for its length: writes both lengths,
+/// moving the text where one byte is not enough.
 #[inline]
 pub(super) fn close_text(out: &mut Vec<u8>, start: usize) {
     let len = out.len() - start;
@@ -273,7 +267,8 @@ mod tests {
         for len in [0, 1, 125, 126, 127, 128, 16380, 16384, 70_000] {
             let text = vec![b'x'; len];
             let (mut opened, mut value, mut expected) = (vec![1, 2], Vec::new(), vec![1, 2]);
-            let start = open_text(&mut opened, 0x2a);
+            opened.extend_from_slice(&[0x2a, 0, STRING, 0]);
+            let start = opened.len();
             opened.extend_from_slice(&text);
             close_text(&mut opened, start);
             bytes(&mut value, STRING, &text);

@@ -32,10 +32,11 @@ pub(super) struct Outlet<O> {
 
 impl<O: Output> Outlet<O> {
     /// Delivers the event with its container, or lets it wait for that.
-    pub(super) fn route(&mut self, event: Event<'_>, snapshot: &Snapshot, held: &mut Held) {
+    pub(super) fn route<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot, held: &mut Held) {
         let id = event.access.header.cgroup_id;
         if let Some(container) = snapshot.get(id) {
-            self.deliver(Event { container, ..event }, snapshot);
+            event.container = container;
+            self.deliver(&event, snapshot);
             return;
         }
         if !held.waits_for(id) {
@@ -48,21 +49,21 @@ impl<O: Output> Outlet<O> {
     }
 
     /// Decides, and hands over what is worth it.
-    pub(super) fn deliver<'a>(&mut self, event: Event<'a>, snapshot: &'a Snapshot) {
+    pub(super) fn deliver<'a>(&mut self, event: &Event<'a>, snapshot: &'a Snapshot) {
         let mut judge = std::mem::take(&mut self.judge);
-        match judge.rule(&event, snapshot) {
+        match judge.rule(event, snapshot) {
             Ruling::Everything if self.reports(event.container) => {
                 self.hand_over(event, snapshot);
-                self.follow(&event);
+                self.follow(event);
             }
             Ruling::Keep(judgement) => {
                 if event.container.tells_stale_files(event.access.header, event.access.path) {
                     self.cgroups.stale_files(event.access.header.cgroup_id);
                 }
                 let is_record = judgement.action == Action::Record;
-                self.hand_over(Event { judgement: Some(judgement), ..event }, snapshot);
+                self.hand_over(&Event { judgement: Some(judgement), ..*event }, snapshot);
                 if is_record {
-                    self.follow(&event);
+                    self.follow(event);
                 }
             }
             Ruling::Undecided => drop(self.metrics.undecided.inc_by(event.count)),
@@ -78,12 +79,12 @@ impl<O: Output> Outlet<O> {
     }
 
     /// Looks the file up, numbers and hands over.
-    fn hand_over<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot) {
-        if !self.output.wants(&event) {
+    fn hand_over<'a>(&mut self, event: &Event<'a>, snapshot: &'a Snapshot) {
+        if !self.output.wants(event) {
             return;
         }
         self.wanted += event.count;
-        if !self.output.has_room(&event) {
+        if !self.output.has_room(event) {
             self.metrics.dropped(Dropped::Shed).inc_by(event.count);
             *self.shed.entry(event.access.header.cgroup_id).or_default() += event.count;
             return;
@@ -92,11 +93,10 @@ impl<O: Output> Outlet<O> {
         if matches!(container.origin, Origin::Container { resolved: false, .. }) {
             self.metrics.unresolved.inc();
         }
-        event.file = self.file(&event, snapshot);
-        event.sequence = container.next_sequence();
+        let numbered = Event { file: self.file(event, snapshot), sequence: container.next_sequence(), ..*event };
         self.metrics.emitted.inc_by(event.count);
         self.given.0 += 1;
-        if self.output.event(&event).is_break() {
+        if self.output.event(&numbered).is_break() {
             self.done = true;
         }
     }

@@ -109,39 +109,42 @@ fn compose(bits: u32, components: &[u8], requested: &[u8], path: &mut Vec<u8>) -
     Ok(())
 }
 
-/// Appends NUL-separated components, the last one first, each behind a `/`. Each event does this: eight bytes are looked at at
-/// once.
+/// Appends NUL-separated components, the last one first, each behind a `/`. Each event does this: where the NULs are is found out
+/// for 64 bytes at once.
 fn reverse(components: &[u8], path: &mut Vec<u8>) -> Result<(), Malformed> {
-    let start = path.len();
-    // As many bytes; each is written again.
-    path.extend_from_slice(components);
-    path.push(b'/');
-    let out = &mut path[start..];
-    let (mut from, mut end) = (0, out.len());
-    let mut put = |to: usize| {
-        let component = &components[from..to];
-        let begin = end - component.len();
-        out[begin..end].copy_from_slice(component);
-        out[begin - 1] = b'/';
-        (from, end) = (to + 1, begin - 1);
-    };
-    let (words, rest) = components.as_chunks();
-    let mut last = [0xff; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    for (index, word) in words.iter().chain([&last]).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // No file system has such a name: what the kernel copied was no name.
-        if zeros(word ^ SLASHES) != 0 {
-            return Err(Malformed("a component that holds a slash"));
-        }
-        let mut found = zeros(word);
+    let mut end = components.len();
+    path.reserve(end + 1);
+    for (index, block) in components.chunks(64).enumerate().rev() {
+        let mut found = ends(block).ok_or(Malformed("a component that holds a slash"))?;
         while found != 0 {
-            put(8 * index + found.trailing_zeros() as usize / 8);
-            found &= found - 1;
+            let last = found.ilog2();
+            let at = 64 * index + last as usize;
+            path.push(b'/');
+            path.extend_from_slice(&components[at + 1..end]);
+            end = at;
+            found ^= 1 << last;
         }
     }
-    put(components.len());
+    path.push(b'/');
+    path.extend_from_slice(&components[..end]);
     Ok(())
+}
+
+/// A bit for each NUL among up to 64 bytes; nothing where there is a slash. No file system has such a name: what the kernel copied
+/// was no name.
+fn ends(block: &[u8]) -> Option<u64> {
+    // Takes the lowest bit of each byte into the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let (words, rest) = block.as_chunks();
+    let mut last = [0xff; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let (mut found, mut slashes) = (0, 0);
+    for (index, word) in words.iter().chain((!rest.is_empty()).then_some(&last)).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        slashes |= zeros(word ^ SLASHES);
+        found |= (zeros(word) >> 7).wrapping_mul(GATHER) >> 56 << (8 * index);
+    }
+    (slashes == 0).then_some(found)
 }
 
 const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);

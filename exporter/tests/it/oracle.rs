@@ -250,16 +250,16 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
     if header.open_flags != u32::MAX {
         out.int("inotrail.file.open_flags", header.open_flags);
     }
+    if !(names.path.is_empty() && names.requested.is_empty()) {
+        let confidence = ["confirmed", "unconfirmed", "requested"].get(header.confidence as usize);
+        out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
+    }
     if header.inode != 0 {
         out.string("file.inode", header.inode.to_string());
         out.string("inotrail.file.device", format!("{}:{}", header.device >> 20, header.device & 0xf_ffff));
     }
     if names.requested != names.path {
         out.string("inotrail.file.requested_path", &names.requested);
-    }
-    if !(names.path.is_empty() && names.requested.is_empty()) {
-        let confidence = ["confirmed", "unconfirmed", "requested"].get(header.confidence as usize);
-        out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
     }
     out.string("inotrail.file.flags", flags(header.flags, names.escaped));
     file::place(&mut out, &event.file);
