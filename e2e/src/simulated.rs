@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::accesses::{base, spawn};
 use crate::cgroup::Cgroup;
-use crate::exporter::Exporter;
+use crate::exporter::{EACH, Exporter};
 use crate::folder::Folder;
 use crate::interrupt;
 use crate::load::{Opens, only_in_a_machine};
@@ -54,7 +54,7 @@ impl Scene {
         let cgroup = Cgroup::create_top("inotrail-simulated")?;
         let receiver = Receiver::start(folder.as_ref(), &base())?;
         let mut command = named(inotrail);
-        command.args(["run", "--host", "--runtime", "none", "--kubernetes", "never"]);
+        command.args(["run", "--host", "--runtime", "none", "--kubernetes", "never"]).args(EACH);
         command.args(["--backend", backend.as_str(), "--endpoint", &receiver.endpoint()]);
         command.arg("--cgroup-root").arg(cgroup.path());
         command.arg("--state").arg(folder.as_ref().join("state")).args(more);

@@ -275,7 +275,7 @@ impl TryFrom<RunArgs> for Run {
             names,
             policies,
             scope: scope(args.sensor, args.host),
-            aggregate: args.aggregate,
+            aggregate: args.aggregate.0,
             node: self::node(args.node),
             redaction: redaction(&args.process)?,
             shipping,

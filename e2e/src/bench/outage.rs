@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use self::load::Load;
 use self::target::{Target, To};
 use super::build_of;
-use crate::exporter::Exporter;
+use crate::exporter::{EACH, Exporter};
 use crate::interrupt;
 use crate::receiver::Received;
 
@@ -101,7 +101,7 @@ impl Args {
         let mut command = Command::new(build_of("inotrail", "release", &["inotrail"])?.join("inotrail"));
         // Nobody can name these containers.
         command.args(["run", "--runtime", "none", "--resolve-timeout", "10ms", "--endpoint", &target.endpoint()]);
-        command.args(["--in-flight", &self.in_flight.to_string()]).arg("--state").arg(state);
+        command.args(EACH).args(["--in-flight", &self.in_flight.to_string()]).arg("--state").arg(state);
         command.arg("--cgroup-root").arg(load.cgroup()).arg("--policy").arg(load.policy());
         Exporter::start(command, folder.path(), "/readyz")
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::cgroup::Cgroup;
-use crate::exporter::{self, Exporter};
+use crate::exporter::{self, EACH, Exporter};
 use crate::interrupt;
 use crate::stack::{self, Stack};
 
@@ -56,7 +56,7 @@ impl Args {
         let stack = Stack::start(None, stack::Ports::Free)?;
         println!("records in Loki, a record each and with --aggregate {}", self.window);
         for (number, (name, script)) in (0u64..).zip(WORKLOADS) {
-            let each = stored(&stack, 2 * number, script, &[])?;
+            let each = stored(&stack, 2 * number, script, &EACH)?;
             let together = stored(&stack, 2 * number + 1, script, &["--aggregate", &self.window])?;
             println!("  {name}");
             println!("    a record each  {:>7} records of {:>7} accesses", each.records, each.accesses);

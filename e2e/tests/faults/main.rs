@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use e2e::accesses::{base, spawn};
 use e2e::cgroup::Cgroup;
-use e2e::exporter::{self, Exporter};
+use e2e::exporter::{self, EACH, Exporter};
 use e2e::interrupt;
 use e2e::load::Opens;
 use e2e::receiver::{Received, Receiver};
@@ -97,6 +97,9 @@ impl Bench {
         let mut command = Command::new(exporter::binary().unwrap());
         command.args(["run", "--host", "--runtime", "none", "--endpoint", endpoint]);
         command.arg("--cgroup-root").arg(self.cgroup.path()).args(more);
+        if !more.contains(&EACH[0]) {
+            command.args(EACH);
+        }
         command.arg("--pin-dir").arg(self.pins.join("inotrail"));
         command
     }

@@ -211,9 +211,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Administration")]
     pub config: Option<PathBuf>,
     /// Tell the first two of equal accesses at once, and those that follow in one record per this time, with how many they were:
-    /// same container, executable, user, file and outcome. Not violations. Without it, each access is a record.
-    #[arg(long, value_name = "DURATION", value_parser = parse::window, help_heading = "Sensor")]
-    pub aggregate: Option<Duration>,
+    /// same container, executable, user, file and outcome; `none`: each access is a record. Violations always are.
+    #[arg(long, value_name = "DURATION", value_parser = parse::window, default_value = default::AGGREGATE, help_heading = "Sensor")]
+    pub aggregate: parse::Window,
     /// Also report processes of the host that are in no container. With policies, these alone say so.
     #[arg(long, help_heading = "Containers")]
     pub host: bool,

@@ -8,6 +8,8 @@ pub const BACKEND: &str = "auto";
 pub const RING_SIZE: &str = "16MiB";
 /// 3 MiB of kernel memory; more than the rules of a thousand policies need that are about the same containers.
 pub const FILTER_ENTRIES: &str = "16384";
+/// A loop of ten reads a second is a fifth of a record, and what it counts is searchable while somebody still looks.
+pub const AGGREGATE: &str = "5s";
 /// Waking per record costs more than the record; 5 ms fills a small part of the ring at any rate seen.
 pub const DRAIN_INTERVAL: &str = "5ms";
 /// Names are wanted where they can be had.

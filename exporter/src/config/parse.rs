@@ -47,13 +47,21 @@ pub fn resolve_timeout(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// Like [`duration`], and from a second to an hour.
+/// For how long equal accesses are told in one record, as `--aggregate` says it; nothing: each is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window(pub Option<Duration>);
+
+/// Like [`duration`], and from a second to an hour; or `none`.
 ///
 /// # Errors
 /// As [`duration`], and where it is shorter or longer.
-pub fn window(text: &str) -> Result<Duration, String> {
+pub fn window(text: &str) -> Result<Window, String> {
     const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
-    duration(text).and_then(|it| if RANGE.contains(&it) { Ok(it) } else { Err("expected 1s to 1h".to_owned()) })
+    if text == "none" {
+        return Ok(Window(None));
+    }
+    let window = duration(text).ok().filter(|it| RANGE.contains(it));
+    window.map(|it| Window(Some(it))).ok_or_else(|| "expected 1s to 1h, or none".to_owned())
 }
 
 /// Like [`duration`], and a bare number is milliseconds, as `OTEL_EXPORTER_OTLP_TIMEOUT` has it.
@@ -250,8 +258,9 @@ mod tests {
         assert_eq!(timeout("3s"), Ok(Duration::from_secs(3)));
         assert!(timeout("0").is_err());
         assert_eq!(resolve_timeout("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!((window("1s"), window("1h")), (Ok(Duration::from_secs(1)), Ok(Duration::from_secs(3600))));
-        assert!(window("999ms").is_err() && window("61m").is_err());
+        let of = |seconds| Ok(Window(Some(Duration::from_secs(seconds))));
+        assert_eq!((window("1s"), window("1h"), window("none")), (of(1), of(3600), Ok(Window(None))));
+        assert!(window("999ms").is_err() && window("61m").is_err() && window("off").is_err());
         assert!(resolve_timeout("11s").is_err() && resolve_timeout("0s").is_err());
     }
 

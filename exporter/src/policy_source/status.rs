@@ -34,6 +34,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const SETTLED: Duration = Duration::from_secs(5);
 /// How often is looked for nodes that are no more.
 const NODES_EVERY: Duration = Duration::from_secs(600);
+/// What the API server would not take is tried again after [`EVERY`], then after twice as long each time, up to this.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Policies told of in one look.
 const WRITES_MAX: usize = 50;
 
@@ -61,6 +63,8 @@ pub(super) struct Reporter<H> {
     /// Of policies that count only, with the generation that each is about.
     rates: HashMap<Key, (i64, Rate)>,
     told: HashMap<Key, (NodeStatus, Instant)>,
+    /// Of policies that could not be told of: not before when, and how long that was.
+    put_off: HashMap<Key, (Instant, Duration)>,
     /// Kinds whose status cannot be told.
     away: HashSet<String>,
     /// Nodes cannot be asked for.
@@ -72,9 +76,17 @@ type Key = (String, Option<String>, String);
 
 impl<H: Fn() -> NodeHealth> Reporter<H> {
     pub(super) fn new(node: String, policies: watch::Receiver<Vec<Reported>>, health: H) -> Self {
-        let (degradation, rates, told) = (Degradation::default(), HashMap::new(), HashMap::new());
-        let (away, nodes_away) = (HashSet::new(), false);
-        Self { node, policies, health, degradation, rates, told, away, nodes_away }
+        Self {
+            node,
+            policies,
+            health,
+            degradation: Degradation::default(),
+            rates: HashMap::new(),
+            told: HashMap::new(),
+            put_off: HashMap::new(),
+            away: HashSet::new(),
+            nodes_away: false,
+        }
     }
 
     /// Tells until the future is dropped. What cannot be told now is told later.
@@ -130,8 +142,13 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
         let keys: HashSet<_> = policies.iter().map(Reported::key).collect();
         self.told.retain(|key, _| keys.contains(key));
         self.rates.retain(|key, _| keys.contains(key));
+        self.put_off.retain(|key, _| keys.contains(key));
         let changed = policies.into_iter().filter_map(|policy| {
-            let told = self.told.get(&policy.key());
+            let key = policy.key();
+            if self.put_off.get(&key).is_some_and(|(until, _)| now < *until) {
+                return None;
+            }
+            let told = self.told.get(&key);
             let subject = Subject { policy: &policy, degraded };
             let before = told.map_or_else(|| policy.nodes.own_conditions(), |(told, _)| told.conditions.clone());
             let status = NodeStatus {
@@ -159,10 +176,17 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, policy = policy.name, "its status cannot be told");
                 }
+                self.put_off(policy.key(), Instant::now());
                 return;
             }
         }
+        self.put_off.remove(&policy.key());
         self.told.insert(policy.key(), (status, Instant::now()));
+    }
+
+    fn put_off(&mut self, key: Key, now: Instant) {
+        let pause = self.put_off.get(&key).map_or(EVERY, |(_, pause)| LONGEST.min(2 * *pause));
+        self.put_off.insert(key, (now + pause, pause));
     }
 }
 

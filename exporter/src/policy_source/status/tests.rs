@@ -92,6 +92,22 @@ fn changes_are_told_at_once_and_counts_sometimes() {
 }
 
 #[test]
+fn what_is_not_taken_is_tried_less_and_less() {
+    let mut bench = Bench::new(policy("active", None));
+    let tries: Vec<_> = (0..300)
+        .filter(|second| {
+            let now = bench.start + Duration::from_secs(*second);
+            let due = bench.reporter.due(now, &time(*second));
+            due.iter().for_each(|(policy, _)| bench.reporter.put_off(policy.key(), now));
+            !due.is_empty()
+        })
+        .collect();
+    assert_eq!(tries, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
+    bench.policies.send_replace(Vec::new());
+    assert_eq!((bench.due(300), bench.reporter.put_off.len()), (vec![], 0));
+}
+
+#[test]
 fn conditions_say_since_when_they_are_so() {
     let mut bench = Bench::new(policy("active", None));
     let well = "Degraded=False AsExpected 1";
