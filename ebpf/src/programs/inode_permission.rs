@@ -10,23 +10,29 @@ use inotrail_ebpf::{ABSENT, RESULT_UNKNOWN, flags, kind, mask, program};
 
 use super::filter;
 use super::kernel::{at, read};
-use super::record::{begin, count, current, current_tgid, emit_access, requested_from_kernel};
-use super::scope::{cgroup_id, keeps, scope_of};
+use super::record::{begin, count, current, emit_access, requested_from_kernel};
+use super::scope::{current_cgroup_id, keeps, scope_of_current};
 use super::turn::yields;
 use super::walk::walk;
 
 #[inline(always)]
 fn permission(program: u32, inode: u64, asked: u32, result: i32) {
-    if asked & mask::OPEN == 0 {
-        return;
+    if asked & mask::OPEN != 0 {
+        open(program, inode, asked, result);
     }
-    let task = current();
-    let cgroup = cgroup_id(task);
-    let scope = scope_of(cgroup, current_tgid());
+}
+
+/// A function of its own: folders on the way to a file are all that most calls are about, and those do not pay for its
+/// registers.
+#[inline(never)]
+fn open(program: u32, inode: u64, asked: u32, result: i32) {
+    let cgroup = current_cgroup_id();
+    let scope = scope_of_current(program, cgroup);
     if !keeps(scope) {
         count(program, |counters| &mut counters.ignored);
         return;
     }
+    let task = current();
     let nameidata: u64 = read(task, at!(task_nameidata));
     let path = nameidata.wrapping_add(u64::from(at!(nameidata_path)));
     let found: u64 = read(path, at!(path_dentry));

@@ -16,6 +16,7 @@ use super::filter::{self, Sieve};
 use super::kernel::{at, read};
 use super::ledger::account;
 use super::repeats::is_repeat;
+use super::scope::Memory;
 
 /// A name is read with up to 257 bytes at any masked offset, so the buffer goes on behind the mask's reach.
 const SLACK: usize = 512;
@@ -33,6 +34,7 @@ pub(super) struct Scratch {
     pub(super) mount: u64,
     pub(super) retries: u64,
     pub(super) sieve: Sieve,
+    pub(super) memory: Memory,
 }
 
 #[map]
