@@ -22,7 +22,7 @@ mod repeats;
 pub use control::{Control, Handover, NOBODY, WRITTEN_MAX, Written, role, turn};
 pub use counters::{COUNTERS, Counters};
 pub use header::{Header, confidence, flags, kind, mask, mutation};
-pub use layout::{ABSENT, Layout};
+pub use layout::{ABSENT, ENTRY_WORDS, Layout};
 pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SLOTS};
 pub use repeats::{REPEAT_PROBES, REPEAT_SLOTS, REPEAT_STRINGS, RepeatSlot};
 
