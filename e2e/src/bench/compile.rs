@@ -136,7 +136,11 @@ impl fmt::Display for Report {
             let missed = if *met == Some(false) { " (missed)" } else { "" };
             writeln!(f, "| {what} | {ours:.1} | at most {most:.0}{missed} |")?;
         }
-        write!(f, "\nA build takes {:.0} million instructions without programs, and {accesses} accesses.", baseline[0] / 1e6)
+        write!(
+            f,
+            "\nA build takes {:.0} million instructions without programs, and {accesses} accesses.",
+            baseline[0] / 1e6
+        )
     }
 }
 
@@ -150,12 +154,14 @@ mod tests {
 
     #[test]
     fn figures_are_percent_of_a_build() {
-        let rows = |end| [
-            row(Watched::No, 1000.0),
-            row(Watched::OutOfScope, 1020.0),
-            row(Watched::Everything, 1160.0),
-            row(Watched::No, end),
-        ];
+        let rows = |end| {
+            [
+                row(Watched::No, 1000.0),
+                row(Watched::OutOfScope, 1020.0),
+                row(Watched::Everything, 1160.0),
+                row(Watched::No, end),
+            ]
+        };
         let report = Report::new("6.12".into(), &rows(1000.0)).unwrap();
         let met: Vec<_> = report.figures.iter().map(|row| row.met).collect();
         assert_eq!((met, report.accesses, report.valid), (vec![Some(true), Some(false)], 7, true));

@@ -95,8 +95,7 @@ pub(super) fn run_guest_with(
     let programs = build(&root()?)?;
     let cookbook = object("cookbook", "cookbook-programs", "cookbook", &[])?;
     let kernel = Line::named(line, env::consts::ARCH)?.fetch(false)?;
-    let hack = PathBuf::from(env::var_os("HACK_OBJECT").unwrap());
-    let files = [&[(COOKBOOK, &*cookbook), ("/object.o", &*hack)], files].concat();
+    let files = [&[(COOKBOOK, &*cookbook)], files].concat();
     machine::run(&kernel, &programs, (&files, more), argument, each)?;
     Ok(kernel.release)
 }

@@ -134,9 +134,8 @@ pub(super) fn scope_of(cgroup_id: u64, tgid: u32) -> u32 {
 pub(super) fn scope_of_current(program: u32, cgroup_id: u64) -> u32 {
     let Some(control) = control() else { return scope::IGNORE };
     // SAFETY: numbers of the map's value, which user space changes.
-    let (own, self_test) = unsafe {
-        (read_volatile(&raw const (*control).self_tgid), read_volatile(&raw const (*control).self_test))
-    };
+    let (own, self_test) =
+        unsafe { (read_volatile(&raw const (*control).self_tgid), read_volatile(&raw const (*control).self_test)) };
     if self_test != 0 && own == current_tgid() {
         return scope::KEEP;
     }

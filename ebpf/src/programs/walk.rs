@@ -74,7 +74,10 @@ unsafe fn step(scratch: *mut Scratch) -> bool {
             return false;
         }
         let offset = used & (STRINGS_MAX - 1);
-        if !copy_name(scratch, offset, name, length) || sequence & 1 != 0 || read::<u32>(dentry, at!(dentry_seq)) != sequence {
+        if !copy_name(scratch, offset, name, length)
+            || sequence & 1 != 0
+            || read::<u32>(dentry, at!(dentry_seq)) != sequence
+        {
             return retry(scratch);
         }
         let is_top = dentry == parent;

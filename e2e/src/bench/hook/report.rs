@@ -40,10 +40,30 @@ impl Report {
         let [paths, opens] = [cost(Program::Paths)? / calls, cost(Program::Opens)? / calls];
         let [lazy, woken] = [(cost(Program::Lazy)? - quiet) / calls, (cost(Program::Records)? - quiet) / calls];
         let figures = vec![
-            goal::Row::new("fexit, a record without a path", cost(Program::IdsOnly)? / calls, None, Some(Goal::AtMost(450.0))),
-            goal::Row::new("fexit, a record as it is", cost(Program::Fexit)? / calls, Some(paths), Some(Goal::Ratio(2.0))),
-            goal::Row::new("kprobe, a record as it is", cost(Program::Kprobe)? / calls, Some(paths), Some(Goal::Ratio(2.0))),
-            goal::Row::new("fexit, beside a peer that reports opens alone", cost(Program::Fexit)? / calls, Some(opens), None),
+            goal::Row::new(
+                "fexit, a record without a path",
+                cost(Program::IdsOnly)? / calls,
+                None,
+                Some(Goal::AtMost(450.0)),
+            ),
+            goal::Row::new(
+                "fexit, a record as it is",
+                cost(Program::Fexit)? / calls,
+                Some(paths),
+                Some(Goal::Ratio(2.0)),
+            ),
+            goal::Row::new(
+                "kprobe, a record as it is",
+                cost(Program::Kprobe)? / calls,
+                Some(paths),
+                Some(Goal::Ratio(2.0)),
+            ),
+            goal::Row::new(
+                "fexit, beside a peer that reports opens alone",
+                cost(Program::Fexit)? / calls,
+                Some(opens),
+                None,
+            ),
             goal::Row::new("Delivery of a record, reader included", lazy, Some(woken), Some(Goal::Ratio(8.0))),
         ];
         let valid = (baseline[1] - baseline[0]).abs() <= mean * TOLERANCE_PERCENT / 100.0;

@@ -81,7 +81,10 @@ impl Peer {
     pub(in super::super) fn cost_of_all(self) -> Result<(f64, u64)> {
         let Read { cost, seen, kept } = self.read(true)?;
         let comes = self != Self::PermissionQuiet;
-        ensure!((kept >= ALL_OPENS) == comes, "{self:?}: {seen} records and {kept} of them wanted, of {ALL_OPENS} opens");
+        ensure!(
+            (kept >= ALL_OPENS) == comes,
+            "{self:?}: {seen} records and {kept} of them wanted, of {ALL_OPENS} opens"
+        );
         Ok((cost, seen))
     }
 

@@ -81,7 +81,11 @@ impl Report {
 /// Up to Linux 6.18 each folder on the way is checked by a call of its own, which all programs on it are run for.
 fn goals(kernel: &str, baseline: f64, programs: &[Program]) -> Vec<goal::Row> {
     let version = kernel.split(['.', '-']).map_while(|part| part.parse().ok()).take(2).collect::<Vec<u32>>();
-    let limits = if version.as_slice() < &[6, 19][..] { [("fexit", 18.0), ("kprobe", 35.0)] } else { [("fexit", 5.0), ("kprobe", 8.0)] };
+    let limits = if version.as_slice() < &[6, 19][..] {
+        [("fexit", 18.0), ("kprobe", 35.0)]
+    } else {
+        [("fexit", 5.0), ("kprobe", 8.0)]
+    };
     let row = |(name, most): (&str, f64)| {
         let program = programs.iter().find(|program| program.ours && program.name == name)?;
         let what = format!("{name}, an open that is not wanted: % of open and close");
