@@ -44,11 +44,14 @@ churn: tools ## start a thousand containers of 50 ms, told of by NRI, by the hoo
 	cargo run -q -p e2e -- churn --by hook
 	cargo run -q -p e2e -- churn --by vm
 
-bench: tools ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process; time that starts take; memory for policies; what comes of an outage; records that workloads store
+bench: tools ## measure: instructions per event, per unwanted access, per record and of a C build, ours and the peers'; bytes per container and process; time that starts take; memory for policies; what comes of an outage; records that workloads store
 	cargo run -q -p e2e -- bench event --readme
 	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
 	cargo run -q -p e2e -- bench miss
+	cargo run -q -p e2e -- bench miss --kernel 7.3
+	cargo run -q -p e2e -- bench hook
+	cargo run -q -p e2e -- bench compile
 	cargo build --release --workspace
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench start
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench policies

@@ -27,8 +27,13 @@ fn main() -> Result<()> {
         println!("cargo::rerun-if-changed={}", workspace.join(part).display());
     }
     let architecture = env::var("CARGO_CFG_TARGET_ARCH")?;
-    let programs =
-        bpf::Object { workspace, package: "inotrail-ebpf", program: "inotrail-programs", architecture: &architecture };
+    let programs = bpf::Object {
+        workspace,
+        package: "inotrail-ebpf",
+        program: "inotrail-programs",
+        architecture: &architecture,
+        flags: &[],
+    };
     let object = programs.compile(&out.join("bpf"))?;
     let object = fs::read(&object).with_context(|| format!("reading {}", object.display()))?;
     let object = strip::debug_information(&object).context("the eBPF programs' object")?;

@@ -1,10 +1,12 @@
 //! What one event costs in user space, ours beside OpenTelemetry's SDK, and what an access costs the kernel.
 
 pub mod baseline;
+pub mod compile;
 pub mod counted;
 pub mod direct;
 pub mod event;
 pub mod goal;
+pub mod hook;
 pub mod lookup;
 pub mod memory;
 pub mod miss;

@@ -40,8 +40,12 @@ enum Command {
 enum Bench {
     /// Write down what must not grow unseen: e2e/baseline.json
     Baseline,
+    /// What the programs add to a C build
+    Compile(e2e::bench::compile::Args),
     /// What an event costs in user space, from the ring buffer's record to the bytes of a request
     Event(e2e::bench::event::Args),
+    /// Instructions that a record costs the kernel, and its delivery
+    Hook(e2e::bench::hook::Args),
     /// Instructions, time and allocations that an event's look-ups take
     Lookup,
     /// Bytes per container and per process
@@ -61,7 +65,9 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Bench { what: Bench::Baseline } => e2e::bench::baseline::write(),
+        Command::Bench { what: Bench::Compile(args) } => args.run(),
         Command::Bench { what: Bench::Event(args) } => args.run(),
+        Command::Bench { what: Bench::Hook(args) } => args.run(),
         Command::Bench { what: Bench::Lookup } => e2e::bench::lookup(),
         Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),

@@ -3,6 +3,9 @@
 /// Marks a field of [`Layout`] that this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
+/// Words of a dentry that are read at once, see [`Layout::dentry_words`].
+pub const ENTRY_WORDS: u32 = 6;
+
 macro_rules! layout {
     ($($(#[$doc:meta])* $field:ident),* $(,)?) => {
         /// Byte offsets of struct members (and a few constants), read from the kernel's BTF at start and set as a
@@ -20,6 +23,8 @@ macro_rules! layout {
 }
 
 layout! {
+    /// Constant: the number of the helper `bpf_get_current_task_btf` (since 5.11).
+    helper_typed_task,
     /// `task_struct.nameidata`: the lookup under way (fs/namei.c).
     task_nameidata,
     /// `task_struct.files`
@@ -86,6 +91,9 @@ layout! {
     dentry_name,
     /// `dentry.d_seq`
     dentry_seq,
+    /// Constant: a multiple of eight from which [`ENTRY_WORDS`] words hold `d_seq`, `d_parent` and `d_name`, `d_seq` in the first;
+    /// or [`ABSENT`].
+    dentry_words,
     /// `qstr.name`
     qstr_name,
     /// `qstr.len`

@@ -22,13 +22,13 @@ mod repeats;
 pub use control::{Control, Handover, NOBODY, WRITTEN_MAX, Written, role, turn};
 pub use counters::{COUNTERS, Counters};
 pub use header::{Header, confidence, flags, kind, mask, mutation};
-pub use layout::{ABSENT, Layout};
+pub use layout::{ABSENT, ENTRY_WORDS, Layout};
 pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SLOTS};
 pub use repeats::{REPEAT_PROBES, REPEAT_SLOTS, REPEAT_STRINGS, RepeatSlot};
 
 /// Version of everything in this crate but the programs: raise it with any change of a record or of a map. What is pinned under
 /// another version is never adopted.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// `result` of an access whose outcome this backend cannot know (kprobe: the function has not run yet).
 pub const RESULT_UNKNOWN: i32 = 1;

@@ -24,6 +24,8 @@ pub(crate) struct Object<'a> {
     pub(crate) program: &'a str,
     /// The kernel's architecture as Rust names it.
     pub(crate) architecture: &'a str,
+    /// More flags for the compiler.
+    pub(crate) flags: &'a [&'a str],
 }
 
 impl Object<'_> {
@@ -41,6 +43,7 @@ impl Object<'_> {
         flags.extend(
             ["-Clinker=bpf-linker", "-Clinker-plugin-lto", "-Cdebuginfo=2", "-Clink-arg=--btf"].map(Into::into),
         );
+        flags.extend(self.flags.iter().map(|flag| (*flag).to_owned()));
         flags.push(format!("--cfg=bpf_target_arch=\"{}\"", self.architecture));
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command

@@ -2,10 +2,11 @@
 
 use scopes::Scopes;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aya::maps::{MapData, RingBuf};
+use inotrail_ebpf::ABSENT;
 use inotrail_ebpf::filter::FILTER_ENTRIES;
 
 mod account;
@@ -52,6 +53,7 @@ pub use record::{Malformed, Record};
 pub use repeats::{Repeated, Repeats};
 pub(crate) use takeover::boot_ns;
 
+use crate::config::default;
 use crate::container::cgroup::Hierarchy;
 use crate::event::{Access, Backend};
 pub use account::{Account, Inherited, Opened, Unkept};
@@ -100,7 +102,7 @@ impl Options {
     pub fn new(hierarchy: Hierarchy, ring_bytes: u32) -> Self {
         Self {
             backend: None,
-            btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
+            btf: PathBuf::from(default::BTF),
             ring_bytes,
             filter_entries: FILTER_ENTRIES,
             hierarchy,
@@ -220,8 +222,12 @@ impl Sensor {
         }
         scopes::validate(options)?;
         let btf = Btf::load(&options.btf)?;
-        let (layout, features) = layout::resolve(&btf, options.hierarchy.controller, options.hierarchy.id)?;
+        let (mut layout, features) = layout::resolve(&btf, options.hierarchy.controller, options.hierarchy.id)?;
         drop(btf);
+        // The verifier knows types of the kernel's own file alone.
+        if options.btf != Path::new(default::BTF) {
+            layout.helper_typed_task = ABSENT;
+        }
         Found::new(options, &layout, features)
     }
 

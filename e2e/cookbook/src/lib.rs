@@ -31,6 +31,21 @@ pub struct Record {
 
 const _: () = assert!(size_of::<Record>() == 112);
 
+/// Names of a path that are sent.
+pub const NAMES: usize = 8;
+/// Bytes of each.
+pub const NAME_BYTES: usize = 32;
+
+/// An access with its path, leaf first.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct PathRecord {
+    /// The access.
+    pub record: Record,
+    /// NUL-ended names; the first empty one ends the path.
+    pub names: [[u8; NAME_BYTES]; NAMES],
+}
+
 /// Where a record keeps [`Record::cgroup_id`].
 pub const CGROUP_ID: core::ops::Range<usize> = 8..16;
 
@@ -40,6 +55,14 @@ const _: () = assert!(core::mem::offset_of!(Record, cgroup_id) == CGROUP_ID.star
 pub mod program {
     /// Reports every permission check; two arguments before 5.12.
     pub const PERMISSION_ALL: [&str; 2] = ["permission_all_2", "permission_all_3"];
+    /// The same, with the names on the file's path behind the record.
+    pub const PERMISSION_PATHS: [&str; 2] = ["permission_paths_2", "permission_paths_3"];
+    /// The same, for opens alone and not for folders on the way.
+    pub const PERMISSION_OPENS: [&str; 2] = ["permission_opens_2", "permission_opens_3"];
+    /// As the first, but the reader is not woken: it looks now and then.
+    pub const PERMISSION_LAZY: [&str; 2] = ["permission_lazy_2", "permission_lazy_3"];
+    /// As the first, but what a record would hold goes nowhere.
+    pub const PERMISSION_QUIET: [&str; 2] = ["permission_quiet_2", "permission_quiet_3"];
     /// Reports permission checks of listed inodes.
     pub const PERMISSION_INODES: [&str; 2] = ["permission_inodes_2", "permission_inodes_3"];
     /// Reports every open.
@@ -68,4 +91,12 @@ pub mod global {
     pub const INODE_SUPER: &str = "INODE_SUPER";
     /// `super_block.s_dev`
     pub const SUPER_DEVICE: &str = "SUPER_DEVICE";
+    /// `inode.i_dentry`
+    pub const INODE_DENTRIES: &str = "INODE_DENTRIES";
+    /// `dentry.d_u.d_alias`
+    pub const DENTRY_ALIAS: &str = "DENTRY_ALIAS";
+    /// `dentry.d_parent`
+    pub const DENTRY_PARENT: &str = "DENTRY_PARENT";
+    /// `dentry.d_name.name`
+    pub const DENTRY_NAME: &str = "DENTRY_NAME";
 }

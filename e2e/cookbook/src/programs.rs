@@ -3,16 +3,20 @@
 //! flags (the kernel wakes the reader when it has caught up), and one hash or the reader itself decides what was wanted.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 use core::ptr::read_volatile;
 
-use aya_ebpf::helpers::generated::{bpf_get_current_comm, bpf_probe_read_kernel, bpf_probe_read_user_str};
+use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_comm, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
+};
 use aya_ebpf::helpers::{
     bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_ktime_get_ns,
 };
 use aya_ebpf::macros::{kprobe, kretprobe, map};
 use aya_ebpf::maps::{HashMap, RingBuf};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
-use cookbook::Record;
+use cookbook::{NAME_BYTES, NAMES, PathRecord, Record};
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
@@ -51,6 +55,17 @@ static INODE_NUMBER: u32 = 0;
 static INODE_SUPER: u32 = 0;
 #[unsafe(no_mangle)]
 static SUPER_DEVICE: u32 = 0;
+#[unsafe(no_mangle)]
+static INODE_DENTRIES: u32 = 0;
+#[unsafe(no_mangle)]
+static DENTRY_ALIAS: u32 = 0;
+#[unsafe(no_mangle)]
+static DENTRY_PARENT: u32 = 0;
+#[unsafe(no_mangle)]
+static DENTRY_NAME: u32 = 0;
+
+/// `MAY_OPEN`
+const MAY_OPEN: u32 = 0x20;
 
 /// `BPF_CORE_READ` of one member.
 #[inline(always)]
@@ -73,10 +88,16 @@ fn identity(inode: u64) -> Inode {
 
 /// Sends a record of the current task; `name` is an address in its memory, or 0.
 #[inline(always)]
-fn send(inode: Inode, mask: u32, name: u64) {
+fn send(inode: Inode, mask: u32, name: u64, wakeup: u32) {
     let Some(mut entry) = EVENTS.reserve::<Record>(0) else { return };
-    let record = entry.as_mut_ptr();
-    // SAFETY: the reservation is as long as the record; helpers write no more than the field they are given.
+    // SAFETY: the reservation is as long as the record.
+    unsafe { fill(entry.as_mut_ptr(), inode, mask, name) };
+    entry.submit(wakeup.into());
+}
+
+#[inline(always)]
+unsafe fn fill(record: *mut Record, inode: Inode, mask: u32, name: u64) {
+    // SAFETY: the caller's record; helpers write no more than the field they are given.
     unsafe {
         let (process, user) = (bpf_get_current_pid_tgid(), bpf_get_current_uid_gid());
         (*record).time_ns = bpf_ktime_get_ns();
@@ -94,6 +115,30 @@ fn send(inode: Inode, mask: u32, name: u64) {
             bpf_probe_read_user_str((&raw mut (*record).name).cast::<c_void>(), 48, name as *const c_void);
         }
     }
+}
+
+/// Sends a record with the names from the inode's first dentry up to the root of its file system.
+#[inline(always)]
+fn send_path(inode: u64, mask: u32) {
+    let Some(mut entry) = EVENTS.reserve::<PathRecord>(0) else { return };
+    let sent = entry.as_mut_ptr();
+    // SAFETY: the reservation is as long as the record; helpers write no more than a name.
+    unsafe {
+        fill(&raw mut (*sent).record, identity(inode), mask, 0);
+        let first: u64 = read(inode, &INODE_DENTRIES);
+        let mut dentry = first.wrapping_sub(u64::from(read_volatile(&raw const DENTRY_ALIAS)));
+        for number in 0..NAMES {
+            let name = (&raw mut (*sent).names).cast::<[u8; NAME_BYTES]>().add(number);
+            let parent: u64 = read(dentry, &DENTRY_PARENT);
+            if parent == dentry {
+                name.cast::<u8>().write(0);
+                break;
+            }
+            let text: u64 = read(dentry, &DENTRY_NAME);
+            bpf_probe_read_kernel_str(name.cast::<c_void>(), NAME_BYTES as u32, text as *const c_void);
+            dentry = parent;
+        }
+    }
     entry.submit(0);
 }
 
@@ -102,14 +147,99 @@ fn send(inode: Inode, mask: u32, name: u64) {
 /// `inode_permission(inode, mask)`: before 5.12.
 #[kprobe]
 pub(crate) fn permission_all_2(ctx: ProbeContext) -> u32 {
-    send(identity(ctx.arg(0).unwrap_or(0)), ctx.arg(1).unwrap_or(0), 0);
+    send(identity(ctx.arg(0).unwrap_or(0)), ctx.arg(1).unwrap_or(0), 0, 0);
     0
 }
 
 /// `inode_permission(idmap, inode, mask)`: since 5.12.
 #[kprobe]
 pub(crate) fn permission_all_3(ctx: ProbeContext) -> u32 {
-    send(identity(ctx.arg(1).unwrap_or(0)), ctx.arg(2).unwrap_or(0), 0);
+    send(identity(ctx.arg(1).unwrap_or(0)), ctx.arg(2).unwrap_or(0), 0, 0);
+    0
+}
+
+// The same with the path, and for opens alone.
+
+#[inline(always)]
+fn opens(inode: u64, mask: u32) {
+    if mask & MAY_OPEN != 0 {
+        send_path(inode, mask);
+    }
+}
+
+/// As `permission_all_2`, with the path.
+#[kprobe]
+pub(crate) fn permission_paths_2(ctx: ProbeContext) -> u32 {
+    send_path(ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0));
+    0
+}
+
+/// The same, since 5.12.
+#[kprobe]
+pub(crate) fn permission_paths_3(ctx: ProbeContext) -> u32 {
+    send_path(ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0));
+    0
+}
+
+/// As `permission_paths_2`, of opens.
+#[kprobe]
+pub(crate) fn permission_opens_2(ctx: ProbeContext) -> u32 {
+    opens(ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0));
+    0
+}
+
+/// The same, since 5.12.
+#[kprobe]
+pub(crate) fn permission_opens_3(ctx: ProbeContext) -> u32 {
+    opens(ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0));
+    0
+}
+
+// What delivery costs: the same record, of which the reader is not told, and one that goes nowhere.
+
+#[inline(always)]
+fn lazy(inode: u64, mask: u32) {
+    send(identity(inode), mask, 0, BPF_RB_NO_WAKEUP);
+}
+
+#[inline(always)]
+fn quiet(inode: u64, mask: u32) {
+    let mut record = MaybeUninit::<Record>::uninit();
+    let record = record.as_mut_ptr();
+    // SAFETY: a record of our own. What is read back volatile is written before.
+    unsafe {
+        fill(record, identity(inode), mask, 0);
+        for word in 0..size_of::<Record>() / 8 - 6 {
+            read_volatile(record.cast::<u64>().add(word));
+        }
+    }
+}
+
+/// As `permission_all_2`, without a wake-up.
+#[kprobe]
+pub(crate) fn permission_lazy_2(ctx: ProbeContext) -> u32 {
+    lazy(ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0));
+    0
+}
+
+/// The same, since 5.12.
+#[kprobe]
+pub(crate) fn permission_lazy_3(ctx: ProbeContext) -> u32 {
+    lazy(ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0));
+    0
+}
+
+/// As `permission_all_2`, without a record.
+#[kprobe]
+pub(crate) fn permission_quiet_2(ctx: ProbeContext) -> u32 {
+    quiet(ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0));
+    0
+}
+
+/// The same, since 5.12.
+#[kprobe]
+pub(crate) fn permission_quiet_3(ctx: ProbeContext) -> u32 {
+    quiet(ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0));
     0
 }
 
@@ -121,7 +251,7 @@ fn of_listed(inode: u64, mask: u32) {
     let inode = identity(inode);
     // SAFETY: only asked whether it is there.
     if unsafe { INODES.get(&inode) }.is_some() {
-        send(inode, mask, 0);
+        send(inode, mask, 0, 0);
     }
 }
 
@@ -143,7 +273,7 @@ pub(crate) fn permission_inodes_3(ctx: ProbeContext) -> u32 {
 /// gave, and the reader drops those of other cgroups.
 #[kprobe]
 pub(crate) fn open_all(ctx: ProbeContext) -> u32 {
-    send([0, 0], 0, ctx.arg(1).unwrap_or(0));
+    send([0, 0], 0, ctx.arg(1).unwrap_or(0), 0);
     0
 }
 
@@ -170,7 +300,7 @@ pub(crate) fn open_cgroups_return(_: RetProbeContext) -> u32 {
     // SAFETY: the entry is this thread's own, which is here.
     let Some(pending) = (unsafe { PENDING.get(&task) }) else { return 0 };
     let name = pending.name;
-    send([0, 0], 0, name);
+    send([0, 0], 0, name, 0);
     let _gone = PENDING.remove(&task);
     0
 }

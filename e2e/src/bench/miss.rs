@@ -4,10 +4,10 @@
 //! kernel and readers together, and do not depend on what else this one does.
 
 mod machine;
-mod ours;
-mod peers;
+pub(super) mod ours;
+pub(super) mod peers;
 mod report;
-mod rows;
+pub(super) mod rows;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ mod bpf;
 pub use rows::measure;
 
 use report::Report;
+
+/// How far the two baselines may lie apart.
+pub(super) const TOLERANCE_PERCENT: f64 = 0.5;
 
 /// Where the machine has the cookbook's programs.
 const COOKBOOK: &str = "/cookbook.o";
@@ -46,26 +49,66 @@ impl Args {
     /// The machine cannot be made, a program does not do what it should, or the two baselines differ too much.
     #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-        let programs = build(&root)?;
-        let cookbook = cookbook(&root)?;
-        let kernel = Line::named(&self.kernel, env::consts::ARCH)?.fetch(false)?;
         let mut rows = Vec::new();
-        machine::run(&kernel, &programs, &[(COOKBOOK, &cookbook)], "miss", &mut |line| match rows::parse(line) {
+        let release = run_guest(&self.kernel, "miss", &[], &mut |line| match rows::parse(line) {
             Some(row) => rows.push(row),
             None => eprintln!("miss | {line}"),
         })?;
-        let report = Report::new(kernel.release, &rows)?;
+        let report = Report::new(release, &rows)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
             print!("{report}");
         }
         if !report.valid {
-            bail!("the run is not valid: the baselines differ by more than {} %", report::TOLERANCE_PERCENT);
+            bail!("the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %");
         }
         Ok(())
     }
+}
+
+/// Runs the guest with this argument on a kernel line, with the cookbook's programs and these files, and gives each line that it
+/// writes to `each`. Returns the kernel's release.
+///
+/// # Errors
+/// Something does not build, or the machine does not end as it should.
+pub(super) fn run_guest(
+    line: &str,
+    argument: &str,
+    files: &[(&str, &Path)],
+    each: &mut dyn FnMut(&str),
+) -> Result<String> {
+    run_guest_with(line, argument, files, &[], each)
+}
+
+/// The same, with more programs and the libraries that they take.
+///
+/// # Errors
+/// As above.
+pub(super) fn run_guest_with(
+    line: &str,
+    argument: &str,
+    files: &[(&str, &Path)],
+    more: &[(&str, &Path)],
+    each: &mut dyn FnMut(&str),
+) -> Result<String> {
+    let programs = build(&root()?)?;
+    let cookbook = object("cookbook", "cookbook-programs", "cookbook", &[])?;
+    let kernel = Line::named(line, env::consts::ARCH)?.fetch(false)?;
+    let files = [&[(COOKBOOK, &*cookbook)], files].concat();
+    machine::run(&kernel, &programs, (&files, more), argument, each)?;
+    Ok(kernel.release)
+}
+
+/// Builds programs for kernels of this architecture, as ours are built, in a folder of that name.
+///
+/// # Errors
+/// They do not build.
+pub(super) fn object(package: &str, program: &str, folder: &str, flags: &[&str]) -> Result<PathBuf> {
+    eprintln!("building {folder}");
+    let root = root()?;
+    let object = bpf::Object { workspace: &root, package, program, architecture: env::consts::ARCH, flags };
+    object.compile(&target(&root).join(folder))
 }
 
 /// Builds the guest as it would be released: readers count too.
@@ -78,15 +121,8 @@ fn build(root: &Path) -> Result<PathBuf> {
     Ok(target(root).join("release"))
 }
 
-/// Builds the cookbook's programs for the kernels of this architecture, as ours are built.
-fn cookbook(root: &Path) -> Result<PathBuf> {
-    let object = bpf::Object {
-        workspace: root,
-        package: "cookbook",
-        program: "cookbook-programs",
-        architecture: env::consts::ARCH,
-    };
-    object.compile(&target(root).join("cookbook"))
+fn root() -> Result<PathBuf> {
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?)
 }
 
 fn target(root: &Path) -> PathBuf {

@@ -50,6 +50,10 @@ enum Command {
         #[command(subcommand)]
         what: What,
     },
+    /// Measure what a build costs
+    Compile,
+    /// Measure what a record costs
+    Hook,
     /// Measure what an open costs
     Miss,
     /// Start the sensor with a few capabilities only
@@ -193,6 +197,8 @@ fn main() -> Result<()> {
             ensure!(failed == 0, "{failed} of {} backends failed", backends.len());
             Ok(())
         }
+        Command::Compile => e2e::bench::compile::measure(),
+        Command::Hook => e2e::bench::hook::measure(),
         Command::Miss => e2e::bench::miss::measure(),
         Command::Limited(limited) => limited.run(),
         Command::Exporter { arguments } => {

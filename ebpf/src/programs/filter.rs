@@ -3,10 +3,8 @@
 //! Whatever cannot be told here passes: a path that is not known to its end, and one that was asked for under another name
 //! than its own (a symbolic link on the way, or a root of its own), which user space judges too.
 
-use core::ffi::c_void;
 use core::ptr::{read_volatile, write_volatile};
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
 use inotrail_ebpf::filter::{
@@ -144,8 +142,14 @@ unsafe fn is_requested(scratch: *mut Scratch, name: &[u64; NAME_BYTES / 8], leng
         let start = (rest as usize - length) & (STRINGS_MAX - 1);
         let slash = read_volatile((&raw const (*scratch).strings).cast::<u8>().add((start - 1) & (STRINGS_MAX - 1)));
         write_volatile(&raw mut (*scratch).sieve.rest, start as u64 - 1);
-        slash == b'/' && words(scratch, start, length) == *name
+        slash == b'/' && is_same(words(scratch, start, length), *name)
     }
+}
+
+/// Word by word: the operator would be a call that compares bytes.
+#[inline(always)]
+fn is_same(one: [u64; NAME_BYTES / 8], other: [u64; NAME_BYTES / 8]) -> bool {
+    (one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) | (one[3] ^ other[3]) == 0
 }
 
 /// After a walk.
@@ -203,30 +207,34 @@ unsafe fn has(scratch: *const Scratch, kind: u32, name: [u64; NAME_BYTES / 8]) -
 /// So many bytes of the scratch from an offset below [`STRINGS_MAX`], padded with NULs, and cut so that one is left.
 #[inline(always)]
 unsafe fn words(scratch: *const Scratch, offset: usize, length: usize) -> [u64; NAME_BYTES / 8] {
-    let mut words = [0u64; NAME_BYTES / 8];
-    // SAFETY: the destination holds NAME_BYTES; the source is the caller's scratch.
-    unsafe {
-        let source = (&raw const (*scratch).strings).cast::<u8>().add(offset);
-        bpf_probe_read_kernel(words.as_mut_ptr().cast::<c_void>(), NAME_BYTES as u32, source.cast::<c_void>());
-    }
     let length = if length < NAME_BYTES { length } else { NAME_BYTES - 1 };
-    [
-        words[0] & mask_of(length, 0),
-        words[1] & mask_of(length, 1),
-        words[2] & mask_of(length, 2),
-        words[3] & mask_of(length, 3),
-    ]
+    let mut words = [0u64; NAME_BYTES / 8];
+    // Most names end in the first word.
+    for (number, word) in words.iter_mut().enumerate() {
+        let start = number * 8;
+        if length <= start {
+            break;
+        }
+        // SAFETY: the caller's scratch.
+        *word = unsafe { eight(scratch, offset + start) } & first(length - start);
+    }
+    words
 }
 
-/// The bytes of a word that are among the first so many of all, in memory order.
+/// Eight bytes of the scratch, of two loads of aligned words: the verifier takes no others everywhere.
 #[inline(always)]
-fn mask_of(length: usize, word: usize) -> u64 {
-    let start = word * 8;
-    if length >= start + 8 {
-        u64::MAX
-    } else if length <= start {
-        0
-    } else {
-        u64::MAX >> (64 - 8 * (length - start) as u32)
+unsafe fn eight(scratch: *const Scratch, offset: usize) -> u64 {
+    let shift = (offset as u32 & 7) * 8;
+    // SAFETY: `strings` is aligned, and goes on behind STRINGS_MAX.
+    unsafe {
+        let word = (&raw const (*scratch).strings).cast::<u64>().add(offset / 8 & (STRINGS_MAX / 8 - 1));
+        let (low, high) = (read_volatile(word), read_volatile(word.add(1)));
+        low >> shift | high << 1 << (63 - shift)
     }
+}
+
+/// The first so many bytes of a word, of which there is one at least, in memory order.
+#[inline(always)]
+fn first(bytes: usize) -> u64 {
+    if bytes >= 8 { u64::MAX } else { u64::MAX >> ((64 - 8 * bytes as u32) & 63) }
 }

@@ -5,17 +5,16 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_ebpf::helpers::generated::{bpf_get_current_comm, bpf_probe_read_kernel_str};
-use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_boot_ns,
-};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use inotrail_ebpf::{Counters, Header, OPEN_FLAGS_UNKNOWN, REQUESTED_MAX, STRINGS_MAX, confidence, program};
 
 use super::filter::{self, Sieve};
-use super::kernel::{at, read};
+use super::kernel::{self, at, load};
 use super::ledger::account;
 use super::repeats::is_repeat;
+use super::scope::Memory;
 
 /// A name is read with up to 257 bytes at any masked offset, so the buffer goes on behind the mask's reach.
 const SLACK: usize = 512;
@@ -29,10 +28,12 @@ pub(super) struct Scratch {
     /// Used bytes of `strings`.
     pub(super) used: u64,
     pub(super) dentry: u64,
-    pub(super) vfsmount: u64,
     pub(super) mount: u64,
+    /// The mount's `mnt_root`.
+    pub(super) root: u64,
     pub(super) retries: u64,
     pub(super) sieve: Sieve,
+    pub(super) memory: Memory,
 }
 
 #[map]
@@ -69,19 +70,23 @@ pub(super) fn scratch_of(program: u32) -> Option<*mut Scratch> {
 /// This program's scratch with a header that says who the current task is; everything else is zeroed.
 #[inline(always)]
 pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Option<*mut Scratch> {
+    let scratch = clear(program, kind, cgroup_id)?;
+    // SAFETY: this program's scratch.
+    unsafe { identify::<false>(scratch, task) };
+    Some(scratch)
+}
+
+/// The same, without the task: [`identify`] is still to come.
+#[inline(always)]
+pub(super) fn clear(program: u32, kind: u32, cgroup_id: u64) -> Option<*mut Scratch> {
     let scratch = scratch_of(program)?;
     // SAFETY: `scratch` is this program's slot of the per-CPU map; the recursion guard keeps it ours until we return.
     unsafe {
-        let leader: u64 = read(task, at!(task_group_leader));
-        let parent: u64 = read(task, at!(task_real_parent));
-        let cred: u64 = read(task, at!(task_real_cred));
         write_volatile(&raw mut (*scratch).used, 0);
         filter::pass(scratch);
         let header = &mut (*scratch).header;
-        header.time_ns = bpf_ktime_get_boot_ns();
         header.cgroup_id = cgroup_id;
         header.inode = 0;
-        header.process_start_ns = read(leader, at!(task_start_boottime));
         header.identity = 0;
         header.kind = kind;
         header.program = program;
@@ -92,30 +97,43 @@ pub(super) fn begin(program: u32, kind: u32, task: u64, cgroup_id: u64) -> Optio
         header.device = 0;
         header.mode = 0;
         header.retries = 0;
-        header.cpu = bpf_get_smp_processor_id() as u32;
-        header.tgid = read(task, at!(task_tgid));
-        header.tid = read(task, at!(task_pid));
-        header.ppid = read(parent, at!(task_tgid));
-        header.uid = read(cred, at!(cred_uid));
-        header.euid = read(cred, at!(cred_euid));
-        header.gid = read(cred, at!(cred_gid));
         header.confidence = confidence::CONFIRMED;
-        header.requested_len = 0;
-        header.arguments_len = 0;
-        header.path_len = 0;
-        header.target_len = 0;
-        // Before 6.4 the helper leaves what is behind the name: here the last record's.
-        header.comm = [0; 16];
-        bpf_get_current_comm(header.comm.as_mut_ptr().cast::<c_void>(), header.comm.len() as u32);
+        // All four lengths. Volatile, as below: the compiler would call a function that sets bytes.
+        write_volatile((&raw mut header.requested_len).cast::<u64>(), 0);
     }
     Some(scratch)
+}
+
+/// Says who the current task is, and when this is.
+#[inline(always)]
+pub(super) unsafe fn identify<const TYPED: bool>(scratch: *mut Scratch, task: u64) {
+    // SAFETY: the caller's scratch; `task` is as `TYPED` says.
+    unsafe {
+        let leader: u64 = load::<TYPED, _>(task, at!(task_group_leader));
+        let parent: u64 = load::<TYPED, _>(task, at!(task_real_parent));
+        let cred: u64 = load::<TYPED, _>(task, at!(task_real_cred));
+        let header = &mut (*scratch).header;
+        header.time_ns = bpf_ktime_get_boot_ns();
+        header.process_start_ns = load::<TYPED, _>(leader, at!(task_start_boottime));
+        header.cpu = bpf_get_smp_processor_id() as u32;
+        header.tgid = load::<TYPED, _>(task, at!(task_tgid));
+        header.tid = load::<TYPED, _>(task, at!(task_pid));
+        header.ppid = load::<TYPED, _>(parent, at!(task_tgid));
+        header.uid = load::<TYPED, _>(cred, at!(cred_uid));
+        header.euid = load::<TYPED, _>(cred, at!(cred_euid));
+        header.gid = load::<TYPED, _>(cred, at!(cred_gid));
+        // Before 6.4 the helper leaves what is behind the name: here the last record's.
+        let comm = header.comm.as_mut_ptr().cast::<u64>();
+        write_volatile(comm, 0);
+        write_volatile(comm.add(1), 0);
+        bpf_get_current_comm(header.comm.as_mut_ptr().cast::<c_void>(), header.comm.len() as u32);
+    }
 }
 
 /// The current task, as a number: every read of it is a probe read.
 #[inline(always)]
 pub(super) fn current() -> u64 {
-    // SAFETY: no arguments, no preconditions.
-    unsafe { bpf_get_current_task() as u64 }
+    kernel::current::<false>()
 }
 
 /// The current task's thread group, by a helper: every access that nobody wants would pay for a probe read.
@@ -174,10 +192,16 @@ pub(super) fn emit(scratch: *mut Scratch, program: u32) {
 #[inline(always)]
 pub(super) fn emit_access(scratch: *mut Scratch, program: u32) {
     // SAFETY: this program's scratch.
-    if !unsafe { filter::passes(scratch) } {
+    if unsafe { filter::passes(scratch) } {
+        emit_passed(scratch, program);
+    } else {
         count(program, |counters| &mut counters.filtered);
-        return;
     }
+}
+
+/// Like [`emit_access`], for one that the filter lets pass.
+#[inline(always)]
+pub(super) fn emit_passed(scratch: *mut Scratch, program: u32) {
     if is_repeat(scratch, program) {
         count(program, |counters| &mut counters.repeated);
         return;

@@ -14,8 +14,8 @@ use inotrail_ebpf::{REQUESTED_MAX, confidence, flags, kind, mask, program};
 
 use super::filter;
 use super::kernel::{at, read};
-use super::record::{Scratch, begin, count, current, current_tgid, emit_access, set_requested};
-use super::scope::{cgroup_id, keeps, scope_of};
+use super::record::{Scratch, begin, count, current, emit_access, set_requested};
+use super::scope::{current_cgroup_id, keeps, scope_of_current};
 use super::syscall::{COMPAT_BIT, Call, Number, compat, native};
 use super::turn::yields;
 use super::walk::walk;
@@ -139,13 +139,13 @@ fn exit(registers: u64, number: Number, result: i64, status: impl FnOnce() -> u3
     if call == Call::None || (result >= 0 && call.is_exec()) || RESTARTS.contains(&result) {
         return;
     }
-    let task = current();
-    let cgroup = cgroup_id(task);
-    let scope = scope_of(cgroup, current_tgid());
+    let cgroup = current_cgroup_id();
+    let scope = scope_of_current(program::SYS_EXIT, cgroup);
     if !keeps(scope) {
         count(program::SYS_EXIT, |counters| &mut counters.ignored);
         return;
     }
+    let task = current();
     if yields(program::SYS_EXIT, false) {
         return;
     }

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use inotrail_ebpf::{ABSENT, STRINGS_LIMIT, STRINGS_MAX, WALK_RETRIES, WALK_STEPS, flags};
+use inotrail_ebpf::{ABSENT, ENTRY_WORDS, STRINGS_LIMIT, STRINGS_MAX, WALK_RETRIES, WALK_STEPS, flags};
 
 use super::filter;
 use super::kernel::{at, read};
@@ -26,8 +26,8 @@ pub(super) unsafe fn walk(scratch: *mut Scratch, program: u32, vfsmount: u64, de
         }
         let start = read_volatile(&raw const (*scratch).used);
         write_volatile(&raw mut (*scratch).dentry, dentry);
-        write_volatile(&raw mut (*scratch).vfsmount, vfsmount);
         write_volatile(&raw mut (*scratch).mount, vfsmount - u64::from(at!(mount_mnt)));
+        write_volatile(&raw mut (*scratch).root, read(vfsmount, at!(vfsmount_root)));
         write_volatile(&raw mut (*scratch).retries, 0);
         (*scratch).header.flags |= flags::TRUNCATED;
         for _ in 0..WALK_STEPS {
@@ -65,20 +65,19 @@ unsafe fn step(scratch: *mut Scratch) -> bool {
     // SAFETY: as in `walk`; `offset` is below STRINGS_MAX.
     unsafe {
         let dentry = read_volatile(&raw const (*scratch).dentry);
-        let vfsmount = read_volatile(&raw const (*scratch).vfsmount);
-        let sequence: u32 = read(dentry, at!(dentry_seq));
-        let root: u64 = read(vfsmount, at!(vfsmount_root));
-        let parent: u64 = read(dentry, at!(dentry_parent));
-        if dentry == root {
+        if dentry == read_volatile(&raw const (*scratch).root) {
             return cross_mount(scratch);
         }
+        let Entry { sequence, parent, name, length } = Entry::of(dentry);
         let used = read_volatile(&raw const (*scratch).used) as usize;
-        let length = read::<u32>(dentry, at!(dentry_name) + at!(qstr_len)) as usize & 0xff;
         if used + length >= STRINGS_LIMIT {
             return false;
         }
         let offset = used & (STRINGS_MAX - 1);
-        if !copy_name(scratch, offset, dentry, length, sequence) {
+        if !copy_name(scratch, offset, name, length)
+            || sequence & 1 != 0
+            || read::<u32>(dentry, at!(dentry_seq)) != sequence
+        {
             return retry(scratch);
         }
         let is_top = dentry == parent;
@@ -125,7 +124,7 @@ unsafe fn cross_mount(scratch: *mut Scratch) -> bool {
         }
         write_volatile(&raw mut (*scratch).dentry, mountpoint);
         write_volatile(&raw mut (*scratch).mount, parent);
-        write_volatile(&raw mut (*scratch).vfsmount, parent + u64::from(at!(mount_mnt)));
+        write_volatile(&raw mut (*scratch).root, read(parent + u64::from(at!(mount_mnt)), at!(vfsmount_root)));
         true
     }
 }
@@ -162,19 +161,56 @@ unsafe fn retry(scratch: *mut Scratch) -> bool {
     }
 }
 
-/// Copies one name behind two guards; false where a rename got between.
+/// What a dentry tells of its place.
+struct Entry {
+    sequence: u32,
+    parent: u64,
+    name: u64,
+    /// Bytes of the name, below 256.
+    length: usize,
+}
+
+impl Entry {
+    /// By one read, from the lowest address on, where that is how they lie.
+    #[inline(always)]
+    fn of(dentry: u64) -> Self {
+        let (parent, name) = (at!(dentry_parent), at!(dentry_name) + at!(qstr_name));
+        let length = at!(dentry_name) + at!(qstr_len);
+        let start = at!(dentry_words);
+        if start == ABSENT {
+            return Self {
+                sequence: read(dentry, at!(dentry_seq)),
+                parent: read(dentry, parent),
+                name: read(dentry, name),
+                length: read::<u32>(dentry, length) as usize & 0xff,
+            };
+        }
+        let words: [u64; ENTRY_WORDS as usize] = read(dentry, start);
+        let words = (&raw const words).cast::<u8>();
+        // SAFETY: inside of the words, and as aligned there as in the kernel's structure.
+        unsafe {
+            Self {
+                sequence: read_volatile(words.add((at!(dentry_seq) - start) as usize).cast()),
+                parent: read_volatile(words.add((parent - start) as usize).cast()),
+                name: read_volatile(words.add((name - start) as usize).cast()),
+                length: read_volatile(words.add((length - start) as usize).cast::<u32>()) as usize & 0xff,
+            }
+        }
+    }
+}
+
+/// Copies one name behind the second of two guards; false where a rename got between.
 ///
 /// A rename changes the name's pointer, its length and the parent at different moments. A torn {pointer, length} would
 /// copy foreign kernel memory into the record, so: `d_seq` must be even and the same before and after (it orders all
 /// three), and the string helper must find the first NUL exactly at `length`. The second needs no memory order, which
 /// matters on arm64 where probe reads are not ordered, and never copies past a NUL.
 #[inline(always)]
-unsafe fn copy_name(scratch: *mut Scratch, offset: usize, dentry: u64, length: usize, sequence: u32) -> bool {
+unsafe fn copy_name(scratch: *mut Scratch, offset: usize, name: u64, length: usize) -> bool {
     // SAFETY: `offset` is below STRINGS_MAX and the buffer has room for a longest name behind that.
     unsafe {
-        let name: u64 = read(dentry, at!(dentry_name) + at!(qstr_name));
         let target = (&raw mut (*scratch).strings).cast::<u8>().add(offset);
         let copied = bpf_probe_read_kernel_str(target.cast::<c_void>(), length as u32 + 2, name as *const c_void);
-        copied == length as i64 + 1 && sequence & 1 == 0 && read::<u32>(dentry, at!(dentry_seq)) == sequence
+        copied == length as i64 + 1
     }
 }

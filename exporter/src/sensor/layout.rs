@@ -1,6 +1,6 @@
 //! Fills the [`Layout`] of the running kernel from its type information.
 
-use inotrail_ebpf::{ABSENT, Layout};
+use inotrail_ebpf::{ABSENT, ENTRY_WORDS, Layout};
 
 use super::btf::{Btf, Fault};
 use super::mutations::{self, Mutation};
@@ -79,6 +79,8 @@ pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(L
     // dentry.d_u became anonymous in 7.2.
     layout.dentry_alias =
         ["d_alias", "d_u"].iter().find_map(|member| btf.offset("dentry", member).ok()).unwrap_or(ABSENT);
+    layout.dentry_words = dentry_words(&layout);
+    layout.helper_typed_task = btf.enum_value("bpf_func_id", "BPF_FUNC_get_current_task_btf").unwrap_or(ABSENT);
     layout.hierarchy_id = hierarchy;
     layout.css_set_subsys = subsystem(btf, controller)?;
     let features = features(btf, &layout);
@@ -92,6 +94,14 @@ pub fn names() -> Vec<(&'static str, &'static str)> {
     let fields = of_tasks(&mut tasks).into_iter().chain(of_files(&mut files)).chain(optional(&mut others));
     let more = [("kernfs_node", "parent"), ("css_set", "subsys")];
     fields.map(|(_, structure, member)| (structure, member)).chain(more).collect()
+}
+
+/// Where the words start that hold what a walk reads of each dentry, if they lie close together.
+fn dentry_words(layout: &Layout) -> u32 {
+    let start = layout.dentry_seq & !7;
+    let name = layout.dentry_name.saturating_add(layout.qstr_name.max(layout.qstr_len));
+    let is_inside = |offset: u32| offset >= start + 8 && offset.saturating_add(8) <= start + ENTRY_WORDS * 8;
+    if [layout.dentry_parent, layout.dentry_name, name].into_iter().all(is_inside) { start } else { ABSENT }
 }
 
 /// What the id in a process's own PID namespace is read by: all of it, or nothing.

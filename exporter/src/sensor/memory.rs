@@ -5,12 +5,15 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::atomic::{Ordering, fence};
 
 use aya::maps::{Map, MapData};
 use inotrail_ebpf::filter::{FILTERS_MAX, Filter};
 use inotrail_ebpf::{COUNTERS, Control, Counters, Handover, WRITTEN_MAX, Written, program, turn};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::param::page_size;
+
+use super::takeover::boot_ns;
 
 /// Counts of every program on every CPU since the programs were loaded.
 #[derive(Debug)]
@@ -79,8 +82,32 @@ impl ControlMap {
 
     /// Changes take effect with the next access on each CPU.
     pub(super) fn set(&self, control: Control) {
+        // Nothing is remembered while it changes.
+        let old = self.take_generation();
         // SAFETY: as above; programs read each field for itself.
-        unsafe { self.control().write_volatile(control) };
+        unsafe { self.control().write_volatile(Control { generation: 0, ..control }) };
+        self.set_generation(old);
+    }
+
+    /// What was remembered of scopes does not count from now on: call it after the map of scopes has changed.
+    pub(super) fn renew_scopes(&self) {
+        let old = self.take_generation();
+        self.set_generation(old);
+    }
+
+    fn take_generation(&self) -> u64 {
+        let old = self.get().generation;
+        // SAFETY: as above; one aligned word, which changes at once.
+        unsafe { (&raw mut (*self.control()).generation).write_volatile(0) };
+        old
+    }
+
+    /// One that was never there before: by the clock, because what was there may have been lost.
+    fn set_generation(&self, old: u64) {
+        fence(Ordering::SeqCst);
+        let generation = boot_ns().max(old + 1);
+        // SAFETY: as above; one aligned word, which changes at once.
+        unsafe { (&raw mut (*self.control()).generation).write_volatile(generation) };
     }
 
     /// Who reports accesses: see [`Control::turn`].

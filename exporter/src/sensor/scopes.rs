@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aya::maps::{HashMap, MapData, MapError};
 use inotrail_ebpf::scope;
 
 use super::Options;
 use super::filters::Filters;
+use super::memory::ControlMap;
 use crate::container::cgroup::Hierarchy;
 use crate::container::{FileId, FilterUsage, KernelFilter, Recorded};
 
@@ -41,6 +43,7 @@ pub(super) fn validate(options: &Options) -> Result<(), Error> {
 /// The map from cgroup id to scope. Later cgroups inherit from their parents inside the kernel.
 pub struct Scopes {
     map: HashMap<MapData, u64, u32>,
+    control: Arc<ControlMap>,
     filters: Filters,
     hierarchy: Hierarchy,
     root: PathBuf,
@@ -48,9 +51,14 @@ pub struct Scopes {
 }
 
 impl Scopes {
-    pub(super) fn new(map: HashMap<MapData, u64, u32>, filters: Filters, options: &Options) -> Self {
+    pub(super) fn new(
+        map: HashMap<MapData, u64, u32>,
+        control: Arc<ControlMap>,
+        filters: Filters,
+        options: &Options,
+    ) -> Self {
         let Options { hierarchy, root, exclude, .. } = options;
-        Self { map, filters, hierarchy: hierarchy.clone(), root: root.clone(), exclude: exclude.clone() }
+        Self { map, control, filters, hierarchy: hierarchy.clone(), root: root.clone(), exclude: exclude.clone() }
     }
 
     /// What becomes of a cgroup that has no entry.
@@ -78,6 +86,7 @@ impl Scopes {
                 result = Err(error);
             }
         });
+        self.control.renew_scopes();
         scanned.map_err(Error::Scan)?;
         result?;
         Ok(self)
@@ -100,6 +109,7 @@ impl KernelFilter for Scopes {
             },
         };
         self.map.insert(&cgroup, &scope, 0).map_err(io::Error::other)?;
+        self.control.renew_scopes();
         // The kernel has removed the entry of one that has gone before; its number comes never again.
         if self.hierarchy.id_of(path).ok() != Some(cgroup) {
             let _absent = self.map.remove(&cgroup);

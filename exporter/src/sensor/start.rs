@@ -100,7 +100,7 @@ impl<'a> Found<'a> {
             standby = load_standby(&mut loaded, backend, &self.features, wanted, &mut self.types);
             object = Some(loaded);
         }
-        let scopes = Scopes::new(maps.scopes, maps.filters, self.options).fill()?;
+        let scopes = Scopes::new(maps.scopes, Arc::clone(&maps.control), maps.filters, self.options).fill()?;
         let tgid = whoami::ask_pinned(pins, &maps.control)?;
         maps.control.set(Control { default_scope: Scopes::others(self.options), ..maps.control.get() });
         let attached = std::mem::take(&mut previous.attached);
@@ -174,7 +174,7 @@ impl<'a> Found<'a> {
         for hook in tables {
             attached.push(hook.attach(&mut object)?);
         }
-        let scopes = Scopes::new(maps.scopes, maps.filters, self.options).fill()?;
+        let scopes = Scopes::new(maps.scopes, Arc::clone(&maps.control), maps.filters, self.options).fill()?;
         let role = role(instance, backend == Backend::Kprobe);
         let new = Incoming { backend, role, accesses, mutations: &mut mutations };
         let default_scope = Scopes::others(self.options);

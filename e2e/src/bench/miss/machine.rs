@@ -21,15 +21,15 @@ use crate::vm::{
 /// For a machine that shares its CPU with much else; a free one needs a minute.
 const TIMEOUT: Duration = Duration::from_mins(30);
 
-/// Boots the kernel with the programs of this folder, runs the guest with this argument, and gives each line that it writes
-/// to `each`.
+/// Boots the kernel with the programs of this folder, these files and these more, runs the guest with this argument, and
+/// gives each line that it writes to `each`.
 ///
 /// # Errors
 /// The machine cannot be made or does not end as it should; the message has the last line.
 pub(super) fn run(
     kernel: &Kernel,
     programs: &Path,
-    files: &[(&str, &Path)],
+    (files, more): (&[(&str, &Path)], &[(&str, &Path)]),
     argument: &str,
     each: &mut dyn FnMut(&str),
 ) -> Result<()> {
@@ -44,6 +44,9 @@ pub(super) fn run(
     archive.file(ARGUMENTS, format!("{argument}\0").as_bytes())?;
     for (name, source) in files {
         archive.file(name, &fs::read(source).with_context(|| format!("read {}", source.display()))?)?;
+    }
+    for (name, source) in more {
+        archive.program(source, name)?;
     }
     archive.finish()?;
     let hardware = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-m", MEMORY];

@@ -24,12 +24,12 @@ const EMPTY: &str = "/dev/null";
 
 /// One backend and what it is to do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ours {
-    pub(super) backend: Backend,
+pub(in super::super) struct Ours {
+    pub(in super::super) backend: Backend,
     /// Whether the raw tracepoint has typed arguments: without the kernel's own type information it cannot.
-    pub(super) typed: bool,
+    pub(in super::super) typed: bool,
     /// What becomes of this process's accesses.
-    pub(super) case: Case,
+    pub(in super::super) case: Case,
 }
 
 impl Ours {
@@ -37,7 +37,7 @@ impl Ours {
     ///
     /// # Errors
     /// The backend does not run, or did not count or report every open.
-    pub(super) fn cost(self) -> Result<f64> {
+    pub(in super::super) fn cost(self) -> Result<f64> {
         let _hidden = (!self.typed).then(Hidden::new).transpose()?;
         let cgroup = Cgroup::create_top("inotrail-miss")?;
         let root = if self.case == Case::OutOfScope { cgroup.path() } else { Path::new("/") };

@@ -6,10 +6,9 @@ use std::fmt;
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
+use super::super::goal::{self, Goal};
+use super::TOLERANCE_PERCENT;
 use super::rows::{Case, Row};
-
-/// How far the two baselines may lie apart.
-pub(super) const TOLERANCE_PERCENT: f64 = 0.5;
 
 /// What the run found, in instructions per open and close.
 #[derive(Debug, Serialize)]
@@ -22,6 +21,8 @@ pub(super) struct Report {
     /// Whether the two agree.
     pub(super) valid: bool,
     programs: Vec<Program>,
+    /// What ours add to an open that is not wanted, in percent of it.
+    goals: Vec<goal::Row>,
 }
 
 /// What one program adds.
@@ -71,9 +72,26 @@ impl Report {
         for peer in programs.iter_mut().filter(|program| !program.ours) {
             peer.ratios = ours.iter().map(|(name, miss)| (name.clone(), peer.miss / miss)).collect();
         }
+        let goals = goals(&kernel, mean, &programs);
         let valid = (baseline_end - baseline).abs() <= mean * TOLERANCE_PERCENT / 100.0;
-        Ok(Self { kernel, baseline, baseline_end, valid, programs })
+        Ok(Self { kernel, baseline, baseline_end, valid, programs, goals })
     }
+}
+
+/// Up to Linux 6.18 each folder on the way is checked by a call of its own, which all programs on it are run for.
+fn goals(kernel: &str, baseline: f64, programs: &[Program]) -> Vec<goal::Row> {
+    let version = kernel.split(['.', '-']).map_while(|part| part.parse().ok()).take(2).collect::<Vec<u32>>();
+    let limits = if version.as_slice() < &[6, 19][..] {
+        [("fexit", 18.0), ("kprobe", 35.0)]
+    } else {
+        [("fexit", 5.0), ("kprobe", 8.0)]
+    };
+    let row = |(name, most): (&str, f64)| {
+        let program = programs.iter().find(|program| program.ours && program.name == name)?;
+        let what = format!("{name}, an open that is not wanted: % of open and close");
+        Some(goal::Row::new(&what, program.miss / baseline * 100.0, None, Some(Goal::AtMost(most))))
+    };
+    limits.into_iter().filter_map(row).collect()
 }
 
 impl fmt::Display for Report {
@@ -87,6 +105,11 @@ impl fmt::Display for Report {
             let [rule, file] = [program.no_rule, program.no_file]
                 .map(|cost| cost.map(|cost| format!("{cost:.0}")).unwrap_or_default());
             writeln!(f, "  {name:<50} {:>10.0} {rule:>10} {file:>10} {:>10.0}", program.miss, program.wanted)?;
+        }
+        for goal::Row { what, ours, goal, met, .. } in &self.goals {
+            let Some(Goal::AtMost(most)) = goal else { continue };
+            let missed = if *met == Some(false) { " (missed)" } else { "" };
+            writeln!(f, "  {what}: {ours:.1}, at most {most:.0}{missed}")?;
         }
         writeln!(f, "how many times more a peer adds to an open that is not wanted")?;
         for peer in self.programs.iter().filter(|program| !program.ours) {
@@ -124,6 +147,17 @@ mod tests {
         let report = Report::new("6.12".into(), &rows(1000.0)).unwrap();
         assert!(report.valid);
         assert_eq!(report.programs[1].ratios, BTreeMap::from([("fexit".to_owned(), 4.0)]));
+    }
+
+    #[test]
+    fn goals_are_of_the_kernel() {
+        let goal = |kernel: &str| {
+            let report = Report::new(kernel.into(), &rows(1000.0)).unwrap();
+            (report.goals[0].ours, report.goals[0].goal, report.goals[0].met)
+        };
+        assert_eq!(goal("6.12.117-1"), (10.0, Some(Goal::AtMost(18.0)), Some(true)));
+        assert_eq!(goal("7.3-rc1"), (10.0, Some(Goal::AtMost(5.0)), Some(false)));
+        assert_eq!(goal("5.10.0").1, Some(Goal::AtMost(18.0)));
     }
 
     #[test]

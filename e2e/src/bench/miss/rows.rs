@@ -23,7 +23,7 @@ const ROUNDS: usize = 5;
 const OPENS: u64 = 2000;
 
 /// The default of `--drain-interval`.
-pub(super) const DRAIN: Duration = Duration::from_millis(5);
+pub(in super::super) const DRAIN: Duration = Duration::from_millis(5);
 
 /// Starts the line of a row on the console.
 const LINE: &str = "row ";
@@ -43,7 +43,7 @@ pub(super) struct Row {
 
 /// What a program has to do with an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Case {
+pub(in super::super) enum Case {
     /// Nothing: its cgroup is out of scope.
     OutOfScope,
     /// Nothing: no rule is about its container.
@@ -64,12 +64,7 @@ pub(super) fn parse(line: &str) -> Option<Row> {
 /// # Errors
 /// A program does not load here, or did not do what it should.
 pub fn measure() -> Result<()> {
-    fs::create_dir_all(Path::new(FILE).parent().context("the file has a folder")?)?;
-    fs::write(FILE, "")?;
-    // The C library never forgets that there was a second thread, and is slower from then on: there is one from the start.
-    while now() < WARM_UP_NS {
-        opens_with(|| thread::sleep(DRAIN))?;
-    }
+    prepare()?;
     row(None, false, Case::OutOfScope, opens()?)?;
     for (name, backend, typed) in [
         ("fexit", Backend::Fexit, true),
@@ -89,6 +84,20 @@ pub fn measure() -> Result<()> {
     row(None, false, Case::OutOfScope, opens()?)
 }
 
+/// Makes the file, and opens it until the machine has settled.
+///
+/// # Errors
+/// It cannot be made or opened.
+pub(in super::super) fn prepare() -> Result<()> {
+    fs::create_dir_all(Path::new(FILE).parent().context("the file has a folder")?)?;
+    fs::write(FILE, "")?;
+    // The C library never forgets that there was a second thread, and is slower from then on: there is one from the start.
+    while now() < WARM_UP_NS {
+        opens_with(|| thread::sleep(DRAIN))?;
+    }
+    Ok(())
+}
+
 fn row(program: Option<&str>, ours: bool, case: Case, instructions: f64) -> Result<()> {
     let row = Row { program: program.map(str::to_owned), ours, case, instructions };
     eprintln!("{LINE}{}", serde_json::to_string(&row)?);
@@ -96,10 +105,10 @@ fn row(program: Option<&str>, ours: bool, case: Case, instructions: f64) -> Resu
 }
 
 /// How many opens a program saw of those that [`opens`] makes.
-pub(super) const ALL_OPENS: u64 = (ROUNDS as u64 + 1) * OPENS;
+pub(in super::super) const ALL_OPENS: u64 = (ROUNDS as u64 + 1) * OPENS;
 
 /// Instructions of one open and close: the median round, after one that is not counted.
-fn opens() -> Result<f64> {
+pub(in super::super) fn opens() -> Result<f64> {
     round()?;
     let mut rounds = [0; ROUNDS];
     for took in &mut rounds {
@@ -110,7 +119,7 @@ fn opens() -> Result<f64> {
 }
 
 /// The same while `read` runs over and over in a thread of its own, and once more at the end.
-pub(super) fn opens_with(mut read: impl FnMut() + Send) -> Result<f64> {
+pub(in super::super) fn opens_with(mut read: impl FnMut() + Send) -> Result<f64> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -138,7 +147,7 @@ fn round() -> Result<u64> {
 }
 
 /// Since the machine started; no clock discipline.
-fn now() -> u64 {
+pub(in super::super) fn now() -> u64 {
     let time = clock_gettime(ClockId::MonotonicRaw);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
