@@ -101,7 +101,7 @@ fn compiler() -> Result<PathBuf> {
 
 /// All headers that the source includes.
 fn headers(source: &Path) -> Result<Vec<PathBuf>> {
-    let output = Command::new("gcc").arg("-M").arg(source).output().context("run gcc")?;
+    let output = Command::new("gcc").args(["-O1", "-M"]).arg(source).output().context("run gcc")?;
     ensure!(output.status.success(), "gcc -M: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout)?;
     Ok(text.split_whitespace().filter(|word| word.ends_with(".h")).map(PathBuf::from).collect())
