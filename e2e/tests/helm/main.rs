@@ -11,6 +11,7 @@ mod quick_start;
 mod roles;
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use e2e::cluster::{Cluster, Release, is_ready_pod};
@@ -22,6 +23,8 @@ const NODES: usize = 2;
 const NAMESPACE: &str = "shop";
 /// All is ready, where images are there.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// The same where a node is emulated.
+const EMULATED_WITHIN: Duration = Duration::from_secs(300);
 const LIMIT: Duration = Duration::from_secs(120);
 /// So long nothing is told of an idle cluster.
 const IDLE: Duration = Duration::from_secs(10);
@@ -100,8 +103,31 @@ fn verify(release: &Release<'_>) -> String {
     said
 }
 
+/// One cluster at a time: each is to have the machine for itself.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn a_node_with_a_kernel_of_its_own_tells_too() {
+    let _alone = alone();
+    let mut cluster = Cluster::start(NODES as u8 - 1, None).unwrap();
+    cluster.add_machine(&[]).unwrap();
+    let release = cluster.for_chart().unwrap();
+    release.create_namespace().unwrap();
+    release.cluster.create_namespace(NAMESPACE).unwrap();
+    let took = release.install(&[]).unwrap();
+    eprintln!("install: ready after {:.1} s", took.as_secs_f32());
+    assert!(took < EMULATED_WITHIN, "{took:?}");
+    exporters_are_ready_on_every_node(&release);
+    record_everything(release.cluster);
+    found::within_five_seconds(&release);
+}
+
 #[test]
 fn installed_searched_changed_and_gone() {
+    let _alone = alone();
     let mut cluster = Cluster::start(NODES as u8, None).unwrap();
     let release = cluster.for_chart().unwrap();
     let cluster = release.cluster;

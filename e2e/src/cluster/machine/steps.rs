@@ -1,7 +1,7 @@
 //! What the first program of a node's machine does.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,9 @@ use crate::containerd::NAMESPACE;
 
 /// Where the first program finds its steps, as JSON.
 pub const STEPS: &str = "/steps.json";
+
+/// Where its cgroups are.
+pub const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// One of them. Each is over before the next one, but for servers, which go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,22 +29,28 @@ pub(super) struct Plan<'a> {
     /// Its configuration.
     pub(super) containerd: &'a Path,
     pub(super) socket: &'a Path,
-    pub(super) image: &'a Path,
+    pub(super) images: &'a [PathBuf],
+    /// Pods' cgroup.
+    pub(super) pods: &'a str,
     /// Its arguments.
     pub(super) kubelet: Vec<String>,
+    /// Its arguments.
+    pub(super) proxy: Vec<String>,
     /// Names and commands.
     pub(super) exporters: Vec<(String, Vec<String>)>,
 }
 
 impl Plan<'_> {
     pub(super) fn steps(self) -> Vec<Step> {
-        let Self { address, gateway, containerd, socket, image, kubelet, exporters } = self;
+        let Self { address, gateway, containerd, socket, images, pods, kubelet, proxy, exporters } = self;
         let mut steps: Vec<_> = [
             "ip link set lo up".to_owned(),
             format!("ip addr add {address}/24 dev eth0"),
             "ip link set eth0 up".to_owned(),
             format!("ip route add default via {gateway}"),
             "sysctl -w net.ipv4.ip_forward=1".to_owned(),
+            // Exporters watch it before the kubelet makes it.
+            format!("mkdir -p {CGROUPS}{pods}"),
         ]
         .map(|command| step(&format!("busybox {command}")))
         .to_vec();
@@ -54,10 +63,12 @@ impl Plan<'_> {
         let containerd = ["containerd".to_owned(), "--config".to_owned(), containerd.display().to_string()];
         steps.push(server("containerd", containerd.to_vec()));
         steps.push(step(&format!("{ctr} version")));
-        steps.push(step(&format!("{ctr} images import --local {}", image.display())));
+        steps.extend(images.iter().map(|image| step(&format!("{ctr} images import --local {}", image.display()))));
         // Before there are pods.
         steps.extend(exporters.into_iter().map(|(name, command)| server(&name, command)));
-        steps.push(server("kubelet", ["kubelet".to_owned()].into_iter().chain(kubelet).collect()));
+        for (name, arguments) in [("kubelet", kubelet), ("kube-proxy", proxy)] {
+            steps.push(server(name, [name.to_owned()].into_iter().chain(arguments).collect()));
+        }
         steps
     }
 }
