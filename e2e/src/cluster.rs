@@ -22,7 +22,7 @@ mod release;
 mod script;
 mod settings;
 
-pub use machine::{CGROUPS, Machine, STEPS, Step, Watcher};
+pub use machine::{Machine, STEPS, Step, Watcher};
 use network::Network;
 pub use node::Node;
 pub use objects::{containers, is_ready_pod};

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use e2e::cluster::{CGROUPS, STEPS, Step};
+use e2e::cluster::{STEPS, Step};
 use e2e::vm::{boot, console_lines};
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change, mount_move};
 use rustix::process::{WaitOptions, chdir, chroot, wait};
@@ -40,8 +40,6 @@ fn run() -> Result<()> {
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).context("share the mounts")?;
     eprintln!("{}{}", console_lines::UP, uname().release().to_string_lossy());
     boot::load_modules()?;
-    let controllers = "+cpu +cpuset +memory +pids +io";
-    fs::write(format!("{CGROUPS}/cgroup.subtree_control"), controllers).context("enable the controllers")?;
     let steps: Vec<Step> = serde_json::from_slice(&fs::read(STEPS)?).context(STEPS)?;
     let mut servers = HashMap::new();
     for step in &steps {

@@ -19,12 +19,13 @@ use crate::vm::{console_lines, qemu};
 mod archive;
 mod steps;
 
-pub use steps::{CGROUPS, STEPS, Step};
+pub use steps::{STEPS, Step};
 
 /// Debian 13's kernel: fexit and kprobe both work on it.
 const KERNEL: &str = "6.12";
 /// MiB; half of it may be files.
 const MEMORY: &str = "3072";
+
 /// An exporter in a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watcher {
@@ -64,7 +65,7 @@ impl Machine {
         let (socket, images) = (crate::containerd::usual_socket(), images(&folder, watchers.is_empty())?);
         // As of other nodes.
         let cgroup = PathBuf::from(format!("/{}", network.cgroup(&name)));
-        let (address, pods) = (network.node(number), format!("{}/kubepods", cgroup.display()));
+        let (address, pods) = (network.node(number), format!("{}/{}", cgroup.display(), steps::PODS));
         let settings = Settings {
             name: &name,
             address,
@@ -79,7 +80,7 @@ impl Machine {
             containerd: &containerd,
             socket: &socket,
             images: &images,
-            pods: &pods,
+            cgroup: &cgroup,
             kubelet: settings.kubelet(api)?,
             proxy: settings.proxy(api)?,
             exporters: watchers.iter().map(|it| it.command(&name, &pods, &socket, &api.kubeconfig)).collect(),

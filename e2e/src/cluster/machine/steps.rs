@@ -10,8 +10,17 @@ use crate::containerd::NAMESPACE;
 /// Where the first program finds its steps, as JSON.
 pub const STEPS: &str = "/steps.json";
 
-/// Where its cgroups are.
-pub const CGROUPS: &str = "/sys/fs/cgroup";
+/// What its kubelet calls pods' cgroup, in its own.
+pub(super) const PODS: &str = "kubepods";
+/// Makes the kubelet's cgroup `$0`, and that of pods, `$1`, which exporters watch before the kubelet makes it. A kubelet takes no cgroup
+/// that lacks one of the kernel's controllers.
+const CGROUPS: &str = r#"
+cd /sys/fs/cgroup
+busybox mkdir -p .$0/$1
+for cgroup in . .$0; do
+    busybox sed "s/[^ ]*/+&/g" $cgroup/cgroup.controllers > $cgroup/cgroup.subtree_control || exit
+done
+"#;
 
 /// One of them. Each is over before the next one, but for servers, which go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +39,8 @@ pub(super) struct Plan<'a> {
     pub(super) containerd: &'a Path,
     pub(super) socket: &'a Path,
     pub(super) images: &'a [PathBuf],
-    /// Pods' cgroup.
-    pub(super) pods: &'a str,
+    /// The kubelet's.
+    pub(super) cgroup: &'a Path,
     /// Its arguments.
     pub(super) kubelet: Vec<String>,
     /// Its arguments.
@@ -42,18 +51,21 @@ pub(super) struct Plan<'a> {
 
 impl Plan<'_> {
     pub(super) fn steps(self) -> Vec<Step> {
-        let Self { address, gateway, containerd, socket, images, pods, kubelet, proxy, exporters } = self;
+        let Self { address, gateway, containerd, socket, images, cgroup, kubelet, proxy, exporters } = self;
         let mut steps: Vec<_> = [
             "ip link set lo up".to_owned(),
             format!("ip addr add {address}/24 dev eth0"),
             "ip link set eth0 up".to_owned(),
             format!("ip route add default via {gateway}"),
             "sysctl -w net.ipv4.ip_forward=1".to_owned(),
-            // Exporters watch it before the kubelet makes it.
-            format!("mkdir -p {CGROUPS}{pods}"),
         ]
         .map(|command| step(&format!("busybox {command}")))
         .to_vec();
+        let cgroup = cgroup.to_string_lossy();
+        steps.push(Step {
+            command: ["busybox", "sh", "-c", CGROUPS, &cgroup, PODS].map(str::to_owned).to_vec(),
+            output: None,
+        });
         let ctr = format!("ctr --address {} --namespace {NAMESPACE}", socket.display());
         let mut port = 0;
         let mut server = |name: &str, command: Vec<String>| {
