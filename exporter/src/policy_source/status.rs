@@ -34,6 +34,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const SETTLED: Duration = Duration::from_secs(5);
 /// How often is looked for nodes that are no more.
 const NODES_EVERY: Duration = Duration::from_secs(600);
+/// When a status that has no room for this node is tried again.
+const REFUSED_AGAIN: Duration = Duration::from_secs(3600);
 /// Policies told of in one look.
 const WRITES_MAX: usize = 50;
 
@@ -61,6 +63,8 @@ pub(super) struct Reporter<H> {
     /// Of policies that count only, with the generation that each is about.
     rates: HashMap<Key, (i64, Rate)>,
     told: HashMap<Key, (NodeStatus, Instant)>,
+    /// Generations whose status the API server does not take from this node, and since when.
+    refused: HashMap<Key, (i64, Instant)>,
     /// Kinds whose status cannot be told.
     away: HashSet<String>,
     /// Nodes cannot be asked for.
@@ -73,8 +77,8 @@ type Key = (String, Option<String>, String);
 impl<H: Fn() -> NodeHealth> Reporter<H> {
     pub(super) fn new(node: String, policies: watch::Receiver<Vec<Reported>>, health: H) -> Self {
         let (degradation, rates, told) = (Degradation::default(), HashMap::new(), HashMap::new());
-        let (away, nodes_away) = (HashSet::new(), false);
-        Self { node, policies, health, degradation, rates, told, away, nodes_away }
+        let (refused, away, nodes_away) = (HashMap::new(), HashSet::new(), false);
+        Self { node, policies, health, degradation, rates, told, refused, away, nodes_away }
     }
 
     /// Tells until the future is dropped. What cannot be told now is told later.
@@ -130,7 +134,12 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
         let keys: HashSet<_> = policies.iter().map(Reported::key).collect();
         self.told.retain(|key, _| keys.contains(key));
         self.rates.retain(|key, _| keys.contains(key));
-        let changed = policies.into_iter().filter_map(|policy| {
+        self.refused.retain(|key, _| keys.contains(key));
+        let may_be_told = |policy: &Reported| {
+            let refused = self.refused.get(&policy.key()).filter(|(generation, _)| *generation == policy.generation);
+            refused.is_none_or(|(_, since)| now.duration_since(*since) >= REFUSED_AGAIN)
+        };
+        let changed = policies.into_iter().filter(may_be_told).filter_map(|policy| {
             let told = self.told.get(&policy.key());
             let subject = Subject { policy: &policy, degraded };
             let before = told.map_or_else(|| policy.nodes.own_conditions(), |(told, _)| told.conditions.clone());
@@ -155,6 +164,9 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
             // It was deleted meanwhile.
             Err(kube::Error::Api(answer)) if answer.code == 404 => {}
             Err(error) => {
+                if let kube::Error::Api(answer) = &error {
+                    self.note_refusal(&policy, answer.code, Instant::now());
+                }
                 if self.away.insert(policy.resource.kind.clone()) {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, policy = policy.name, "its status cannot be told");
@@ -163,6 +175,13 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
             }
         }
         self.told.insert(policy.key(), (status, Instant::now()));
+    }
+
+    /// Where other nodes' entries leave no room, each of very many nodes would try again every second.
+    fn note_refusal(&mut self, policy: &Reported, code: u16, now: Instant) {
+        if matches!(code, 413 | 422) {
+            self.refused.insert(policy.key(), (policy.generation, now));
+        }
     }
 }
 

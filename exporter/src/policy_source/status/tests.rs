@@ -92,6 +92,25 @@ fn changes_are_told_at_once_and_counts_sometimes() {
 }
 
 #[test]
+fn a_status_without_room_is_tried_again_after_an_hour_or_with_another_generation() {
+    let mut bench = Bench::new(policy("active", None));
+    let refuse = |bench: &mut Bench, code, second| {
+        let now = bench.start + Duration::from_secs(second);
+        let policy = bench.policies.borrow()[0].clone();
+        let due = bench.reporter.due(now, &time(second)).len();
+        bench.reporter.note_refusal(&policy, code, now);
+        due
+    };
+    // What passes by itself is tried again at once.
+    assert_eq!([refuse(&mut bench, 503, 0), refuse(&mut bench, 403, 1), refuse(&mut bench, 422, 2)], [1, 1, 1]);
+    assert_eq!([bench.due(3).len(), bench.due(3601).len(), refuse(&mut bench, 422, 3602)], [0, 0, 1]);
+    bench.policies.send_replace(vec![Reported { generation: 4, ..policy("active", None) }]);
+    assert_eq!(bench.one(3603).observed_generation, 4);
+    bench.policies.send_replace(Vec::new());
+    assert_eq!((bench.due(3604), bench.reporter.refused.len()), (vec![], 0));
+}
+
+#[test]
 fn conditions_say_since_when_they_are_so() {
     let mut bench = Bench::new(policy("active", None));
     let well = "Degraded=False AsExpected 1";
