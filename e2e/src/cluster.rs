@@ -22,7 +22,7 @@ mod release;
 mod script;
 mod settings;
 
-pub use machine::{Machine, PODS, STEPS, Step, Watcher};
+pub use machine::{Machine, STEPS, Step, Watcher};
 use network::Network;
 pub use node::Node;
 pub use objects::{containers, is_ready_pod};
@@ -39,11 +39,11 @@ pub struct Args {
     /// Nodes on this machine; each has a containerd and a kubelet of its own
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     nodes: u8,
-    /// One more node, in a machine with a kernel of its own (QEMU); an exporter runs in it
+    /// One more node, in a machine with a kernel of its own (QEMU); an exporter runs in it, the chart's with --chart
     #[arg(long)]
     vm_node: bool,
     /// Install the chart on it, with its Collector and its Loki
-    #[arg(long, conflicts_with = "vm_node")]
+    #[arg(long)]
     chart: bool,
     /// Empty folder for all state and logs, which stay [default: a temporary one, which goes]
     #[arg(long, value_name = "PATH")]
@@ -59,7 +59,8 @@ impl Args {
     pub fn run(self) -> Result<()> {
         let mut cluster = Cluster::start(self.nodes, self.dir.as_deref())?;
         if self.vm_node {
-            cluster.add_machine(&[Watcher { backend: Backend::Kprobe, asks_runtime: true }])?;
+            let own = [Watcher { backend: Backend::Kprobe, asks_runtime: true }];
+            cluster.add_machine(if self.chart { &[] } else { &own })?;
         }
         println!("export KUBECONFIG={}", cluster.api.kubeconfig.display());
         for node in &cluster.nodes {
@@ -145,7 +146,7 @@ impl Cluster {
         Ok(this)
     }
 
-    /// Adds a node in a machine, where these exporters watch its pods; returns when all are ready. It has no kube-proxy.
+    /// Adds a node in a machine, where these exporters watch its pods; returns when all are ready. Without any, it is one for the chart.
     ///
     /// # Errors
     /// QEMU is missing, or the node is not ready in time.

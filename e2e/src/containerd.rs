@@ -230,14 +230,19 @@ impl Drop for Containerd {
     }
 }
 
-/// Writes the configuration of a containerd for a kubelet that will find `folder` where it is here. Returns its file.
+/// Where a containerd listens that is the only one of its system, as that sees it.
+pub(crate) fn usual_socket() -> PathBuf {
+    Path::new(RUN).join(SOCKET)
+}
+
+/// Writes the configuration of the only containerd of a system, which will find `folder` where it is here. Returns its file.
 ///
 /// # Errors
 /// The folder cannot be written.
 pub(crate) fn configure_node(folder: &Path, network: &Value) -> Result<PathBuf> {
     configure_network(folder, network)?;
     let file = folder.join(CONFIGURATION);
-    fs::write(&file, configuration(folder, &folder.join("state"), folder, CRI))
+    fs::write(&file, configuration(folder, RUN.as_ref(), RUN.as_ref(), CRI))
         .with_context(|| format!("write {}", file.display()))?;
     Ok(file)
 }

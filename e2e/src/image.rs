@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::kernels::cache;
 
-pub use chart::write as write_chart;
+pub use chart::{write as write_chart, write_exporter};
 
 /// The image's name.
 pub const NAME: &str = "docker.io/inotrail/demo:1";

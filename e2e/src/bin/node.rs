@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use e2e::cluster::{PODS, STEPS, Step};
+use e2e::cluster::{STEPS, Step};
 use e2e::vm::{boot, console_lines};
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change, mount_move};
 use rustix::process::{WaitOptions, chdir, chroot, wait};
@@ -26,7 +26,6 @@ const MOUNTS: [(&str, &str); 10] = [
     ("debugfs", "/sys/kernel/debug"),
     ("tracefs", "/sys/kernel/tracing"),
 ];
-const CGROUPS: &str = "/sys/fs/cgroup";
 /// A server listens, an image is imported, all emulated.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -41,10 +40,6 @@ fn run() -> Result<()> {
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).context("share the mounts")?;
     eprintln!("{}{}", console_lines::UP, uname().release().to_string_lossy());
     boot::load_modules()?;
-    let controllers = "+cpu +cpuset +memory +pids +io";
-    fs::write(format!("{CGROUPS}/cgroup.subtree_control"), controllers).context("enable the controllers")?;
-    // Exporters watch it before the kubelet makes it.
-    fs::create_dir(format!("{CGROUPS}{PODS}")).context("create the cgroup of pods")?;
     let steps: Vec<Step> = serde_json::from_slice(&fs::read(STEPS)?).context(STEPS)?;
     let mut servers = HashMap::new();
     for step in &steps {

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::{Account, LIFE};
-use crate::cluster::{Cluster, PODS, Watcher, containers};
+use crate::cluster::{Cluster, Watcher, containers};
 use crate::exporter::{Attributes, Events};
 use crate::{image, interrupt};
 
@@ -57,9 +57,10 @@ pub(super) fn account(bare: usize, pods: usize) -> Result<Accounts> {
 /// # Errors
 /// See [`account`].
 pub fn account_in(cluster: &Cluster, bare: usize, pods: usize) -> Result<Accounts> {
-    let (_, events) = cluster.machines.first().and_then(|machine| machine.exporters.first()).context("no exporter")?;
+    let machine = cluster.machines.first().context("no machine")?;
+    let (_, events) = machine.exporters.first().context("no exporter")?;
     cluster.create_namespace(NAMESPACE)?;
-    run_to_end(cluster, "bare", 1, bare_cgroups(bare))?;
+    run_to_end(cluster, "bare", 1, bare_cgroups(&machine.pods, bare))?;
     eprintln!("{bare} of {bare} bare cgroups");
     let script = format!(": > /tmp/$HOSTNAME; sleep {LIFE}");
     let containers = run_to_end(cluster, "churn", pods, json!({"command": ["/bin/sh", "-c", script]}))?;
@@ -71,9 +72,9 @@ pub fn account_in(cluster: &Cluster, bare: usize, pods: usize) -> Result<Account
 }
 
 /// A container that makes them, which takes the node's own cgroups.
-fn bare_cgroups(count: usize) -> Value {
+fn bare_cgroups(pods: &str, count: usize) -> Value {
     json!({
-        "command": ["/bin/sh", "-c", BARE, format!("/node{PODS}"), count.to_string()],
+        "command": ["/bin/sh", "-c", BARE, format!("/node{pods}"), count.to_string()],
         "securityContext": {"privileged": true},
         "volumeMounts": [{"name": "cgroups", "mountPath": "/node"}],
     })

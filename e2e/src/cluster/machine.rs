@@ -25,8 +25,6 @@ pub use steps::{STEPS, Step};
 const KERNEL: &str = "6.12";
 /// MiB; half of it may be files.
 const MEMORY: &str = "3072";
-/// The cgroup that its kubelet makes for pods.
-pub const PODS: &str = "/kubepods";
 
 /// An exporter in a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +39,8 @@ pub struct Watcher {
 pub struct Machine {
     /// The node's name in the cluster.
     pub name: String,
+    /// The cgroup that its kubelet makes for pods.
+    pub pods: String,
     /// What the exporters in it tell.
     pub exporters: Vec<(Watcher, Events)>,
     /// Its log is the machine's console.
@@ -49,7 +49,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Boots it; its kubelet registers when it is up.
+    /// Boots it; its kubelet registers when it is up. Without watchers the chart's images are there.
     pub(super) fn start(
         number: u8,
         api: &ApiServer,
@@ -62,19 +62,28 @@ impl Machine {
         fs::create_dir_all(folder.join(MANIFESTS)).with_context(|| format!("create {}", folder.display()))?;
         let device = network.join_machine(number)?;
         let containerd = crate::containerd::configure_node(&folder, &cni(number))?;
-        image::write(&folder.join(archive::IMAGE))?;
-        let socket = folder.join("containerd.sock");
-        let (address, cgroup) = (network.node(number), Path::new("/"));
-        let settings =
-            Settings { name: &name, address, names: network.control(), folder: &folder, socket: &socket, cgroup };
+        let (socket, images) = (crate::containerd::usual_socket(), images(&folder, watchers.is_empty())?);
+        // As of other nodes.
+        let cgroup = PathBuf::from(format!("/{}", network.cgroup(&name)));
+        let (address, pods) = (network.node(number), format!("{}/{}", cgroup.display(), steps::PODS));
+        let settings = Settings {
+            name: &name,
+            address,
+            names: network.control(),
+            folder: &folder,
+            socket: &socket,
+            cgroup: &cgroup,
+        };
         let plan = steps::Plan {
             address,
             gateway: network.control(),
             containerd: &containerd,
             socket: &socket,
-            image: &folder.join(archive::IMAGE),
+            images: &images,
+            cgroup: &cgroup,
             kubelet: settings.kubelet(api)?,
-            exporters: watchers.iter().map(|it| it.command(&name, &socket, &api.kubeconfig)).collect(),
+            proxy: settings.proxy(api)?,
+            exporters: watchers.iter().map(|it| it.command(&name, &pods, &socket, &api.kubeconfig)).collect(),
         };
         let kernel = Line::named(KERNEL, ARCH)?.fetch(false)?;
         let steps = plan.steps();
@@ -92,7 +101,7 @@ impl Machine {
         })?;
         let log = |watcher: &Watcher| Events::of(folder.join(format!("{}.log", watcher.name())));
         let exporters = watchers.iter().map(|watcher| (*watcher, log(watcher))).collect();
-        Ok(Self { name, exporters, qemu, folder })
+        Ok(Self { name, pods, exporters, qemu, folder })
     }
 
     /// Where its console and the logs of its programs are.
@@ -100,6 +109,17 @@ impl Machine {
     pub fn path(&self) -> &Path {
         &self.folder
     }
+}
+
+/// Writes the images that it imports: the demo's, and the chart's for any node.
+fn images(folder: &Path, chart: bool) -> Result<Vec<PathBuf>> {
+    let mut images = vec![folder.join("image.tar")];
+    image::write(&images[0])?;
+    if chart {
+        images.push(folder.join("chart.tar"));
+        image::write_exporter(&images[1])?;
+    }
+    Ok(images)
 }
 
 /// Waits until the machine's first program runs.
@@ -117,9 +137,9 @@ impl Watcher {
     }
 
     /// Name of its log, and its command.
-    fn command(self, node: &str, socket: &Path, kubeconfig: &Path) -> (String, Vec<String>) {
+    fn command(self, node: &str, pods: &str, socket: &Path, kubeconfig: &Path) -> (String, Vec<String>) {
         let (socket, kubeconfig) = (socket.to_string_lossy(), kubeconfig.to_string_lossy());
-        let own = ["--backend", self.backend.as_str(), "--cgroup-root", PODS, "--node-name", node];
+        let own = ["--backend", self.backend.as_str(), "--cgroup-root", pods, "--node-name", node];
         let runtime = if self.asks_runtime { ["--runtime-socket", &socket] } else { ["--runtime", "none"] };
         // Where everything is emulated, names take longer too.
         let asks = ["--kubeconfig", &kubeconfig, "--resolve-timeout", "10s"];

@@ -1,6 +1,7 @@
 //! Images of the programs that the chart runs, under the names that the chart gives them.
 
 use std::collections::BTreeSet;
+use std::env::consts::ARCH;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,27 +12,58 @@ use serde_json::{Value, json};
 
 use super::busybox;
 use crate::initramfs::libraries;
+use crate::vm::programs::strip;
 use crate::{chart, exporter, tools};
+
+/// A program of the chart, and its image.
+struct Program {
+    /// Where `values.yaml` has the image's name.
+    values: &'static str,
+    source: PathBuf,
+    /// Where the image has the program.
+    place: &'static str,
+    entry: &'static [&'static str],
+}
 
 /// Writes the images of exporter, Collector, Loki and of the program that does nothing to `path`.
 ///
 /// # Errors
 /// A program is not built and cannot be, or the archive cannot be written.
 pub fn write(path: &Path) -> Result<()> {
-    let collector = tools::collector()?.join("otelcol-inotrail");
-    let loki = tools::loki()?.join("loki");
+    let (collector, loki) = (tools::collector()?.join("otelcol-inotrail"), tools::loki()?.join("loki"));
+    let stack = [
+        Program { values: "/collector/image", source: collector, place: "otelcol", entry: &["/otelcol"] },
+        Program { values: "/loki/image", source: loki, place: "loki", entry: &["/loki"] },
+    ];
+    write_images(path, every_node(exporter::binary()?)?.into_iter().chain(stack))
+}
+
+/// Writes those alone that run on every node, without what debuggers read: for a node whose files are in memory.
+///
+/// # Errors
+/// See [`write`].
+pub fn write_exporter(path: &Path) -> Result<()> {
+    let stripped = path.with_extension("stripped");
+    strip(ARCH, &exporter::binary()?, &stripped)?;
+    write_images(path, every_node(stripped.clone())?)?;
+    fs::remove_file(&stripped).with_context(|| format!("remove {}", stripped.display()))
+}
+
+fn every_node(exporter: PathBuf) -> Result<[Program; 2]> {
+    Ok([
+        Program { values: "/image", source: exporter, place: "usr/bin/inotrail", entry: &["inotrail"] },
+        Program { values: "/cleanup/image", source: busybox()?, place: "bin/sleep", entry: &["/bin/sleep", "1000000"] },
+    ])
+}
+
+fn write_images(path: &Path, programs: impl IntoIterator<Item = Program>) -> Result<()> {
     let mut layout = Layout::default();
-    for (values, program, place, entry) in [
-        ("/image", exporter::binary()?, "usr/bin/inotrail", &["inotrail"][..]),
-        ("/collector/image", collector, "otelcol", &["/otelcol"]),
-        ("/loki/image", loki, "loki", &["/loki"]),
-        ("/cleanup/image", busybox()?, "bin/sleep", &["/bin/sleep", "1000000"]),
-    ] {
+    for Program { values, source, place, entry } in programs {
         let name = name(values)?;
         let (_, tag) = name.rsplit_once(':').context("an image without a tag")?;
         let mut config = Platform::own().json();
         config["config"] = json!({"Entrypoint": entry, "Env": ["PATH=/usr/bin:/bin"]});
-        let image = layout.image(config, &layer(&program, place)?, &Value::Null)?;
+        let image = layout.image(config, &layer(&source, place)?, &Value::Null)?;
         layout.name(image, &name, tag);
     }
     layout.write(path)

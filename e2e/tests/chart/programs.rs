@@ -8,6 +8,7 @@ use std::process::Command;
 use e2e::{chart, tools};
 use inotrail::config::given::Given;
 use inotrail::policy::document;
+use serde_json::Value;
 
 use super::{config_map, succeeded};
 
@@ -91,4 +92,32 @@ fn loki_takes_its_configuration() {
         command.env("LOKI_ADDRESS", "0.0.0.0").env("LOKI_AUTH_ENABLED", "true").env("LOKI_RETENTION", "720h");
         succeeded(&command.output().unwrap());
     });
+}
+
+/// A Loki of several processes, for whom no object is made: it reads its configuration, and takes the same records as one process.
+#[test]
+fn a_loki_of_several_processes_takes_its_configuration() {
+    let (large, one) = (chart::folder().join("examples/large/loki.yaml"), chart::folder().join("files/loki.yaml"));
+    let program = tools::loki().unwrap().join("loki");
+    for target in
+        ["distributor", "ingester", "querier", "query-frontend", "query-scheduler", "index-gateway", "compactor"]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(&program);
+        command.arg(format!("-config.file={}", large.display())).arg(format!("-target={target}"));
+        command.args(["-config.expand-env=true", "-verify-config"]).env("LOKI_DIR", folder.path());
+        succeeded(&command.output().unwrap());
+    }
+    let [large, one] =
+        [large, one].map(|path| -> Value { serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap() });
+    for same in [
+        "/limits_config/otlp_config",
+        "/limits_config/allow_structured_metadata",
+        "/limits_config/max_query_series",
+        "/ingester/max_chunk_age",
+        "/querier/query_ingesters_within",
+    ] {
+        assert!(large.pointer(same).is_some(), "{same}");
+        assert_eq!(large.pointer(same), one.pointer(same), "{same}");
+    }
 }

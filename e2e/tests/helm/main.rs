@@ -10,11 +10,13 @@ mod own;
 mod quick_start;
 mod roles;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use e2e::cluster::{Cluster, Release, is_ready_pod};
 use e2e::{exporter, image, interrupt};
+use inotrail::event::Backend;
 use serde_json::{Value, json};
 
 const NODES: usize = 2;
@@ -22,7 +24,11 @@ const NODES: usize = 2;
 const NAMESPACE: &str = "shop";
 /// All is ready, where images are there.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// The same where a node is emulated.
+const EMULATED_WITHIN: Duration = Duration::from_secs(300);
 const LIMIT: Duration = Duration::from_secs(120);
+/// What kprobe asks for on Debian's kernels.
+const FOR_DEBIAN: &str = "exporter.extraCapabilities={SYS_ADMIN}";
 /// So long nothing is told of an idle cluster.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -48,8 +54,8 @@ fn on_every_node(name: &str, script: &str) -> Value {
     })
 }
 
-/// Has everything recorded, the release's own pods too, unless they are left out.
-fn record_everything(cluster: &Cluster) {
+/// Has everything recorded, the release's own pods too, unless they are left out. Returns each node's backend.
+fn record_everything(cluster: &Cluster) -> BTreeMap<String, String> {
     let policy = json!({
         "apiVersion": "inotrail.dev/v1alpha1", "kind": "ClusterFileAccessPolicy", "metadata": {"name": "everything"},
         "spec": {"rules": [{"name": "all", "paths": ["/**"]}]},
@@ -60,9 +66,10 @@ fn record_everything(cluster: &Cluster) {
         let active = nodes.iter().filter(|node| node["state"] == "Active").count();
         Ok((active == NODES).then_some(nodes))
     });
-    for node in nodes.unwrap() {
-        eprintln!("{}: backend {}", node["node"], node["backend"]);
-    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let backends = nodes.unwrap().iter().map(|node| (text(&node["node"]), text(&node["backend"]))).collect();
+    eprintln!("backends: {backends:?}");
+    backends
 }
 
 fn exporters_are_ready_on_every_node(release: &Release<'_>) {
@@ -100,8 +107,32 @@ fn verify(release: &Release<'_>) -> String {
     said
 }
 
+/// One cluster at a time: each is to have the machine for itself.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn a_node_with_a_kernel_of_its_own_tells_too() {
+    let _alone = alone();
+    let mut cluster = Cluster::start(NODES as u8 - 1, None).unwrap();
+    cluster.add_machine(&[]).unwrap();
+    let release = cluster.for_chart().unwrap();
+    release.create_namespace().unwrap();
+    release.cluster.create_namespace(NAMESPACE).unwrap();
+    let took = release.install(&["--set", FOR_DEBIAN]).unwrap();
+    eprintln!("install: ready after {:.1} s", took.as_secs_f32());
+    assert!(took < EMULATED_WITHIN, "{took:?}");
+    exporters_are_ready_on_every_node(&release);
+    let backends = record_everything(release.cluster);
+    assert_eq!(backends[&release.cluster.machines[0].name], Backend::Kprobe.as_str());
+    found::within_five_seconds(&release);
+}
+
 #[test]
 fn installed_searched_changed_and_gone() {
+    let _alone = alone();
     let mut cluster = Cluster::start(NODES as u8, None).unwrap();
     let release = cluster.for_chart().unwrap();
     let cluster = release.cluster;

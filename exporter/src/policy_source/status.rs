@@ -36,6 +36,8 @@ const SETTLED: Duration = Duration::from_secs(5);
 const NODES_EVERY: Duration = Duration::from_secs(600);
 /// What the API server would not take is tried again after [`EVERY`], then after twice as long each time, up to this.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The same where the status has no room for this node: of very many nodes others are in the same place.
+const NO_ROOM: Duration = Duration::from_secs(3600);
 /// Policies told of in one look.
 const WRITES_MAX: usize = 50;
 
@@ -63,12 +65,19 @@ pub(super) struct Reporter<H> {
     /// Of policies that count only, with the generation that each is about.
     rates: HashMap<Key, (i64, Rate)>,
     told: HashMap<Key, (NodeStatus, Instant)>,
-    /// Of policies that could not be told of: not before when, and how long that was.
-    put_off: HashMap<Key, (Instant, Duration)>,
+    put_off: HashMap<Key, PutOff>,
     /// Kinds whose status cannot be told.
     away: HashSet<String>,
     /// Nodes cannot be asked for.
     nodes_away: bool,
+}
+
+/// A generation of a policy that could not be told of.
+struct PutOff {
+    generation: i64,
+    until: Instant,
+    /// How long that was when it began.
+    pause: Duration,
 }
 
 /// Kind, namespace and name.
@@ -145,7 +154,8 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
         self.put_off.retain(|key, _| keys.contains(key));
         let changed = policies.into_iter().filter_map(|policy| {
             let key = policy.key();
-            if self.put_off.get(&key).is_some_and(|(until, _)| now < *until) {
+            let is_put_off = |it: &PutOff| it.generation == policy.generation && now < it.until;
+            if self.put_off.get(&key).is_some_and(is_put_off) {
                 return None;
             }
             let told = self.told.get(&key);
@@ -176,7 +186,7 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, policy = policy.name, "its status cannot be told");
                 }
-                self.put_off(policy.key(), Instant::now());
+                self.put_off(&policy, &error, Instant::now());
                 return;
             }
         }
@@ -184,9 +194,16 @@ impl<H: Fn() -> NodeHealth> Reporter<H> {
         self.told.insert(policy.key(), (status, Instant::now()));
     }
 
-    fn put_off(&mut self, key: Key, now: Instant) {
-        let pause = self.put_off.get(&key).map_or(EVERY, |(_, pause)| LONGEST.min(2 * *pause));
-        self.put_off.insert(key, (now + pause, pause));
+    fn put_off(&mut self, policy: &Reported, error: &kube::Error, now: Instant) {
+        let Reported { generation, .. } = *policy;
+        let before = self.put_off.get(&policy.key()).filter(|before| before.generation == generation);
+        let has_no_room = matches!(error, kube::Error::Api(answer) if matches!(answer.code, 413 | 422));
+        let pause = match before {
+            _ if has_no_room => NO_ROOM,
+            Some(before) => LONGEST.min(2 * before.pause),
+            None => EVERY,
+        };
+        self.put_off.insert(policy.key(), PutOff { generation, until: now + pause, pause });
     }
 }
 

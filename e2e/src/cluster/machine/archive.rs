@@ -15,12 +15,23 @@ use crate::vm::boot;
 use crate::vm::programs::strip;
 use crate::{exporter, image, tools};
 
-/// The file of the images that it imports.
-pub(super) const IMAGE: &str = "image.tar";
-/// Its network device, containers' file systems, and pods' network.
-const MODULES: [&str; 4] = ["virtio_net", "overlay", "bridge", "veth"];
-/// What kubelet and containerd run besides.
-const SYSTEM: [&str; 2] = ["mount", "umount"];
+/// Its network device, containers' file systems, pods' network, and what kube-proxy's rules are made of.
+const MODULES: [&str; 12] = [
+    "virtio_net",
+    "overlay",
+    "bridge",
+    "veth",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_fib_ipv4",
+    "nft_masq",
+    "nft_nat",
+    "nft_numgen",
+    "nft_reject_ipv4",
+];
+/// What kubelet, containerd and kube-proxy run besides.
+const SYSTEM: [&str; 3] = ["/usr/bin/mount", "/usr/bin/umount", "/usr/sbin/nft"];
 
 /// Writes it into the node's folder.
 pub(super) fn write(folder: &Path, kernel: &Kernel, api: &ApiServer, steps: &[Step]) -> Result<PathBuf> {
@@ -61,8 +72,11 @@ fn programs(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
         programs.push((containerd.join(name), format!("/bin/{name}")));
     }
     programs.push((runc.join("runc"), "/bin/runc".to_owned()));
-    programs.push((kubernetes.join("kubelet"), "/bin/kubelet".to_owned()));
-    programs.extend(SYSTEM.map(|name| (Path::new("/usr/bin").join(name), format!("/bin/{name}"))));
+    for name in ["kubelet", "kube-proxy"] {
+        programs.push((kubernetes.join(name), format!("/bin/{name}")));
+    }
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    programs.extend(SYSTEM.map(|path| (PathBuf::from(path), format!("/bin/{}", name(path)))));
     let plugins = ["bridge", "host-local", "loopback"].map(|name| Path::new(CNI).join(name));
     programs.extend(plugins.map(|plugin| (plugin.clone(), plugin.to_string_lossy().into_owned())));
     Ok(programs)

@@ -1,7 +1,7 @@
 //! What the first program of a node's machine does.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,18 @@ use crate::containerd::NAMESPACE;
 
 /// Where the first program finds its steps, as JSON.
 pub const STEPS: &str = "/steps.json";
+
+/// What its kubelet calls pods' cgroup, in its own.
+pub(super) const PODS: &str = "kubepods";
+/// Makes the kubelet's cgroup `$0`, and that of pods, `$1`, which exporters watch before the kubelet makes it. A kubelet takes no cgroup
+/// that lacks one of the kernel's controllers.
+const CGROUPS: &str = r#"
+cd /sys/fs/cgroup
+busybox mkdir -p .$0/$1
+for cgroup in . .$0; do
+    busybox sed "s/[^ ]*/+&/g" $cgroup/cgroup.controllers > $cgroup/cgroup.subtree_control || exit
+done
+"#;
 
 /// One of them. Each is over before the next one, but for servers, which go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,16 +38,20 @@ pub(super) struct Plan<'a> {
     /// Its configuration.
     pub(super) containerd: &'a Path,
     pub(super) socket: &'a Path,
-    pub(super) image: &'a Path,
+    pub(super) images: &'a [PathBuf],
+    /// The kubelet's.
+    pub(super) cgroup: &'a Path,
     /// Its arguments.
     pub(super) kubelet: Vec<String>,
+    /// Its arguments.
+    pub(super) proxy: Vec<String>,
     /// Names and commands.
     pub(super) exporters: Vec<(String, Vec<String>)>,
 }
 
 impl Plan<'_> {
     pub(super) fn steps(self) -> Vec<Step> {
-        let Self { address, gateway, containerd, socket, image, kubelet, exporters } = self;
+        let Self { address, gateway, containerd, socket, images, cgroup, kubelet, proxy, exporters } = self;
         let mut steps: Vec<_> = [
             "ip link set lo up".to_owned(),
             format!("ip addr add {address}/24 dev eth0"),
@@ -45,6 +61,11 @@ impl Plan<'_> {
         ]
         .map(|command| step(&format!("busybox {command}")))
         .to_vec();
+        let cgroup = cgroup.to_string_lossy();
+        steps.push(Step {
+            command: ["busybox", "sh", "-c", CGROUPS, &cgroup, PODS].map(str::to_owned).to_vec(),
+            output: None,
+        });
         let ctr = format!("ctr --address {} --namespace {NAMESPACE}", socket.display());
         let mut port = 0;
         let mut server = |name: &str, command: Vec<String>| {
@@ -54,10 +75,12 @@ impl Plan<'_> {
         let containerd = ["containerd".to_owned(), "--config".to_owned(), containerd.display().to_string()];
         steps.push(server("containerd", containerd.to_vec()));
         steps.push(step(&format!("{ctr} version")));
-        steps.push(step(&format!("{ctr} images import --local {}", image.display())));
+        steps.extend(images.iter().map(|image| step(&format!("{ctr} images import --local {}", image.display()))));
         // Before there are pods.
         steps.extend(exporters.into_iter().map(|(name, command)| server(&name, command)));
-        steps.push(server("kubelet", ["kubelet".to_owned()].into_iter().chain(kubelet).collect()));
+        for (name, arguments) in [("kubelet", kubelet), ("kube-proxy", proxy)] {
+            steps.push(server(name, [name.to_owned()].into_iter().chain(arguments).collect()));
+        }
         steps
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 use kube::api::DynamicObject;
+use kube::core::Status;
 
 use super::nodes::COUNTS_EVERY;
 use super::*;
@@ -91,20 +92,28 @@ fn changes_are_told_at_once_and_counts_sometimes() {
     assert_eq!((bench.due(later), bench.reporter.told.len()), (vec![], 0));
 }
 
+/// Seconds at which the policy is tried, where each try is answered by this status.
+fn tries(bench: &mut Bench, code: u16, seconds: std::ops::Range<u64>) -> Vec<u64> {
+    let error = kube::Error::Api(Status::failure("no", "").with_code(code).boxed());
+    let is_tried = |second: &u64| {
+        let now = bench.start + Duration::from_secs(*second);
+        let due = bench.reporter.due(now, &time(*second));
+        due.iter().for_each(|(policy, _)| bench.reporter.put_off(policy, &error, now));
+        !due.is_empty()
+    };
+    seconds.filter(is_tried).collect()
+}
+
 #[test]
 fn what_is_not_taken_is_tried_less_and_less() {
     let mut bench = Bench::new(policy("active", None));
-    let tries: Vec<_> = (0..300)
-        .filter(|second| {
-            let now = bench.start + Duration::from_secs(*second);
-            let due = bench.reporter.due(now, &time(*second));
-            due.iter().for_each(|(policy, _)| bench.reporter.put_off(policy.key(), now));
-            !due.is_empty()
-        })
-        .collect();
-    assert_eq!(tries, [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
+    assert_eq!(tries(&mut bench, 403, 0..300), [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
+    bench.policies.send_replace(vec![Reported { generation: 4, ..policy("active", None) }]);
+    assert_eq!(tries(&mut bench, 422, 300..7600), [300, 3900, 7500], "there is no room");
+    bench.policies.send_replace(vec![Reported { generation: 5, ..policy("active", None) }]);
+    assert_eq!(bench.one(7600).observed_generation, 5);
     bench.policies.send_replace(Vec::new());
-    assert_eq!((bench.due(300), bench.reporter.put_off.len()), (vec![], 0));
+    assert_eq!((bench.due(7601), bench.reporter.put_off.len()), (vec![], 0));
 }
 
 #[test]
