@@ -4,6 +4,7 @@ pub mod baseline;
 pub mod counted;
 pub mod direct;
 pub mod event;
+pub mod goal;
 pub mod lookup;
 pub mod memory;
 pub mod miss;

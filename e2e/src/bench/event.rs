@@ -3,17 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
-use serde::Serialize;
-
+use super::goal::{Goal, Row, table};
 use super::sample::CONTAINERS;
 use super::{EVENTS, build, per_event, printed};
 use crate::docs;
+use anyhow::{Result, ensure};
 
 /// Events of which no allocation is asked for.
 const STEADY: u64 = 10_000_000;
 /// What the README's table is written by.
 const WRITER: &str = "make bench";
+const WHAT: &str = "Per event in user space";
+const PEER: &str = "opentelemetry SDK";
 
 /// How to tell.
 #[derive(Debug, clap::Args)]
@@ -24,39 +25,6 @@ pub struct Args {
     /// Write the README's table
     #[arg(long)]
     readme: bool,
-}
-
-/// One figure. Less is better.
-#[derive(Debug, Serialize)]
-struct Row {
-    what: String,
-    ours: f64,
-    /// The opentelemetry SDK's.
-    peer: Option<f64>,
-    ratio: Option<f64>,
-    goal: Option<Goal>,
-    met: Option<bool>,
-}
-
-/// What a figure should be.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Goal {
-    /// This, or less.
-    AtMost(f64),
-    /// So many times less than the peer.
-    Ratio(f64),
-}
-
-impl Row {
-    fn new(what: &str, ours: f64, peer: Option<f64>, goal: Option<Goal>) -> Self {
-        let ratio = peer.map(|peer| peer / ours);
-        let met = goal.map(|goal| match goal {
-            Goal::AtMost(most) => ours <= most,
-            Goal::Ratio(least) => ratio.is_some_and(|ratio| ratio >= least),
-        });
-        Self { what: what.to_owned(), ours, peer, ratio, goal, met }
-    }
 }
 
 impl Args {
@@ -72,11 +40,14 @@ impl Args {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
         } else {
-            println!("per event in user space, {CONTAINERS} containers\n{}", table(&rows));
+            println!("per event in user space, {CONTAINERS} containers\n{}", table(WHAT, PEER, &rows));
         }
         if self.readme {
             let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
-            fs::write(&file, docs::replaced(&fs::read_to_string(&file)?, WRITER, &format!("\n{}\n", table(&rows)))?)?;
+            fs::write(
+                &file,
+                docs::replaced(&fs::read_to_string(&file)?, WRITER, &format!("\n{}\n", table(WHAT, PEER, &rows)))?,
+            )?;
         }
         Ok(())
     }
@@ -121,40 +92,4 @@ fn measure() -> Result<Vec<Row>> {
         row("Bytes of a request", bytes(&["ours", "none"])?, Some(bytes(&["sdk", "none"])?), None),
         row("The same, compressed by zstd", bytes(&["ours", "zstd"])?, Some(bytes(&["sdk", "zstd"])?), None),
     ])
-}
-
-/// In Markdown.
-fn table(rows: &[Row]) -> String {
-    let head = "| Per event in user space | inotrail | opentelemetry SDK | Ratio | Goal |\n|---|---|---|---|---|\n";
-    let lines = rows.iter().map(|row| {
-        let Row { what, ours, peer, ratio, goal, met } = row;
-        let peer = peer.map(|peer| format!("{peer:.0}")).unwrap_or_default();
-        let ratio = ratio.map(|ratio| format!("{ratio:.1}")).unwrap_or_default();
-        let goal = goal.map_or_else(String::new, |goal| match goal {
-            Goal::AtMost(most) => format!("at most {most:.0}"),
-            Goal::Ratio(least) => format!("{least:.0} times less"),
-        });
-        let missed = if *met == Some(false) { " (missed)" } else { "" };
-        format!("| {what} | {ours:.0} | {peer} | {ratio} | {goal}{missed} |\n")
-    });
-    head.to_owned() + &lines.collect::<String>()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_says_what_is_missed() {
-        let rows = [
-            Row::new("a", 100.0, Some(750.0), Some(Goal::Ratio(8.0))),
-            Row::new("b", 0.0, None, Some(Goal::AtMost(0.0))),
-            Row::new("c", 1.5, Some(3.0), None),
-        ];
-        let table = table(&rows);
-        let lines: Vec<_> = table.lines().skip(2).collect();
-        assert_eq!(lines[0], "| a | 100 | 750 | 7.5 | 8 times less (missed) |");
-        assert_eq!(lines[1], "| b | 0 |  |  | at most 0 |");
-        assert_eq!(lines[2], "| c | 2 | 3 | 2.0 |  |");
-    }
 }
