@@ -5,6 +5,7 @@ pub mod counted;
 pub mod direct;
 pub mod event;
 pub mod goal;
+pub mod latency;
 pub mod lookup;
 pub mod memory;
 pub mod miss;

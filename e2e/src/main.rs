@@ -42,6 +42,8 @@ enum Bench {
     Baseline,
     /// What an event costs in user space, from the ring buffer's record to the bytes of a request
     Event(e2e::bench::event::Args),
+    /// How long after an access it is found in Loki
+    Latency(e2e::bench::latency::Args),
     /// Instructions, time and allocations that an event's look-ups take
     Lookup,
     /// Bytes per container and per process
@@ -62,6 +64,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Bench { what: Bench::Baseline } => e2e::bench::baseline::write(),
         Command::Bench { what: Bench::Event(args) } => args.run(),
+        Command::Bench { what: Bench::Latency(args) } => args.run(),
         Command::Bench { what: Bench::Lookup } => e2e::bench::lookup(),
         Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),
