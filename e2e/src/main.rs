@@ -56,6 +56,8 @@ enum Bench {
     Policies(e2e::bench::policies::Args),
     /// Records that workloads store, with equal accesses told in one
     Repeats(e2e::bench::repeats::Args),
+    /// Memory of an exporter with many pods and many accesses
+    Rss(e2e::bench::rss::Args),
     /// Time that being told of containers before they start adds to their start
     Start(e2e::bench::start::Args),
 }
@@ -71,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Outage(args) } => args.run(),
         Command::Bench { what: Bench::Policies(args) } => args.run(),
         Command::Bench { what: Bench::Repeats(args) } => args.run(),
+        Command::Bench { what: Bench::Rss(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
         Command::Chart => e2e::chart::write(),
         Command::Churn(args) => args.run(),
