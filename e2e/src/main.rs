@@ -46,6 +46,8 @@ enum Bench {
     Event(e2e::bench::event::Args),
     /// Instructions that a record costs the kernel, and its delivery
     Hook(e2e::bench::hook::Args),
+    /// How long after an access it is found in Loki
+    Latency(e2e::bench::latency::Args),
     /// Instructions, time and allocations that an event's look-ups take
     Lookup,
     /// Bytes per container and per process
@@ -58,6 +60,8 @@ enum Bench {
     Policies(e2e::bench::policies::Args),
     /// Records that workloads store, with equal accesses told in one
     Repeats(e2e::bench::repeats::Args),
+    /// Memory of an exporter with many pods and many accesses
+    Rss(e2e::bench::rss::Args),
     /// Time that being told of containers before they start adds to their start
     Start(e2e::bench::start::Args),
 }
@@ -68,12 +72,14 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Compile(args) } => args.run(),
         Command::Bench { what: Bench::Event(args) } => args.run(),
         Command::Bench { what: Bench::Hook(args) } => args.run(),
+        Command::Bench { what: Bench::Latency(args) } => args.run(),
         Command::Bench { what: Bench::Lookup } => e2e::bench::lookup(),
         Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
         Command::Bench { what: Bench::Miss(args) } => args.run(),
         Command::Bench { what: Bench::Outage(args) } => args.run(),
         Command::Bench { what: Bench::Policies(args) } => args.run(),
         Command::Bench { what: Bench::Repeats(args) } => args.run(),
+        Command::Bench { what: Bench::Rss(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
         Command::Chart => e2e::chart::write(),
         Command::Churn(args) => args.run(),

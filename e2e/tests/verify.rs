@@ -27,7 +27,8 @@ const EVENTS: u64 = 400;
 fn requests(run: &str, now_ns: u64) -> Vec<Vec<u8>> {
     let node = Node { name: "node-1".into(), stream_id: run.into(), ..Node::default() };
     let mut encoder = Encoder::new(&node);
-    let mut batch = Batch::new(Limits { records: 1, bytes: usize::MAX, age: Duration::MAX }, node);
+    let mut batch =
+        Batch::new(Limits { records: 1, bytes: usize::MAX, age: Duration::MAX, interval: Duration::MAX }, node);
     let id = format!("{run}-container");
     let origin = Origin::Container { id, name: "web".into(), runtime: "containerd", resolved: true };
     let containers = [origin, Origin::Unit("sshd.service".into())].map(|origin| Arc::new(Container::new(origin)));

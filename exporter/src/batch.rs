@@ -25,6 +25,9 @@ pub const REQUEST_MAX: usize = 3_584 * 1024;
 /// the paths twice) and its Resource (lists are cut, and a runtime's label has at most 4 KiB).
 const EVENT_MAX: usize = 512 * 1024;
 
+/// A batch with this part of its room taken when it could go waits so many times as long: until then it is full.
+const FILLS: u32 = 4;
+
 /// When a batch is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -32,14 +35,16 @@ pub struct Limits {
     pub records: usize,
     /// Bytes of the request; with the event that goes over it, never above [`REQUEST_MAX`].
     pub bytes: usize,
-    /// Time since the last request: after a time without events the first one goes at once, and where there are many, those of
-    /// this time go together.
+    /// Longest time since the last request, for those who do not take requests as fast as these come.
     pub age: Duration,
+    /// Time since the last request for all others: after a time without events the first one goes at once, and where there are
+    /// some, those of this time go together. Where there are so many that four times this time fills the batch, they fill it.
+    pub interval: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { records: 2000, bytes: 1024 * 1024, age: Duration::from_secs(1) }
+        Self { records: 2000, bytes: 1024 * 1024, age: Duration::from_secs(1), interval: Duration::from_millis(50) }
     }
 }
 
@@ -145,16 +150,33 @@ impl Batch {
         self.take()
     }
 
-    /// As [`Self::take`], where the last request is old enough, or nobody knows how old because the clock went back.
+    /// As [`Self::take`], where the last request is old enough, or nobody knows how old because the clock went back. So many
+    /// batches `share` the interval; `is_behind` says whether requests are not taken as fast as they come.
     #[must_use]
-    pub fn take_due(&mut self, now_ns: u64) -> Option<Request> {
-        let age = u64::try_from(self.limits.age.as_nanos()).unwrap_or(u64::MAX);
-        if now_ns.checked_sub(self.taken_ns).is_some_and(|waited| waited < age) {
+    pub fn take_due(&mut self, now_ns: u64, share: u32, is_behind: impl FnOnce() -> bool) -> Option<Request> {
+        if self.is_empty() {
             return None;
         }
-        let request = self.take()?;
+        let waited = now_ns.checked_sub(self.taken_ns).map_or(Duration::MAX, Duration::from_nanos);
+        if waited < self.limits.age && (waited < self.pause(share) || is_behind()) {
+            return None;
+        }
         self.taken_ns = now_ns;
-        Some(request)
+        self.take()
+    }
+
+    /// Whether nothing waits in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Time from the last request to the next where there is no reason to wait longer.
+    fn pause(&self, share: u32) -> Duration {
+        let fills = |taken: usize, room: usize| taken >= room / FILLS as usize;
+        let soon_full = fills(self.records.len(), self.limits.records)
+            || fills(self.buffer.len() + self.overhead, self.limits.bytes);
+        self.limits.interval.saturating_mul(if soon_full { share.saturating_mul(FILLS) } else { share })
     }
 
     /// The request of all events since the last one; nothing if there were none.

@@ -35,6 +35,8 @@ pub use spools::Taken;
 const SYNC_INTERVAL: Duration = Duration::from_millis(200);
 /// Letters written by one call.
 const AT_ONCE: usize = 16;
+/// More requests than usually wait for a destination that keeps up: those on their way, and as many again.
+const BEHIND: u64 = 8;
 
 /// How much is kept, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +130,13 @@ impl Journal {
     #[must_use]
     pub fn is_pressed(&self) -> bool {
         lock(&self.0.inbox).is_pressed()
+    }
+
+    /// Whether more requests of a route wait than usual, for each of its destinations, as of 0.2 s ago.
+    #[must_use]
+    pub fn is_behind(&self, route: usize) -> bool {
+        let mut destinations = self.0.recipients.iter().filter(|recipient| recipient.route == route);
+        destinations.all(|recipient| recipient.books.waiting().requests > BEHIND)
     }
 
     /// Whether what was taken outlives this process.

@@ -44,7 +44,8 @@ impl<W: Write> Sink<W> {
     /// `columns` is the terminal's width; nothing where `out` is none.
     pub fn new(out: W, output: TraceOutput, node: Node, color: bool, columns: Option<u16>) -> Self {
         let json = |form| {
-            let one = batch::Limits { records: 1, bytes: batch::REQUEST_MAX, age: Duration::ZERO };
+            let one =
+                batch::Limits { records: 1, bytes: batch::REQUEST_MAX, age: Duration::ZERO, interval: Duration::ZERO };
             let encoder = Encoder::new(&node);
             Form::Json(Box::new((Batch::new(one, node), encoder)), form)
         };

@@ -1,9 +1,6 @@
 //! A Collector is away while accesses go on: whether all of them arrive, in which order, how fast what waited is through,
 //! and how long violations take meanwhile.
 
-mod load;
-mod target;
-
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,9 +8,9 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum as _;
 use tempfile::TempDir;
 
-use self::load::Load;
-use self::target::{Target, To};
 use super::build_of;
+use super::load::{self, Load};
+use super::target::{Target, To};
 use crate::exporter::{EACH, Exporter};
 use crate::interrupt;
 use crate::receiver::Received;

@@ -57,12 +57,16 @@ impl<F: FnMut(&[u8])> Outbox for Requests<F> {
     fn is_pressed(&self) -> bool {
         false
     }
+
+    fn is_behind(&self, _: usize) -> bool {
+        false
+    }
 }
 
 /// What `inotrail run` does with events, to one destination that gets them all.
 pub fn exported<F: FnMut(&[u8])>(each: F) -> Export<Requests<F>> {
     // Requests that the clock makes would be others in each run.
-    let limits = Limits { records: BATCH, bytes: usize::MAX, age: Duration::MAX };
+    let limits = Limits { records: BATCH, bytes: usize::MAX, age: Duration::MAX, interval: Duration::MAX };
     Export::new(vec![Route::default()], limits, &node(), Requests(RefCell::new(each)))
 }
 

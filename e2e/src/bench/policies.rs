@@ -20,7 +20,7 @@ const BUDGET: u64 = 80 << 20;
 const LIMIT: Duration = Duration::from_secs(300);
 const NAMESPACE: &str = "bench";
 const LABEL: &str = "app=idle";
-const MIB: f64 = 1_048_576.0;
+pub(super) const MIB: f64 = 1_048_576.0;
 
 /// `e2e bench policies`
 #[derive(Debug, clap::Args)]
@@ -136,15 +136,15 @@ fn policy(number: usize) -> Value {
 
 /// Bytes that a process has in memory.
 #[derive(Clone, Copy, Debug, Default)]
-struct Memory {
+pub(super) struct Memory {
     /// What the programs in the kernel share with it: a ring that is mapped twice counts once.
-    buffers: u64,
-    heap: u64,
-    program: u64,
+    pub(super) buffers: u64,
+    pub(super) heap: u64,
+    pub(super) program: u64,
 }
 
 impl Memory {
-    fn of(exporter: &Exporter) -> Result<Self> {
+    pub(super) fn of(exporter: &Exporter) -> Result<Self> {
         let maps = fs::read_to_string(format!("/proc/{}/smaps", exporter.daemon.pid()))?;
         let (mut this, mut name) = (Self::default(), "");
         for line in maps.lines() {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Between two bunches of opens.
-const STEP: Duration = Duration::from_millis(10);
+/// Most bunches of opens in a second.
+const STEPS: u32 = 100;
 /// Files that are opened in turn.
 const FILES: u32 = 64;
 /// An alarm each so many steps.
@@ -19,7 +19,7 @@ pub const ALARM: &str = "alarm";
 /// Opens a second, and for how long.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Paced {
-    /// Opens a second, a multiple of 100
+    /// Opens a second, a multiple of 100 where it is more than that
     pub rate: u32,
     /// Seconds
     pub seconds: u32,
@@ -35,15 +35,19 @@ impl Paced {
     /// Opens in all, alarms among them.
     #[must_use]
     pub fn opens(self) -> u64 {
-        u64::from(self.steps()) * u64::from(self.per_step()) + u64::from(self.steps() / STEPS_PER_ALARM)
+        u64::from(self.steps()) * u64::from(self.per_step()) + u64::from(self.steps().div_ceil(STEPS_PER_ALARM))
+    }
+
+    fn per_second(self) -> u32 {
+        self.rate.clamp(1, STEPS)
     }
 
     fn per_step(self) -> u32 {
-        self.rate / 100
+        self.rate / self.per_second()
     }
 
     fn steps(self) -> u32 {
-        self.seconds * 100
+        self.seconds * self.per_second()
     }
 }
 
@@ -52,8 +56,8 @@ impl Paced {
 /// # Errors
 /// Where the cgroup cannot be entered or a file cannot be opened.
 pub fn open_paced(paced: Paced, folder: &Path, procs: &Path) -> Result<()> {
-    if paced.rate == 0 || !paced.rate.is_multiple_of(100) {
-        bail!("{} opens a second are no multiple of 100", paced.rate);
+    if paced.rate == 0 || !paced.rate.is_multiple_of(paced.per_second()) {
+        bail!("{} opens a second are no multiple of {STEPS}", paced.rate);
     }
     let files: Vec<_> = (0..FILES).map(|number| folder.join(number.to_string())).collect();
     let alarm = folder.join(ALARM);
@@ -62,7 +66,7 @@ pub fn open_paced(paced: Paced, folder: &Path, procs: &Path) -> Result<()> {
     }
     fs::write(procs, "0").with_context(|| format!("enter {}", procs.display()))?;
     let mut turn = files.iter().cycle();
-    let start = Instant::now();
+    let (start, pause) = (Instant::now(), Duration::from_secs(1) / paced.per_second());
     for step in 0..paced.steps() {
         for file in turn.by_ref().take(paced.per_step() as usize) {
             fs::File::open(file)?;
@@ -70,7 +74,7 @@ pub fn open_paced(paced: Paced, folder: &Path, procs: &Path) -> Result<()> {
         if step % STEPS_PER_ALARM == 0 {
             fs::File::open(&alarm)?;
         }
-        thread::sleep((STEP * (step + 1)).saturating_sub(start.elapsed()));
+        thread::sleep((pause * (step + 1)).saturating_sub(start.elapsed()));
     }
     Ok(())
 }
@@ -82,6 +86,7 @@ mod tests {
     #[test]
     fn as_many_as_it_says() {
         assert_eq!(Paced { rate: 2_000, seconds: 3 }.opens(), 6_030);
+        assert_eq!(Paced { rate: 5, seconds: 4 }.opens(), 22);
         let folder = tempfile::tempdir().unwrap();
         assert!(open_paced(Paced { rate: 150, seconds: 1 }, folder.path(), &folder.path().join("procs")).is_err());
     }

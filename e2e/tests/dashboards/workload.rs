@@ -123,7 +123,12 @@ pub(crate) fn send(stack: &Stack, start_ns: u64) -> usize {
 fn batch(node: &str) -> (Batch, Encoder) {
     let stream_id = format!("run-of-{node}");
     let node = Node { name: node.into(), cluster: "prod".into(), stream_id, ..Node::default() };
-    let limits = Limits { records: 10_000, bytes: usize::MAX, age: std::time::Duration::MAX };
+    let limits = Limits {
+        records: 10_000,
+        bytes: usize::MAX,
+        age: std::time::Duration::MAX,
+        interval: std::time::Duration::MAX,
+    };
     let encoder = Encoder::new(&node);
     (Batch::new(limits, node), encoder)
 }

@@ -25,6 +25,9 @@ pub trait Outbox {
 
     /// Whether what was left is not taken away as fast as it comes.
     fn is_pressed(&self) -> bool;
+
+    /// Whether requests of a route wait for each of its destinations: small ones would only make more of them.
+    fn is_behind(&self, route: usize) -> bool;
 }
 
 impl Outbox for Journal {
@@ -34,6 +37,10 @@ impl Outbox for Journal {
 
     fn is_pressed(&self) -> bool {
         Self::is_pressed(self)
+    }
+
+    fn is_behind(&self, route: usize) -> bool {
+        Self::is_behind(self, route)
     }
 }
 
@@ -70,7 +77,7 @@ impl<O: Outbox> Export<O> {
     /// Leaves what was not full yet.
     pub fn finish(mut self) {
         for (number, sorted) in self.routes.iter_mut().enumerate() {
-            sorted.take(Batch::take, |lane, tenant, request| self.outbox.offer(lane, number, tenant, request));
+            sorted.take(|lane, tenant, request| self.outbox.offer(lane, number, tenant, request));
         }
     }
 }
@@ -111,7 +118,7 @@ impl<O: Outbox> Output for Export<O> {
         self.share.drained(now_ns, || self.outbox.is_pressed());
         for (number, sorted) in self.routes.iter_mut().enumerate() {
             let offer = |lane, tenant: &str, request| self.outbox.offer(lane, number, tenant, request);
-            sorted.take(|batch| batch.take_due(now_ns), offer);
+            sorted.take_due(now_ns, || self.outbox.is_behind(number), offer);
         }
         ControlFlow::Continue(())
     }

@@ -38,7 +38,7 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
 }
 
 fn batch(records: usize, bytes: usize) -> (Batch, Encoder) {
-    let limits = Limits { records, bytes, age: Duration::from_nanos(100) };
+    let limits = Limits { records, bytes, age: Duration::from_nanos(100), interval: Duration::from_nanos(100) };
     (Batch::new(limits, Node::default()), Encoder::new(&Node::default()))
 }
 
@@ -77,21 +77,59 @@ fn due_by_the_time_since_the_last_request() {
     let (header, container) = (header(), container("a"));
     let (mut batch, mut encoder) = batch(3, usize::MAX);
     let mut push = |batch: &mut Batch, now| batch.push(&mut encoder, &event(&header, &container, b"/a"), now);
-    assert_eq!(batch.take_due(u64::MAX), None);
+    let take_due = |batch: &mut Batch, now| batch.take_due(now, 1, || true);
+    assert_eq!(take_due(&mut batch, u64::MAX), None);
     assert_eq!(push(&mut batch, 1000), None);
-    assert_eq!(batch.take_due(1000).unwrap().records, 1, "nothing came for long");
+    assert_eq!(take_due(&mut batch, 1000).unwrap().records, 1, "nothing came for long");
     assert_eq!(push(&mut batch, 1010), None);
     assert_eq!(push(&mut batch, 1060), None);
-    assert_eq!(batch.take_due(1099), None);
-    assert_eq!(batch.take_due(1100).unwrap().records, 2);
-    assert_eq!(batch.take_due(1200), None, "nothing came");
+    assert_eq!(take_due(&mut batch, 1099), None);
+    assert_eq!(take_due(&mut batch, 1100).unwrap().records, 2);
+    assert_eq!(take_due(&mut batch, 1200), None, "nothing came");
     assert_eq!(push(&mut batch, 1250), None);
-    assert_eq!(batch.take_due(1050).unwrap().records, 1, "the clock went back");
+    assert_eq!(take_due(&mut batch, 1050).unwrap().records, 1, "the clock went back");
     assert_eq!((push(&mut batch, 1250), push(&mut batch, 1260)), (None, None));
     assert_eq!(push(&mut batch, 1270).unwrap().records, 3, "full");
     assert_eq!(push(&mut batch, 1280), None);
-    assert_eq!(batch.take_due(1369), None);
-    assert_eq!(batch.take_due(1370).unwrap().records, 1);
+    assert_eq!(take_due(&mut batch, 1369), None);
+    assert_eq!(take_due(&mut batch, 1370).unwrap().records, 1);
+}
+
+#[test]
+fn due_sooner_where_the_destination_keeps_up() {
+    let (header, container) = (header(), container("a"));
+    let limits =
+        Limits { records: 40, bytes: usize::MAX, age: Duration::from_nanos(1000), interval: Duration::from_nanos(10) };
+    let (mut batch, mut encoder) = (Batch::new(limits, Node::default()), Encoder::new(&Node::default()));
+    let mut push = |batch: &mut Batch, count: u64| {
+        for _ in 0..count {
+            assert_eq!(batch.push(&mut encoder, &event(&header, &container, b"/a"), 5000), None);
+        }
+    };
+    // Records that wait, how many batches share the interval, and when they go, after the last one went.
+    let check = |batch: &mut Batch, share: u32, expected: u64, records: u64| {
+        let last = batch.taken_ns;
+        assert_eq!(batch.take_due(last + expected - 1, share, || false), None);
+        assert_eq!(batch.take_due(last + expected, share, || false).unwrap().records, records);
+    };
+    push(&mut batch, 1);
+    assert_eq!(batch.take_due(5000, 1, || false).unwrap().records, 1, "nothing came for long");
+    push(&mut batch, 9);
+    check(&mut batch, 1, 10, 9);
+    push(&mut batch, 9);
+    check(&mut batch, 3, 30, 9);
+    // So many that they fill it soon.
+    push(&mut batch, 10);
+    check(&mut batch, 1, 40, 10);
+    push(&mut batch, 10);
+    check(&mut batch, 3, 120, 10);
+    push(&mut batch, 9);
+    let last = batch.taken_ns;
+    assert_eq!(batch.take_due(last + 999, 1, || true), None, "requests wait");
+    assert_eq!(batch.take_due(last + 1000, 1, || true).unwrap().records, 9);
+    push(&mut batch, 1);
+    let last = batch.taken_ns;
+    assert_eq!(batch.take_due(last + 1000, u32::MAX, || false).unwrap().records, 1, "no longer than its age");
 }
 
 #[test]

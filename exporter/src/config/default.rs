@@ -36,8 +36,10 @@ pub const TIMEOUT: &str = "10s";
 pub const BATCH_RECORDS: &str = "2000";
 /// Compresses well, and stays far below the 4 MiB that receivers take.
 pub const BATCH_BYTES: &str = "1MiB";
-/// A quiet node's record is searchable about a second after the access.
+/// Where requests wait, many small ones would wait longer.
 pub const BATCH_AGE: &str = "1s";
+/// At most twenty requests a second that are not full, and a fifth of what a person notices.
+pub const BATCH_INTERVAL: &str = "50ms";
 /// Half of it is for what is not compressed yet: eight full requests; the other half for about a hundred that are.
 pub const QUEUE_SIZE: &str = "16MiB";
 /// Hours of a busy node.

@@ -40,7 +40,12 @@ pub(super) fn shipping(
     let destinations = destinations.collect::<Result<Vec<_>, _>>()?;
     lines::check_all(&destinations)?;
     Ok(Shipping {
-        batch: Limits { records: count(queue.batch_records), bytes: queue.batch_bytes, age: queue.batch_age },
+        batch: Limits {
+            records: count(queue.batch_records),
+            bytes: queue.batch_bytes,
+            age: queue.batch_age,
+            interval: queue.batch_interval,
+        },
         journal: JournalConfig {
             folder: state.map(|state| state.join(SPOOL)),
             memory: queue.queue_size,

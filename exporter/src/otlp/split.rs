@@ -207,7 +207,7 @@ mod tests {
         use crate::event::Event;
         use crate::otlp::Encoder;
         use crate::sink::sample::{self, Sample};
-        let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::MAX };
+        let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::MAX, interval: Duration::MAX };
         let mut batch = Batch::new(limits, sample::node());
         let mut encoder = Encoder::new(&sample::node());
         // What the path holds is not the record's own count.

@@ -83,7 +83,7 @@ fn otlp_json_follows_the_rules_of_its_encoding() {
     assert_eq!(logs["scopeLogs"][0]["scope"]["name"], "inotrail");
     // Read back by the crate's own reader of OTLP/JSON, it is the message that would be sent.
     let read: ExportLogsServiceRequest = serde_json::from_value(value).expect("OTLP/JSON");
-    let one = batch::Limits { records: 1, bytes: batch::REQUEST_MAX, age: Duration::ZERO };
+    let one = batch::Limits { records: 1, bytes: batch::REQUEST_MAX, age: Duration::ZERO, interval: Duration::ZERO };
     let sent = Sample::default()
         .with(|event| Batch::new(one, sample::node()).push(&mut Encoder::new(&sample::node()), event, 0))
         .expect("request");
@@ -233,7 +233,7 @@ fn the_end_of_a_run_is_where_receivers_see_it() {
 #[test]
 fn requests_are_the_same_lines() {
     let judged = Judged::new();
-    let limits = batch::Limits { records: 100, bytes: batch::REQUEST_MAX, age: Duration::MAX };
+    let limits = batch::Limits { records: 100, bytes: batch::REQUEST_MAX, age: Duration::MAX, interval: Duration::MAX };
     for (output, form) in [
         (TraceOutput::Json, choice::Form::Json),
         (TraceOutput::OtlpJson, choice::Form::OtlpJson),

@@ -282,7 +282,7 @@ proptest! {
             observed_ns: times.2,
             sequence,
         };
-        let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) }, node.clone());
+        let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1), interval: Duration::from_secs(1) }, node.clone());
         prop_assert_eq!(batch.push_loss(&Encoder::new(&node), &loss, 0), None);
         let request = batch.take().unwrap();
         let expected = oracle::loss(&node, &loss);
@@ -305,7 +305,7 @@ proptest! {
     ) {
         let container = Arc::new(Container::new(Origin::Exporter));
         let stopped = Stopped { container: &container, events: numbers.0, losses: numbers.1, time_ns };
-        let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) }, node.clone());
+        let mut batch = Batch::new(Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1), interval: Duration::from_secs(1) }, node.clone());
         prop_assert_eq!(batch.push_stopped(&Encoder::new(&node), &stopped, 0), None);
         let request = batch.take().unwrap();
         let expected = oracle::stopped(&node, &stopped);
@@ -325,7 +325,7 @@ proptest! {
         containers in vec(container(), 1..4),
         batches in [vec(event(), 1..8), vec(event(), 1..4)],
     ) {
-        let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1) };
+        let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1), interval: Duration::from_secs(1) };
         let (mut batch, mut encoder) = (Batch::new(limits, node.clone()), Encoder::new(&node));
         let [first, second] = batches.each_ref().map(|events| events.iter().map(|event| event.event(&containers)));
         let (first, second): (Vec<_>, Vec<_>) = (first.collect(), second.collect());

@@ -175,7 +175,8 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
     };
     let node = Node { name: "node".into(), cluster: "prod".into(), host: "host".into(), stream_id: "run".into() };
     let mut encoder = Encoder::new(&node);
-    let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
+    let mut batch =
+        Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX, interval: Duration::MAX }, node);
     let other = Container::new(origin("web", true)).update(origin("web", true), Some(pod), None);
     let volume = Volume { name: "data".into(), kind: "secret".into(), claim: "data".into(), sources: vec![] }.into();
     let object = Some(Object { kind: "Secret", name: "db", key: b"password" });
@@ -213,7 +214,8 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
 fn encoded_loss() -> BTreeMap<String, &'static str> {
     let node = Node { stream_id: "run".into(), ..Node::default() };
     let encoder = Encoder::new(&node);
-    let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
+    let mut batch =
+        Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX, interval: Duration::MAX }, node);
     let loss = Loss {
         reason: Dropped::HookMissed,
         container: &Arc::new(Container::new(Origin::Exporter)),
@@ -234,7 +236,8 @@ fn encoded_loss() -> BTreeMap<String, &'static str> {
 fn encoded_stopped() -> BTreeMap<String, &'static str> {
     let node = Node { stream_id: "run".into(), ..Node::default() };
     let encoder = Encoder::new(&node);
-    let mut batch = Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX }, node);
+    let mut batch =
+        Batch::new(Limits { records: 100, bytes: REQUEST_MAX, age: Duration::MAX, interval: Duration::MAX }, node);
     let container = Arc::new(Container::new(Origin::Exporter));
     assert_eq!(
         batch.push_stopped(&encoder, &Stopped { container: &container, events: 1, losses: 2, time_ns: 3 }, 0),

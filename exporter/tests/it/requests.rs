@@ -73,7 +73,7 @@ pub(crate) fn request(first: u64, count: u64, path: usize) -> Request {
     let header = Header { kind: kind::ACCESS, mask: mask::OPEN | mask::READ, ..Header::new_zeroed() };
     let containers =
         ["a.service", "b.service", "c.service"].map(|unit| Arc::new(Container::new(Origin::Unit(unit.into()))));
-    let limits = Limits { records: usize::MAX, bytes: usize::MAX, age: Duration::MAX };
+    let limits = Limits { records: usize::MAX, bytes: usize::MAX, age: Duration::MAX, interval: Duration::MAX };
     let (mut batch, mut encoder) = (Batch::new(limits, Node::default()), Encoder::new(&Node::default()));
     let path = vec![b'/'; path];
     for sequence in first..first + count {

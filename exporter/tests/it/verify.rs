@@ -37,7 +37,8 @@ pub(super) fn requests() -> Vec<ExportLogsServiceRequest> {
 pub(super) fn encoded() -> Vec<Request> {
     let node = Node { name: "node-1".into(), stream_id: "run-1".into(), host: "h".into(), ..Node::default() };
     let mut encoder = Encoder::new(&node);
-    let mut batch = Batch::new(Limits { records: 1, bytes: usize::MAX, age: Duration::MAX }, node);
+    let mut batch =
+        Batch::new(Limits { records: 1, bytes: usize::MAX, age: Duration::MAX, interval: Duration::MAX }, node);
     let pod = Pod { namespace: "shop".into(), name: "web-7d4b9".into(), uid: "u".into(), details: None };
     let origin =
         |id: &str| Origin::Container { id: id.into(), name: "web".into(), runtime: "containerd", resolved: true };

@@ -10,7 +10,7 @@ use crate::route::Route;
 
 /// Tenants with batches at once: each takes memory for what it has not sent.
 const TENANTS_MAX: usize = 64;
-/// Violations wait for others no longer than this.
+/// Violations wait for others no longer than this, even where their destination does not keep up.
 const VIOLATIONS_AGE: Duration = Duration::from_millis(100);
 
 /// What goes to a route, and what waits to go there.
@@ -48,15 +48,35 @@ impl Sorted {
         }
     }
 
-    /// Takes requests of all batches by `take`, of what matters most first.
-    pub(super) fn take(
+    /// Takes requests of all batches, of what matters most first.
+    pub(super) fn take(&mut self, offer: impl FnMut(Lane, &str, Request)) {
+        self.take_by(|_, batch| batch.take(), offer);
+    }
+
+    /// The same of batches that are due. All but violations share one interval, so that many tenants do not make many requests.
+    pub(super) fn take_due(
         &mut self,
-        take: impl Fn(&mut Batch) -> Option<Request>,
+        now_ns: u64,
+        is_behind: impl Fn() -> bool,
+        offer: impl FnMut(Lane, &str, Request),
+    ) {
+        let filled = |tenant: &Tenant| {
+            let others = Lane::ALL.into_iter().filter(|lane| *lane != Lane::Violation);
+            others.filter(|lane| !tenant.lanes[*lane as usize].is_empty()).count()
+        };
+        let all = self.tenants.iter().map(filled).sum::<usize>() as u32;
+        let share = |lane| if lane == Lane::Violation { 1 } else { all };
+        self.take_by(|lane, batch| batch.take_due(now_ns, share(lane), &is_behind), offer);
+    }
+
+    fn take_by(
+        &mut self,
+        take: impl Fn(Lane, &mut Batch) -> Option<Request>,
         mut offer: impl FnMut(Lane, &str, Request),
     ) {
         for lane in Lane::ALL.into_iter().rev() {
             for Tenant { name, lanes } in &mut self.tenants {
-                if let Some(request) = take(&mut lanes[lane as usize]) {
+                if let Some(request) = take(lane, &mut lanes[lane as usize]) {
                     offer(lane, name, request);
                 }
             }

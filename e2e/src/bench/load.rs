@@ -33,12 +33,12 @@ impl Load {
         );
         let folder = tempfile::tempdir()?;
         let policy = format!(
-            "apiVersion: inotrail.dev/v1alpha1\nkind: ClusterFileAccessPolicy\nmetadata: {{name: outage}}\nspec:\n  rules:\n  \
+            "apiVersion: inotrail.dev/v1alpha1\nkind: ClusterFileAccessPolicy\nmetadata: {{name: load}}\nspec:\n  rules:\n  \
              - {{name: all, paths: ['/**']}}\n  - {{name: alarm, paths: ['**/{ALARM}'], severity: high, action: violation}}\n"
         );
         fs::write(folder.path().join("policy.yaml"), policy)?;
         let paced = Paced { rate: per_container, seconds };
-        Ok(Self { paced, guests: Vec::new(), cgroup: Cgroup::create_top("inotrail-outage")?, folder })
+        Ok(Self { paced, guests: Vec::new(), cgroup: Cgroup::create_top("inotrail-load")?, folder })
     }
 
     /// What the exporter is to report.

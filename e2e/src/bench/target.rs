@@ -1,8 +1,8 @@
-//! The Collector that goes away, and what is behind it.
+//! A Collector, and what is behind it.
 
 use std::fmt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
@@ -11,6 +11,9 @@ use crate::accesses::base;
 use crate::collector::{Collector, Ports};
 use crate::receiver::{Received, Receiver};
 use crate::stack::{self, Stack};
+
+/// Until Loki has everything.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// What is behind the Collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,7 +104,7 @@ impl Target {
         let start = Instant::now();
         let lines = || stack.loki.metric("loki_distributor_lines_received_total");
         let before = lines()?;
-        crate::interrupt::wait_for("everything in Loki", super::LIMIT, || Ok((lines()? >= made).then_some(())))?;
+        crate::interrupt::wait_for("everything in Loki", LIMIT, || Ok((lines()? >= made).then_some(())))?;
         let (lines, seconds) = (lines()?, start.elapsed().as_secs_f64());
         println!("  Loki          {before:>12} records when the exporter was through, {lines} {seconds:.1} s later");
         let refused = stack.loki.metric("loki_discarded_samples_total")?;
