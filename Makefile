@@ -44,7 +44,7 @@ churn: tools ## start a thousand containers of 50 ms, told of by NRI, by the hoo
 	cargo run -q -p e2e -- churn --by hook
 	cargo run -q -p e2e -- churn --by vm
 
-bench: tools ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process; time that starts take; memory for policies; what comes of an outage; records that workloads store
+bench: tools ## measure: instructions per event and per unwanted access, ours and the peers'; bytes per container and process; time that starts take; memory for policies; what comes of an outage; records that workloads store; what many nodes need
 	cargo run -q -p e2e -- bench event --readme
 	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
@@ -54,6 +54,7 @@ bench: tools ## measure: instructions per event and per unwanted access, ours an
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench policies
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench outage
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench repeats
+	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench scale --readme
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release

@@ -12,8 +12,10 @@ pub mod path;
 pub mod policies;
 pub mod repeats;
 pub mod sample;
+pub mod scale;
 pub mod sdk;
 pub mod start;
+mod usage;
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -54,6 +54,8 @@ enum Bench {
     Policies(e2e::bench::policies::Args),
     /// Records that workloads store, with equal accesses told in one
     Repeats(e2e::bench::repeats::Args),
+    /// What clusters of many nodes need: processors, memory, bytes, watches
+    Scale(e2e::bench::scale::Args),
     /// Time that being told of containers before they start adds to their start
     Start(e2e::bench::start::Args),
 }
@@ -68,6 +70,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Outage(args) } => args.run(),
         Command::Bench { what: Bench::Policies(args) } => args.run(),
         Command::Bench { what: Bench::Repeats(args) } => args.run(),
+        Command::Bench { what: Bench::Scale(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
         Command::Chart => e2e::chart::write(),
         Command::Churn(args) => args.run(),
