@@ -44,7 +44,7 @@ churn: tools ## start a thousand containers of 50 ms, told of by NRI, by the hoo
 	cargo run -q -p e2e -- churn --by hook
 	cargo run -q -p e2e -- churn --by vm
 
-bench: tools ## measure: instructions per event, per unwanted access, per record and of a C build, ours and the peers'; bytes per container and process; time that starts take; memory for policies, and for many pods; what comes of an outage; time from an access to Loki; records that workloads store
+bench: tools ## measure: instructions per event, per unwanted access, per record and of a C build, ours and the peers'; bytes per container and process; time that starts take; memory for policies, and for many pods; what comes of an outage; time from an access to Loki; records that workloads store; what many nodes need
 	cargo run -q -p e2e -- bench event --readme
 	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
@@ -59,6 +59,7 @@ bench: tools ## measure: instructions per event, per unwanted access, per record
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench latency
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench rss
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench repeats
+	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench scale --readme
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release

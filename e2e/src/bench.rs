@@ -18,9 +18,11 @@ pub mod policies;
 pub mod repeats;
 pub mod rss;
 pub mod sample;
+pub mod scale;
 pub mod sdk;
 pub mod start;
 mod target;
+mod usage;
 
 use std::env;
 use std::path::{Path, PathBuf};

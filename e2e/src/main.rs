@@ -62,6 +62,8 @@ enum Bench {
     Repeats(e2e::bench::repeats::Args),
     /// Memory of an exporter with many pods and many accesses
     Rss(e2e::bench::rss::Args),
+    /// What clusters of many nodes need: processors, memory, bytes, watches
+    Scale(e2e::bench::scale::Args),
     /// Time that being told of containers before they start adds to their start
     Start(e2e::bench::start::Args),
 }
@@ -80,6 +82,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Policies(args) } => args.run(),
         Command::Bench { what: Bench::Repeats(args) } => args.run(),
         Command::Bench { what: Bench::Rss(args) } => args.run(),
+        Command::Bench { what: Bench::Scale(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
         Command::Chart => e2e::chart::write(),
         Command::Churn(args) => args.run(),
