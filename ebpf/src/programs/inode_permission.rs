@@ -56,24 +56,20 @@ fn open<const TYPED: bool>(program: u32, inode: u64, asked: u32, result: i32) {
         count(program, |counters| &mut counters.filtered);
         return;
     }
-    let Some(scratch) = clear(program, kind::ACCESS, cgroup) else { return };
+    let Some(scratch) = start(program, cgroup, scope, bits, result) else { return };
     // SAFETY: this program's scratch.
     unsafe {
-        filter::set(scratch, scope);
-        (*scratch).header.mask = bits;
-        (*scratch).header.result = result;
         if is_found {
             // Read once more: the compiler would take the argument, which is the same and may be just a number.
             describe::<TYPED>(scratch, load::<TYPED, _>(found, at!(dentry_inode)));
         } else {
             describe::<false>(scratch, inode);
         }
-        // The test bench's `ids_only` shows what a record costs without its path.
         if cfg!(ids_only) {
+            // The test bench shows what a record costs without its path.
             (*scratch).header.flags |= flags::PATH_UNKNOWN;
         } else {
-            let filename: u64 = load::<TYPED, _>(nameidata, at!(nameidata_name));
-            requested_from_kernel(scratch, load::<TYPED, _>(filename, at!(filename_name)));
+            requested::<TYPED>(scratch, nameidata);
             walk(scratch, program, load::<TYPED, _>(path, at!(path_mnt)), dentry);
         }
         if !filter::passes(scratch) {
@@ -83,6 +79,26 @@ fn open<const TYPED: bool>(program: u32, inode: u64, asked: u32, result: i32) {
         identify::<TYPED>(scratch, task);
     }
     emit_passed(scratch, program);
+}
+
+/// A record of what is asked, for the filter of its scope.
+#[inline(always)]
+fn start(program: u32, cgroup: u64, scope: u32, bits: u32, result: i32) -> Option<*mut Scratch> {
+    let scratch = clear(program, kind::ACCESS, cgroup)?;
+    // SAFETY: this program's scratch.
+    unsafe {
+        filter::set(scratch, scope);
+        (*scratch).header.mask = bits;
+        (*scratch).header.result = result;
+    }
+    Some(scratch)
+}
+
+/// The path that the caller gave, as the lookup has copied it.
+#[inline(always)]
+fn requested<const TYPED: bool>(scratch: *mut Scratch, nameidata: u64) {
+    let filename: u64 = load::<TYPED, _>(nameidata, at!(nameidata_name));
+    requested_from_kernel(scratch, load::<TYPED, _>(filename, at!(filename_name)));
 }
 
 /// What an inode tells of itself.
