@@ -27,6 +27,8 @@ const EVENT_MAX: usize = 512 * 1024;
 
 /// A batch with this part of its room taken when it could go waits so many times as long: until then it is full.
 const FILLS: u32 = 4;
+/// A batch that has less than this part of its room taken waits for its age: each request costs the receiver as much as many records.
+const FEW: usize = 40;
 
 /// When a batch is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +37,11 @@ pub struct Limits {
     pub records: usize,
     /// Bytes of the request; with the event that goes over it, never above [`REQUEST_MAX`].
     pub bytes: usize,
-    /// Longest time since the last request, for those who do not take requests as fast as these come.
+    /// Longest time since the last request: after a time without events the first one goes at once, and where there are few, those of
+    /// this time go together. So do all for those who do not take requests as fast as these come.
     pub age: Duration,
-    /// Time since the last request for all others: after a time without events the first one goes at once, and where there are
-    /// some, those of this time go together. Where there are so many that four times this time fills the batch, they fill it.
+    /// Time since the last request where there are more: a fortieth of a full batch in this time. Where there are so many that four
+    /// times this time fills the batch, they fill it.
     pub interval: Duration,
 }
 
@@ -173,10 +176,12 @@ impl Batch {
 
     /// Time from the last request to the next where there is no reason to wait longer.
     fn pause(&self, share: u32) -> Duration {
-        let fills = |taken: usize, room: usize| taken >= room / FILLS as usize;
-        let soon_full = fills(self.records.len(), self.limits.records)
-            || fills(self.buffer.len() + self.overhead, self.limits.bytes);
-        self.limits.interval.saturating_mul(if soon_full { share.saturating_mul(FILLS) } else { share })
+        let (records, bytes) = (self.records.len(), self.buffer.len() + self.overhead);
+        let has = |part: usize| records >= self.limits.records / part || bytes >= self.limits.bytes / part;
+        if !has(FEW) {
+            return self.limits.age;
+        }
+        self.limits.interval.saturating_mul(if has(FILLS as usize) { share.saturating_mul(FILLS) } else { share })
     }
 
     /// The request of all events since the last one; nothing if there were none.

@@ -123,6 +123,12 @@ fn due_sooner_where_the_destination_keeps_up() {
     check(&mut batch, 1, 40, 10);
     push(&mut batch, 10);
     check(&mut batch, 3, 120, 10);
+    batch.limits.records = 400;
+    push(&mut batch, 9);
+    check(&mut batch, 1, 1000, 9);
+    push(&mut batch, 10);
+    check(&mut batch, 1, 10, 10);
+    batch.limits.records = 40;
     push(&mut batch, 9);
     let last = batch.taken_ns;
     assert_eq!(batch.take_due(last + 999, 1, || true), None, "requests wait");

@@ -303,11 +303,11 @@ pub struct QueueArgs {
     /// Most bytes of one request before compression.
     #[arg(long, value_name = "SIZE", value_parser = parse::batch_bytes, default_value = default::BATCH_BYTES)]
     pub batch_bytes: usize,
-    /// Longest time that a record waits for its request to fill, while the destination does not keep up.
+    /// Longest time that a record waits for its request to fill.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::BATCH_AGE)]
     pub batch_age: Duration,
-    /// Time from one request to the next, while the destination keeps up; four times as long where that fills it. Not more than
-    /// --batch-age.
+    /// Time from one request to the next where a fortieth of one is there by then, and the destination keeps up; four times as
+    /// long where that fills it. Not more than --batch-age.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = default::BATCH_INTERVAL)]
     pub batch_interval: Duration,
     /// Most memory that waiting requests take; what comes on top is counted as queue_full or shed.
