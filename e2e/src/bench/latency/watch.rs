@@ -112,6 +112,8 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -120,8 +122,7 @@ mod tests {
         let mut watch = Watch::new(&loki, "a", 4);
         let mut see = |number: u64, ms: u64| {
             let metadata = [("inotrail_stream_sequence".to_owned(), number.to_string())].into();
-            let entry =
-                Entry { labels: Default::default(), metadata, line: String::new(), time_ns: number * 1_000_000 };
+            let entry = Entry { labels: BTreeMap::new(), metadata, line: String::new(), time_ns: number * 1_000_000 };
             watch.see(&entry, UNIX_EPOCH + Duration::from_millis(ms)).unwrap();
             (watch.complete, watch.delays.len())
         };
@@ -133,6 +134,7 @@ mod tests {
         assert_eq!(see(4, 8), (4, 4));
         watch.delays.sort();
         let found = Found { delays: watch.delays, answer: 0.0 };
-        assert_eq!([50, 75, 76, 100].map(|percent| found.milliseconds(percent)), [4.0, 7.0, 28.0, 28.0]);
+        let rounded = [50, 75, 76, 100].map(|percent| found.milliseconds(percent).round() as u64);
+        assert_eq!(rounded, [4, 7, 28, 28]);
     }
 }
