@@ -104,7 +104,8 @@ fn headers(source: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("gcc").args(["-O1", "-M"]).arg(source).output().context("run gcc")?;
     ensure!(output.status.success(), "gcc -M: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout)?;
-    Ok(text.split_whitespace().filter(|word| word.ends_with(".h")).map(PathBuf::from).collect())
+    let files = text.split_whitespace().map(PathBuf::from);
+    Ok(files.filter(|file| file.extension().is_some_and(|extension| extension == "h")).collect())
 }
 
 impl Report {

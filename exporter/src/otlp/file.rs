@@ -21,19 +21,22 @@ macro_rules! named {
 }
 
 /// Devices, and volumes, that are kept.
-const KEPT: usize = 256;
+const PLACES: usize = 256;
 
 /// Attributes of the places seen lately.
 #[derive(Debug)]
 pub(super) struct Places {
     devices: Memo<u32, Vec<u8>>,
-    /// By address; what is kept with the bytes is what the addresses are of.
-    volumes: Memo<[usize; 3], (Option<Arc<Volume>>, Vec<u8>)>,
+    /// By address of the volume, and of its object's kind and name.
+    volumes: Memo<[usize; 3], Kept>,
 }
+
+/// A volume's attributes, and what keeps the addresses its own.
+type Kept = (Option<Arc<Volume>>, Vec<u8>);
 
 impl Default for Places {
     fn default() -> Self {
-        Self { devices: Memo::new(KEPT), volumes: Memo::new(KEPT) }
+        Self { devices: Memo::new(PLACES), volumes: Memo::new(PLACES) }
     }
 }
 
@@ -113,7 +116,8 @@ fn place(out: &mut Vec<u8>, file: File<'_>, places: &mut Places) {
     let object = file.object.as_ref();
     // What a directory of the host shows may be another volume's.
     let is_own = |object: &&Object<'_>| {
-        let names = |volume: &Arc<Volume>| volume.sources.iter().any(|source| std::ptr::eq(&*source.name, object.name));
+        let names =
+            |volume: &Arc<Volume>| volume.sources.iter().any(|source| std::ptr::eq(source.name.as_str(), object.name));
         file.volume.is_some_and(names)
     };
     let own = object.filter(is_own);

@@ -15,7 +15,9 @@ impl Phrase {
     /// Puts it together of these parts.
     pub(super) fn set(&mut self, parts: &[&[u8]]) {
         self.text.clear();
-        parts.iter().for_each(|part| self.text.extend_from_slice(part));
+        for part in parts {
+            self.text.extend_from_slice(part);
+        }
         let start = self.text.len().min(SHORT);
         self.start[..start].copy_from_slice(&self.text[..start]);
     }

@@ -21,6 +21,9 @@ use crate::vm::{
 /// For a machine that shares its CPU with much else; a free one needs a minute.
 const TIMEOUT: Duration = Duration::from_mins(30);
 
+/// Places in the machine, and what is put there.
+type Files<'a> = [(&'a str, &'a Path)];
+
 /// Boots the kernel with the programs of this folder, these files and these more, runs the guest with this argument, and
 /// gives each line that it writes to `each`.
 ///
@@ -29,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_mins(30);
 pub(super) fn run(
     kernel: &Kernel,
     programs: &Path,
-    (files, more): (&[(&str, &Path)], &[(&str, &Path)]),
+    (files, more): (&Files<'_>, &Files<'_>),
     argument: &str,
     each: &mut dyn FnMut(&str),
 ) -> Result<()> {

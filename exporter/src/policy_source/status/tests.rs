@@ -98,7 +98,9 @@ fn tries(bench: &mut Bench, code: u16, seconds: std::ops::Range<u64>) -> Vec<u64
     let is_tried = |second: &u64| {
         let now = bench.start + Duration::from_secs(*second);
         let due = bench.reporter.due(now, &time(*second));
-        due.iter().for_each(|(policy, _)| bench.reporter.put_off(policy, &error, now));
+        for (policy, _) in &due {
+            bench.reporter.put_off(policy, &error, now);
+        }
         !due.is_empty()
     };
     seconds.filter(is_tried).collect()
