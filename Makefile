@@ -50,8 +50,8 @@ bench: tools ## measure: instructions per event, per unwanted access, per record
 	cargo run -q -p e2e -- bench memory
 	cargo run -q -p e2e -- bench miss
 	cargo run -q -p e2e -- bench miss --kernel 7.3
-	cargo run -q -p e2e -- bench hook
-	cargo run -q -p e2e -- bench compile
+	cargo run -q -p e2e -- bench hook --readme
+	cargo run -q -p e2e -- bench compile --readme
 	cargo build --release --workspace
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench start
 	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench policies

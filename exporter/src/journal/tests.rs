@@ -1,5 +1,5 @@
 use super::*;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Waiting};
 
 const MIB: usize = 1 << 20;
 
@@ -75,6 +75,25 @@ async fn whoever_waits_is_woken() {
     let next = bench.journal.next(0, ANY);
     let (none, ()) = tokio::join!(next, bench.close());
     assert!(none.is_none() && bench.journal.is_closed());
+}
+
+#[tokio::test]
+async fn a_route_is_behind_where_each_of_its_destinations_is() {
+    let bench = Bench::new(&[0, 0, 1], MIB);
+    let wait = |destination: usize, requests: u64| {
+        bench.metrics.health.export.all()[destination].set_waiting(Waiting { requests, ..Waiting::default() });
+    };
+    let check = |expected: [bool; 2]| assert_eq!([0, 1].map(|route| bench.journal.is_behind(route)), expected);
+    check([false, false]);
+    wait(0, BEHIND + 1);
+    check([false, false]);
+    wait(1, BEHIND + 1);
+    check([true, false]);
+    wait(2, BEHIND);
+    check([true, false]);
+    wait(2, BEHIND + 1);
+    wait(0, 0);
+    check([false, true]);
 }
 
 #[tokio::test]

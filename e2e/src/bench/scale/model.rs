@@ -25,27 +25,29 @@ pub(super) const LOKI_CORES: f64 = 4.0;
 pub(super) const COPIES: f64 = 3.0;
 /// Requests a second that a node with little to tell sends: one of each lane, by `--batch-age`.
 const REQUESTS: f64 = 2.0;
+/// Where there are more records, a request has at least so many, and so many requests a second are not full: by `--batch-interval`.
+const EARLY: (f64, f64) = (50.0, 20.0);
 const DAY: f64 = 86_400.0;
 /// A policy's counts are told once in so many seconds by all nodes together, but by each node once an hour.
 const COUNTS_EVERY: (f64, f64) = (10.0, 3600.0);
 
-/// Processor time of a server, in microseconds: for each record, and for each request besides.
+/// Processor time of a server in microseconds, or bytes on the way: for each record, and for each request besides.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Cost {
-    pub(super) record_us: f64,
-    pub(super) request_us: f64,
+    pub(super) record: f64,
+    pub(super) request: f64,
 }
 
 impl Cost {
     /// By large and small requests; each pair is records of a request, and microseconds for each record.
     pub(super) fn of(large: (f64, f64), small: (f64, f64)) -> Self {
-        let request_us = ((small.1 - large.1) / (small.0.recip() - large.0.recip())).max(0.0);
-        Self { record_us: (large.1 - request_us / large.0).max(0.0), request_us }
+        let request = ((small.1 - large.1) / (small.0.recip() - large.0.recip())).max(0.0);
+        Self { record: (large.1 - request / large.0).max(0.0), request }
     }
 
     /// For each record of requests of so many.
     pub(super) fn per_record(self, records: f64) -> f64 {
-        self.record_us + self.request_us / records
+        self.record + self.request / records
     }
 }
 
@@ -56,8 +58,8 @@ pub(super) struct Costs {
     pub(super) loki: Cost,
     /// Records of a request that is full.
     pub(super) full: f64,
-    /// Bytes of a record on its way to the Collector: from a node with full requests, and from one with small ones.
-    pub(super) wire: (f64, f64),
+    /// Bytes on the way to the Collector.
+    pub(super) wire: Cost,
     pub(super) stored: f64,
 }
 
@@ -69,7 +71,7 @@ impl Costs {
             collector: Cost::of(pair(large, large.collector_us), pair(small, small.collector_us)),
             loki: Cost::of(pair(large, large.loki_us), pair(small, small.loki_us)),
             full: large.records_per_request(),
-            wire: (large.wire_bytes, small.wire_bytes),
+            wire: Cost::of(pair(large, large.wire_bytes), pair(small, small.wire_bytes)),
             stored: large.stored_bytes.max(small.stored_bytes),
         }
     }
@@ -99,12 +101,11 @@ pub(super) fn needs(costs: &Costs) -> Vec<Need> {
 }
 
 fn need(costs: &Costs, nodes: u32, load: &'static str, rate: f64) -> Need {
-    let requests = rate.min(REQUESTS).max(rate / costs.full);
+    let requests = rate.min(REQUESTS).max(EARLY.1.min(rate / EARLY.0)).max(rate / costs.full);
     let (all, records) = (rate * f64::from(nodes), rate / requests);
     let [collector_cores, loki_cores] = [costs.collector, costs.loki].map(|cost| all * cost.per_record(records) / 1e6);
     let count = |cores: f64, each: f64| (cores / UTILISATION / each).ceil().max(1.0) as u32;
     let is_one = loki_cores <= LOKI_CORES * UTILISATION;
-    let wire = if records < costs.full / 2.0 { costs.wire.1 } else { costs.wire.0 };
     Need {
         nodes,
         load,
@@ -113,7 +114,7 @@ fn need(costs: &Costs, nodes: u32, load: &'static str, rate: f64) -> Need {
         loki_cores,
         collectors: count(collector_cores, COLLECTOR_CORES),
         ingesters: if is_one { 1 } else { count(loki_cores * COPIES, LOKI_CORES).max(COPIES as u32) },
-        wire_per_day: all * wire * DAY,
+        wire_per_day: all * costs.wire.per_record(records) * DAY,
         stored_per_day: all * costs.stored * DAY,
     }
 }
@@ -173,10 +174,10 @@ mod tests {
     use super::*;
 
     const COSTS: Costs = Costs {
-        collector: Cost { record_us: 10.0, request_us: 200.0 },
-        loki: Cost { record_us: 50.0, request_us: 0.0 },
+        collector: Cost { record: 10.0, request: 200.0 },
+        loki: Cost { record: 50.0, request: 0.0 },
         full: 1000.0,
-        wire: (100.0, 200.0),
+        wire: Cost { record: 100.0, request: 1000.0 },
         stored: 300.0,
     };
 
@@ -184,9 +185,9 @@ mod tests {
     fn a_cost_is_found_again() {
         let cost = COSTS.collector;
         let found = Cost::of((1000.0, cost.per_record(1000.0)), (10.0, cost.per_record(10.0)));
-        assert!((found.record_us - 10.0).abs() < 1e-9 && (found.request_us - 200.0).abs() < 1e-9, "{found:?}");
+        assert!((found.record - 10.0).abs() < 1e-9 && (found.request - 200.0).abs() < 1e-9, "{found:?}");
         // Small requests that seem to cost less cost nothing more.
-        assert_eq!(Cost::of((1000.0, 10.0), (10.0, 9.0)), Cost { record_us: 10.0, request_us: 0.0 });
+        assert_eq!(Cost::of((1000.0, 10.0), (10.0, 9.0)), Cost { record: 10.0, request: 0.0 });
     }
 
     #[test]
@@ -201,8 +202,12 @@ mod tests {
         assert_eq!((many.collectors, many.ingesters), (12, 15));
         let install = work(&COSTS).pop().unwrap();
         assert!((install.together - 646.0 * 24.0 * 300.0).abs() < 1.0, "{install:?}");
-        // Requests that are full are fewer.
-        assert!((need(&COSTS, 1, "full", 10_000.0).collector_cores - 10_000.0 * 10.2e-6).abs() < 1e-9);
+        // Fifty records in each request, and, where there are more, twenty requests a second, until they are full.
+        for (rate, each_us) in [(500.0, 14.0), (10_000.0, 10.4), (40_000.0, 10.2)] {
+            let cores = need(&COSTS, 1, "busy", rate).collector_cores;
+            assert!((cores - rate * each_us / 1e6).abs() < 1e-9, "{rate}: {cores}");
+        }
+        assert!((few.wire_per_day - 2_000.0 * 200.0 * DAY).abs() < 1.0, "{few:?}");
     }
 
     #[test]

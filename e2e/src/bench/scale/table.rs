@@ -44,7 +44,7 @@ fn behind(report: &Report) -> String {
 
 /// The first and the last measurement make the model; those between check it.
 fn costs(report: &Report) -> String {
-    let of = |Cost { record_us, request_us }| format!("{record_us:.0} µs a record and {request_us:.0} µs a request");
+    let of = |Cost { record, request }| format!("{record:.0} µs a record and {request:.0} µs a request");
     format!(
         "The model, of the first and the last line: the Collector takes {} of a processor, Loki {}.\n",
         of(report.costs.collector),
