@@ -2,16 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use inotrail::container::cgroup::Hierarchy;
 use inotrail::event::Backend;
 use inotrail::sensor::{Options, Record, Sensor};
 use serde::{Deserialize, Serialize};
 
-use super::super::miss::rows::{DRAIN, now};
+use super::super::miss::rows::{DRAIN, now, with};
 use super::{COMPILER, MULTIARCH, SOURCE};
 use crate::accesses::RING_BYTES;
 use crate::cgroup::Cgroup;
@@ -96,25 +95,6 @@ fn row(backend: Option<&str>, watched: Watched, instructions: f64, accesses: u64
     let row = Row { backend: backend.map(str::to_owned), watched, instructions, accesses };
     eprintln!("{LINE}{}", serde_json::to_string(&row)?);
     Ok(())
-}
-
-/// Does `work` while `read` runs over and over in a thread of its own, and once more at the end.
-fn with<T>(mut read: impl FnMut() + Send, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                read();
-            }
-            read();
-        });
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        if reader.join().is_err() {
-            bail!("the reader panicked");
-        }
-        result
-    })
 }
 
 /// Nanoseconds, which are instructions, of one build: of the shortest, after one that is not counted.

@@ -118,8 +118,13 @@ pub(in super::super) fn opens() -> Result<f64> {
     Ok(rounds[ROUNDS / 2] as f64 / OPENS as f64)
 }
 
-/// The same while `read` runs over and over in a thread of its own, and once more at the end.
-pub(in super::super) fn opens_with(mut read: impl FnMut() + Send) -> Result<f64> {
+/// The same while `read` runs.
+pub(in super::super) fn opens_with(read: impl FnMut() + Send) -> Result<f64> {
+    with(read, opens)
+}
+
+/// Does `work` while `read` runs over and over in a thread of its own, and once more at the end.
+pub(in super::super) fn with<T>(mut read: impl FnMut() + Send, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -128,12 +133,12 @@ pub(in super::super) fn opens_with(mut read: impl FnMut() + Send) -> Result<f64>
             }
             read();
         });
-        let cost = opens();
+        let result = work();
         done.store(true, Ordering::Relaxed);
         if reader.join().is_err() {
             bail!("the reader panicked");
         }
-        cost
+        result
     })
 }
 

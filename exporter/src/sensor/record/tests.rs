@@ -42,6 +42,18 @@ fn composes_paths() {
 }
 
 #[test]
+fn composes_paths_of_every_length() {
+    for names in 1..=40 {
+        for longest in [1, 7, 8, 9, 63, 64, 65, 255] {
+            let names: Vec<_> = (0..names).map(|number| "x".repeat(1 + number * 5 % longest)).collect();
+            let components = names.join("\0") + "\0";
+            let expected = "/".to_owned() + &names.iter().rev().cloned().collect::<Vec<_>>().join("/");
+            check(0, b"", components.as_bytes(), expected.as_bytes());
+        }
+    }
+}
+
+#[test]
 fn joins_refused_requests_to_their_base() {
     check(flags::BASE, b"/etc//./shadow", b"", b"/etc/shadow");
     check(flags::BASE, b"../x", b"sub\0home\0", b"/home/sub/../x");
