@@ -42,6 +42,8 @@ enum Bench {
     Baseline,
     /// What an event costs in user space, from the ring buffer's record to the bytes of a request
     Event(e2e::bench::event::Args),
+    /// What an event costs beside a Collector that tails the same events as JSON lines
+    Filelog(e2e::bench::filelog::Args),
     /// How long after an access it is found in Loki
     Latency(e2e::bench::latency::Args),
     /// Instructions, time and allocations that an event's look-ups take
@@ -56,6 +58,8 @@ enum Bench {
     Policies(e2e::bench::policies::Args),
     /// Records that workloads store, with equal accesses told in one
     Repeats(e2e::bench::repeats::Args),
+    /// How many records and opens a second the exporter takes without loss, and what becomes of more
+    Throughput(e2e::bench::throughput::Args),
     /// Memory of an exporter with many pods and many accesses
     Rss(e2e::bench::rss::Args),
     /// Time that being told of containers before they start adds to their start
@@ -66,6 +70,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Bench { what: Bench::Baseline } => e2e::bench::baseline::write(),
         Command::Bench { what: Bench::Event(args) } => args.run(),
+        Command::Bench { what: Bench::Filelog(args) } => args.run(),
         Command::Bench { what: Bench::Latency(args) } => args.run(),
         Command::Bench { what: Bench::Lookup } => e2e::bench::lookup(),
         Command::Bench { what: Bench::Memory } => e2e::bench::memory(),
@@ -73,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Outage(args) } => args.run(),
         Command::Bench { what: Bench::Policies(args) } => args.run(),
         Command::Bench { what: Bench::Repeats(args) } => args.run(),
+        Command::Bench { what: Bench::Throughput(args) } => args.run(),
         Command::Bench { what: Bench::Rss(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
         Command::Chart => e2e::chart::write(),

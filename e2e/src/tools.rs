@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
 
 pub use charts::{helm, helm_3, helm_docs, helm_unittest, kubeconform, kubernetes_schemas};
-pub use collector::{collector, lock_collector};
+pub use collector::{collector, collector_filelog, lock_collector};
 pub use coredns::coredns;
 pub use debian::{OldContainerd, old_containerd};
 pub use grafana::{grafana, grafana_preview};
@@ -36,7 +36,7 @@ pub struct Args {
     /// Programs to build [default: all]
     #[arg(value_enum)]
     programs: Vec<Program>,
-    /// Write otel-collector/go.mod and go.sum anew, after a change of its manifest
+    /// Write go.mod and go.sum of the Collectors anew, after a change of a manifest
     #[arg(long)]
     lock_collector: bool,
 }
@@ -51,6 +51,7 @@ enum Program {
     Containerd1_7,
     Runc,
     Collector,
+    CollectorFilelog,
     Loki,
     Kubernetes,
     Coredns,
@@ -102,6 +103,7 @@ impl Args {
                 Program::Containerd1_7 => old_containerd(OldContainerd::V1_7),
                 Program::Runc => runc(),
                 Program::Collector => collector(),
+                Program::CollectorFilelog => collector_filelog(),
                 Program::Loki => loki(),
                 Program::Kubernetes => kubernetes(),
                 Program::Coredns => coredns(),
