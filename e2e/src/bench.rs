@@ -3,9 +3,12 @@
 pub mod baseline;
 pub mod compile;
 pub mod counted;
+pub mod delivery;
 pub mod direct;
 pub mod event;
+pub mod filelog;
 pub mod goal;
+pub mod goals;
 pub mod hook;
 pub mod latency;
 mod load;
@@ -13,15 +16,18 @@ pub mod lookup;
 pub mod memory;
 pub mod miss;
 pub mod outage;
+mod output;
 pub mod path;
 pub mod policies;
 pub mod repeats;
+pub mod replay;
 pub mod rss;
 pub mod sample;
 pub mod scale;
 pub mod sdk;
 pub mod start;
 mod target;
+pub mod throughput;
 mod usage;
 
 use std::env;
@@ -60,18 +66,14 @@ fn run(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds programs of this package, by cargo's profile. Returns where they are.
+/// Builds programs, by cargo's profile. Returns where they are.
 fn build(profile: &str, programs: &[&str]) -> Result<PathBuf> {
-    build_of("e2e", profile, programs)
-}
-
-/// The same with those of another package.
-fn build_of(package: &str, profile: &str, programs: &[&str]) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = if profile == "dev" { "debug" } else { profile };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--profile", profile, "--package", package])
+        // Of a package alone, cargo would build the crates that it takes once more, with other features.
+        .args(["build", "--quiet", "--profile", profile, "--workspace"])
         .args(programs.iter().flat_map(|program| ["--bin", program]))
         .current_dir(&root)
         .status()

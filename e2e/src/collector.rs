@@ -79,6 +79,15 @@ impl Collector {
         self.daemon.take().map_or(Ok(()), |mut daemon| Ok(daemon.kill()?))
     }
 
+    /// The value of one of its own metrics, all labels added up.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn metric(&self, name: &str) -> Result<u64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.ports.metrics);
+        Ok(crate::exporter::metric(&ureq::get(url).call()?.body_mut().read_to_string()?, name))
+    }
+
     /// Its process; 0: it does not run.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -42,8 +42,14 @@ enum Bench {
     Baseline,
     /// What the programs add to a C build
     Compile(e2e::bench::compile::Args),
+    /// What it costs to hand a record to a reader on another processor
+    Delivery(e2e::bench::delivery::Args),
     /// What an event costs in user space, from the ring buffer's record to the bytes of a request
     Event(e2e::bench::event::Args),
+    /// What an event costs beside a Collector that tails the same events as JSON lines
+    Filelog(e2e::bench::filelog::Args),
+    /// Every figure that has a goal, in one run
+    Goals(e2e::bench::goals::Args),
     /// Instructions that a record costs the kernel, and its delivery
     Hook(e2e::bench::hook::Args),
     /// How long after an access it is found in Loki
@@ -66,13 +72,18 @@ enum Bench {
     Scale(e2e::bench::scale::Args),
     /// Time that being told of containers before they start adds to their start
     Start(e2e::bench::start::Args),
+    /// How many records and opens a second the exporter takes without loss, and what becomes of more
+    Throughput(e2e::bench::throughput::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Bench { what: Bench::Baseline } => e2e::bench::baseline::write(),
         Command::Bench { what: Bench::Compile(args) } => args.run(),
+        Command::Bench { what: Bench::Delivery(args) } => args.run(),
         Command::Bench { what: Bench::Event(args) } => args.run(),
+        Command::Bench { what: Bench::Filelog(args) } => args.run(),
+        Command::Bench { what: Bench::Goals(args) } => args.run(),
         Command::Bench { what: Bench::Hook(args) } => args.run(),
         Command::Bench { what: Bench::Latency(args) } => args.run(),
         Command::Bench { what: Bench::Lookup } => e2e::bench::lookup(),
@@ -84,6 +95,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { what: Bench::Rss(args) } => args.run(),
         Command::Bench { what: Bench::Scale(args) } => args.run(),
         Command::Bench { what: Bench::Start(args) } => args.run(),
+        Command::Bench { what: Bench::Throughput(args) } => args.run(),
         Command::Chart => e2e::chart::write(),
         Command::Churn(args) => args.run(),
         Command::Cluster(args) => args.run(),

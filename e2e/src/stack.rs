@@ -138,6 +138,14 @@ impl Stack {
         self.collector.start()
     }
 
+    /// The value of one of the Collector's own metrics, all labels added up.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn collector_metric(&self, name: &str) -> Result<u64> {
+        self.collector.metric(name)
+    }
+
     /// The cgroup that holds both, as `--exclude-cgroup` takes it; nothing where none could be created.
     #[must_use]
     pub fn cgroup(&self) -> Option<&Path> {

@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
 
 pub use charts::{helm, helm_3, helm_docs, helm_unittest, kubeconform, kubernetes_schemas};
-pub use collector::{collector, lock_collector};
+pub use collector::{collector, collector_filelog, lock_collector};
 pub use coredns::coredns;
 pub use debian::{OldContainerd, old_containerd};
 pub use grafana::{grafana, grafana_preview};
@@ -33,10 +33,10 @@ use crate::kernels::cache;
 /// Build the servers that tests and the demo run.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Programs to build [default: all]
+    /// Programs to build [default: all that tests and the demo run]
     #[arg(value_enum)]
     programs: Vec<Program>,
-    /// Write otel-collector/go.mod and go.sum anew, after a change of its manifest
+    /// Write go.mod and go.sum of the Collectors anew, after a change of a manifest
     #[arg(long)]
     lock_collector: bool,
 }
@@ -51,6 +51,7 @@ enum Program {
     Containerd1_7,
     Runc,
     Collector,
+    CollectorFilelog,
     Loki,
     Kubernetes,
     Coredns,
@@ -94,14 +95,19 @@ impl Args {
         if self.lock_collector {
             lock_collector()?;
         }
-        let all = Program::value_variants();
-        for program in if self.programs.is_empty() { all } else { &self.programs } {
+        let mut programs = self.programs;
+        if programs.is_empty() {
+            programs = Program::value_variants().to_vec();
+            programs.retain(|program| !matches!(program, Program::CollectorFilelog));
+        }
+        for program in programs {
             let folder = match program {
                 Program::Containerd => containerd(),
                 Program::Containerd1_6 => old_containerd(OldContainerd::V1_6),
                 Program::Containerd1_7 => old_containerd(OldContainerd::V1_7),
                 Program::Runc => runc(),
                 Program::Collector => collector(),
+                Program::CollectorFilelog => collector_filelog(),
                 Program::Loki => loki(),
                 Program::Kubernetes => kubernetes(),
                 Program::Coredns => coredns(),

@@ -63,6 +63,12 @@ pub mod program {
     pub const PERMISSION_LAZY: [&str; 2] = ["permission_lazy_2", "permission_lazy_3"];
     /// As the first, but what a record would hold goes nowhere.
     pub const PERMISSION_QUIET: [&str; 2] = ["permission_quiet_2", "permission_quiet_3"];
+    /// Reports a system call.
+    pub const CALL_WOKEN: &str = "call_woken";
+    /// The same, and the reader is not woken.
+    pub const CALL_LAZY: &str = "call_lazy";
+    /// The same, but what a record would hold goes nowhere.
+    pub const CALL_QUIET: &str = "call_quiet";
     /// Reports permission checks of listed inodes.
     pub const PERMISSION_INODES: [&str; 2] = ["permission_inodes_2", "permission_inodes_3"];
     /// Reports every open.
@@ -99,4 +105,6 @@ pub mod global {
     pub const DENTRY_PARENT: &str = "DENTRY_PARENT";
     /// `dentry.d_name.name`
     pub const DENTRY_NAME: &str = "DENTRY_NAME";
+    /// Number of the system call that is reported.
+    pub const CALL: &str = "CALL";
 }

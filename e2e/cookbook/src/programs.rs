@@ -6,6 +6,7 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr::read_volatile;
 
+use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_comm, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
@@ -13,9 +14,9 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::helpers::{
     bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_ktime_get_ns,
 };
-use aya_ebpf::macros::{kprobe, kretprobe, map};
+use aya_ebpf::macros::{kprobe, kretprobe, map, raw_tracepoint};
 use aya_ebpf::maps::{HashMap, RingBuf};
-use aya_ebpf::programs::{ProbeContext, RetProbeContext};
+use aya_ebpf::programs::{ProbeContext, RawTracePointContext, RetProbeContext};
 use cookbook::{NAME_BYTES, NAMES, PathRecord, Record};
 
 #[unsafe(link_section = "license")]
@@ -63,6 +64,8 @@ static DENTRY_ALIAS: u32 = 0;
 static DENTRY_PARENT: u32 = 0;
 #[unsafe(no_mangle)]
 static DENTRY_NAME: u32 = 0;
+#[unsafe(no_mangle)]
+static CALL: u32 = 0;
 
 /// `MAY_OPEN`
 const MAY_OPEN: u32 = 0x20;
@@ -203,12 +206,12 @@ fn lazy(inode: u64, mask: u32) {
 }
 
 #[inline(always)]
-fn quiet(inode: u64, mask: u32) {
+fn quiet(inode: Inode, mask: u32) {
     let mut record = MaybeUninit::<Record>::uninit();
     let record = record.as_mut_ptr();
     // SAFETY: a record of our own. What is read back volatile is written before.
     unsafe {
-        fill(record, identity(inode), mask, 0);
+        fill(record, inode, mask, 0);
         for word in 0..size_of::<Record>() / 8 - 6 {
             read_volatile(record.cast::<u64>().add(word));
         }
@@ -232,14 +235,50 @@ pub(crate) fn permission_lazy_3(ctx: ProbeContext) -> u32 {
 /// As `permission_all_2`, without a record.
 #[kprobe]
 pub(crate) fn permission_quiet_2(ctx: ProbeContext) -> u32 {
-    quiet(ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0));
+    quiet(identity(ctx.arg(0).unwrap_or(0)), ctx.arg(1).unwrap_or(0));
     0
 }
 
 /// The same, since 5.12.
 #[kprobe]
 pub(crate) fn permission_quiet_3(ctx: ProbeContext) -> u32 {
-    quiet(ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0));
+    quiet(identity(ctx.arg(1).unwrap_or(0)), ctx.arg(2).unwrap_or(0));
+    0
+}
+
+// The same three of one system call, for kernels without kprobes.
+
+/// Whether it is the call that is asked for: `sys_enter(regs, id)`.
+#[inline(always)]
+fn is_call(ctx: &RawTracePointContext) -> bool {
+    // SAFETY: the context is an array of the tracepoint's arguments; the loader sets the global.
+    unsafe { *ctx.as_ptr().cast::<u64>().add(1) == u64::from(read_volatile(&raw const CALL)) }
+}
+
+/// Reports the call and wakes the reader.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub(crate) fn call_woken(ctx: RawTracePointContext) -> u32 {
+    if is_call(&ctx) {
+        send([0, 0], 0, 0, 0);
+    }
+    0
+}
+
+/// The same without a wake-up.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub(crate) fn call_lazy(ctx: RawTracePointContext) -> u32 {
+    if is_call(&ctx) {
+        send([0, 0], 0, 0, BPF_RB_NO_WAKEUP);
+    }
+    0
+}
+
+/// The same without a record.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub(crate) fn call_quiet(ctx: RawTracePointContext) -> u32 {
+    if is_call(&ctx) {
+        quiet([0, 0], 0);
+    }
     0
 }
 

@@ -12,9 +12,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use serde::Serialize;
 
-use super::goal::{self, Goal};
+use super::goal::{self, Goal, Table};
 use super::miss::{TOLERANCE_PERCENT, run_guest_with};
-use crate::docs;
+use super::output::Output;
 
 pub use guest::measure;
 use guest::{Row, Watched};
@@ -34,25 +34,20 @@ pub struct Args {
     /// Kernel line
     #[arg(long, default_value = "6.12")]
     kernel: String,
-    /// One JSON object instead of the table
-    #[arg(long)]
-    json: bool,
-    /// Write the README's table
-    #[arg(long)]
-    readme: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// What the run found.
 #[derive(Debug, Serialize)]
-struct Report {
-    kernel: String,
+pub(super) struct Report {
     /// Instructions of one build without programs, at the start and at the end.
     baseline: [f64; 2],
     valid: bool,
     /// Accesses that one build makes.
     accesses: u64,
     /// In percent of a build.
-    figures: Vec<goal::Row>,
+    pub(super) figures: Table,
 }
 
 impl Args {
@@ -60,35 +55,28 @@ impl Args {
     ///
     /// # Errors
     /// `gcc` is missing, the machine cannot be made, a program does not do what it should, or the two baselines differ too much.
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
-        let compiler = compiler()?;
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench/compile/source.c");
-        let headers = headers(&source)?;
-        let files: Vec<_> = headers.iter().filter_map(|header| Some((header.to_str()?, &**header))).collect();
-        let files = [&[(SOURCE, &*source)], &files[..]].concat();
-        let mut rows = Vec::new();
-        let each = &mut |line: &str| match guest::parse(line) {
-            Some(row) => rows.push(row),
-            None => eprintln!("compile | {line}"),
-        };
-        let release = run_guest_with(&self.kernel, "compile", &files, &[(COMPILER, &compiler)], each)?;
-        let report = Report::new(release, &rows)?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            println!("{report}");
-        }
-        if !report.valid {
-            bail!("the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %");
-        }
-        if self.readme {
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
-            let text = std::fs::read_to_string(&file)?;
-            std::fs::write(&file, docs::replaced(&text, WRITER, &format!("\n{report}\n"))?)?;
-        }
-        Ok(())
+        self.output.tell(&measured(&self.kernel)?, WRITER)
     }
+}
+
+/// # Errors
+/// See [`Args::run`].
+pub(super) fn measured(kernel: &str) -> Result<Report> {
+    let compiler = compiler()?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench/compile/source.c");
+    let headers = headers(&source)?;
+    let files: Vec<_> = headers.iter().filter_map(|header| Some((header.to_str()?, &**header))).collect();
+    let files = [&[(SOURCE, &*source)], &files[..]].concat();
+    let mut rows = Vec::new();
+    let each = &mut |line: &str| match guest::parse(line) {
+        Some(row) => rows.push(row),
+        None => eprintln!("compile | {line}"),
+    };
+    let release = run_guest_with(kernel, "compile", &files, &[(COMPILER, &compiler)], each)?;
+    let report = Report::new(&release, &rows)?;
+    ensure!(report.valid, "the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %\n{report}");
+    Ok(report)
 }
 
 /// The compiler proper, which gcc calls.
@@ -109,7 +97,7 @@ fn headers(source: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Report {
-    fn new(kernel: String, rows: &[Row]) -> Result<Self> {
+    fn new(kernel: &str, rows: &[Row]) -> Result<Self> {
         let [first, between @ .., last] = rows else { bail!("the machine wrote no rows") };
         ensure!(first.watched == Watched::No && last.watched == Watched::No, "a baseline is missing");
         let baseline = [first.instructions, last.instructions];
@@ -124,23 +112,19 @@ impl Report {
         };
         let accesses = between.iter().map(|row| row.accesses).max().unwrap_or(0);
         let valid = (baseline[1] - baseline[0]).abs() <= mean * TOLERANCE_PERCENT / 100.0;
-        Ok(Self { kernel, baseline, valid, accesses, figures: between.iter().map(figure).collect() })
+        let rows = between.iter().map(figure).collect();
+        let what = format!("Added to a C build, %, Linux {kernel}");
+        Ok(Self { baseline, valid, accesses, figures: Table { what, peer: "peer".to_owned(), rows } })
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernel, baseline, accesses, figures, .. } = self;
-        writeln!(f, "| Added to a C build, Linux {kernel} | % | Goal |\n|---|---|---|")?;
-        for goal::Row { what, ours, goal, met, .. } in figures {
-            let Some(Goal::AtMost(most)) = goal else { continue };
-            let missed = if *met == Some(false) { " (missed)" } else { "" };
-            writeln!(f, "| {what} | {ours:.1} | at most {most:.0}{missed} |")?;
-        }
+        let Self { baseline, accesses, figures, .. } = self;
+        let millions = baseline[0] / 1e6;
         write!(
             f,
-            "\nA build takes {:.0} million instructions without programs, and {accesses} accesses.",
-            baseline[0] / 1e6
+            "{figures}\nA build takes {millions:.0} million instructions without programs, and {accesses} accesses."
         )
     }
 }
@@ -163,10 +147,10 @@ mod tests {
                 row(Watched::No, end),
             ]
         };
-        let report = Report::new("6.12".into(), &rows(1000.0)).unwrap();
-        let met: Vec<_> = report.figures.iter().map(|row| row.met).collect();
+        let report = Report::new("6.12", &rows(1000.0)).unwrap();
+        let met: Vec<_> = report.figures.rows.iter().map(|row| row.met).collect();
         assert_eq!((met, report.accesses, report.valid), (vec![Some(true), Some(false)], 7, true));
-        assert!(!Report::new("6.12".into(), &rows(1006.0)).unwrap().valid);
-        assert!(Report::new("6.12".into(), &rows(1000.0)[1..]).is_err());
+        assert!(!Report::new("6.12", &rows(1006.0)).unwrap().valid);
+        assert!(Report::new("6.12", &rows(1000.0)[1..]).is_err());
     }
 }

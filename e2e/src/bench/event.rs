@@ -1,13 +1,13 @@
 //! The README's table of what one event costs in user space.
 
-use std::fs;
 use std::path::Path;
 
-use super::goal::{Goal, Row, table};
+use anyhow::{Result, ensure};
+
+use super::goal::{Goal, Row, Table};
+use super::output::Output;
 use super::sample::CONTAINERS;
 use super::{EVENTS, build, per_event, printed};
-use crate::docs;
-use anyhow::{Result, ensure};
 
 /// Events whose time is taken, and how many times: the least of them had the machine most for itself.
 const TIMED: u64 = 200_000;
@@ -15,19 +15,13 @@ const TIMES: usize = 5;
 /// Events of which no allocation is asked for.
 const STEADY: u64 = 10_000_000;
 /// What the README's table is written by.
-const WRITER: &str = "make bench";
-const WHAT: &str = "Per event in user space";
-const PEER: &str = "opentelemetry SDK";
+const WRITER: &str = "e2e bench event --readme";
 
-/// How to tell.
+/// `e2e bench event`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-    /// Write the README's table
-    #[arg(long)]
-    readme: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Args {
@@ -37,26 +31,18 @@ impl Args {
     ///
     /// # Errors
     /// `valgrind` is missing, or one of the programs cannot be built or run.
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
-        let rows = measure()?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&rows)?);
-        } else {
-            println!("per event in user space, {CONTAINERS} containers\n{}", table(WHAT, PEER, &rows));
-        }
-        if self.readme {
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
-            fs::write(
-                &file,
-                docs::replaced(&fs::read_to_string(&file)?, WRITER, &format!("\n{}\n", table(WHAT, PEER, &rows)))?,
-            )?;
-        }
-        Ok(())
+        let mut table = instructions()?;
+        table.rows.extend(time()?.rows);
+        self.output.tell(&table, WRITER)
     }
 }
 
-fn measure() -> Result<Vec<Row>> {
+/// All that is the same whatever else the machine does.
+///
+/// # Errors
+/// See [`Args::run`].
+pub(super) fn instructions() -> Result<Table> {
     let folder = build("release", &["bench-allocations", "bench-direct", "bench-path", "bench-sdk"])?;
     let [path, direct, sdk] = ["bench-path", "bench-direct", "bench-sdk"].map(|name| folder.join(name));
     let instructions = |program: &Path, arguments: &[&str]| {
@@ -71,9 +57,8 @@ fn measure() -> Result<Vec<Row>> {
     let (packed, packed_peer) = pair("zstd")?;
     let allocations = printed(&folder.join("bench-allocations"), STEADY, &[])?;
     ensure!(allocations.len() == 2, "bench-allocations prints two numbers");
-    let (cpu, cpu_peer) = cpu(&path)?;
     let row = Row::new;
-    Ok(vec![
+    let rows = vec![
         row(
             "Instructions, from the ring buffer's record to the bytes of a request",
             plain,
@@ -93,10 +78,26 @@ fn measure() -> Result<Vec<Row>> {
             None,
             Some(Goal::AtMost(0.0)),
         ),
-        row("CPU time, ns, the least of five (other work on the machine makes it more)", cpu, Some(cpu_peer), None),
         row("Bytes of a request", bytes(&["ours", "none"])?, Some(bytes(&["sdk", "none"])?), None),
         row("The same, compressed by zstd", bytes(&["ours", "zstd"])?, Some(bytes(&["sdk", "zstd"])?), None),
-    ])
+    ];
+    Ok(table(rows))
+}
+
+fn table(rows: Vec<Row>) -> Table {
+    Table {
+        what: format!("Per event in user space, {CONTAINERS} containers"),
+        peer: "opentelemetry SDK".to_owned(),
+        rows,
+    }
+}
+
+/// # Errors
+/// See [`Args::run`].
+pub(super) fn time() -> Result<Table> {
+    let (ours, sdk) = cpu(&build("release", &["bench-path"])?.join("bench-path"))?;
+    let what = "CPU time, ns, the least of five (other work on the machine makes it more)";
+    Ok(table(vec![Row::new(what, ours, Some(sdk), None)]))
 }
 
 /// CPU time per event, nanoseconds: ours and the SDK's in turn, the least of each.

@@ -1,6 +1,19 @@
 //! Figures beside a peer's, and whether they are as good as they should be.
 
+use std::fmt;
+
 use serde::Serialize;
+
+/// Figures of one kind.
+#[derive(Debug, Serialize)]
+pub struct Table {
+    /// What they are, and the unit where rows do not say it.
+    pub what: String,
+    /// Whom ours are beside.
+    pub peer: String,
+    /// One each.
+    pub rows: Vec<Row>,
+}
 
 /// One figure. Less is better.
 #[derive(Debug, Serialize)]
@@ -42,22 +55,37 @@ impl Row {
     }
 }
 
-/// In Markdown; `what` and `peer` are heads of columns.
-#[must_use]
-pub fn table(what: &str, peer: &str, rows: &[Row]) -> String {
-    let head = format!("| {what} | inotrail | {peer} | Ratio | Goal |\n|---|---|---|---|---|\n");
-    let lines = rows.iter().map(|row| {
-        let Row { what, ours, peer, ratio, goal, met } = row;
-        let peer = peer.map(|peer| format!("{peer:.0}")).unwrap_or_default();
+impl fmt::Display for Table {
+    /// In Markdown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| {} | inotrail | {} | Ratio | Goal |\n|---|---|---|---|---|", self.what, self.peer)?;
+        self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
+    }
+}
+
+impl fmt::Display for Row {
+    /// As a line of a table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, ours, peer, ratio, goal, met } = self;
+        let peer = peer.map(number).unwrap_or_default();
         let ratio = ratio.map(|ratio| format!("{ratio:.1}")).unwrap_or_default();
         let goal = goal.map_or_else(String::new, |goal| match goal {
-            Goal::AtMost(most) => format!("at most {most:.0}"),
-            Goal::Ratio(least) => format!("{least:.0} times less"),
+            Goal::AtMost(most) => format!("at most {most}"),
+            Goal::Ratio(least) => format!("{least} times less"),
         });
         let missed = if *met == Some(false) { " (missed)" } else { "" };
-        format!("| {what} | {ours:.0} | {peer} | {ratio} | {goal}{missed} |\n")
-    });
-    head + &lines.collect::<String>()
+        write!(f, "| {what} | {} | {peer} | {ratio} | {goal}{missed} |", number(*ours))
+    }
+}
+
+/// To three digits at least.
+fn number(figure: f64) -> String {
+    match figure.abs() {
+        0.0 => "0".to_owned(),
+        small if small < 10.0 => format!("{figure:.2}"),
+        medium if medium < 100.0 => format!("{figure:.1}"),
+        _ => format!("{figure:.0}"),
+    }
 }
 
 #[cfg(test)]
@@ -69,12 +97,13 @@ mod tests {
         let rows = [
             Row::new("a", 100.0, Some(750.0), Some(Goal::Ratio(8.0))),
             Row::new("b", 0.0, None, Some(Goal::AtMost(0.0))),
-            Row::new("c", 1.5, Some(3.0), None),
+            Row::new("c", 1.54, Some(30.8), None),
         ];
-        let table = table("a", "b", &rows);
-        let lines: Vec<_> = table.lines().skip(2).collect();
-        assert_eq!(lines[0], "| a | 100 | 750 | 7.5 | 8 times less (missed) |");
-        assert_eq!(lines[1], "| b | 0 |  |  | at most 0 |");
-        assert_eq!(lines[2], "| c | 2 | 3 | 2.0 |  |");
+        let table = Table { what: "a".to_owned(), peer: "b".to_owned(), rows: rows.into() }.to_string();
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines[0], "| a | inotrail | b | Ratio | Goal |");
+        assert_eq!(lines[2], "| a | 100 | 750 | 7.5 | 8 times less (missed) |");
+        assert_eq!(lines[3], "| b | 0 |  |  | at most 0 |");
+        assert_eq!(lines[4], "| c | 1.54 | 30.8 | 20.0 |  |");
     }
 }

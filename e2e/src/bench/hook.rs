@@ -6,17 +6,15 @@ mod ids;
 mod report;
 mod rows;
 
-use std::path::Path;
-
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use clap::Parser;
 
 use super::miss::{self, TOLERANCE_PERCENT, run_guest};
-use crate::docs;
+use super::output::Output;
 
 pub use rows::measure;
 
-use report::Report;
+pub(super) use report::Report;
 
 /// Where the machine has our programs as they would be without paths.
 const IDS_ONLY: &str = "/ids_only.o";
@@ -29,12 +27,8 @@ pub struct Args {
     /// Kernel line
     #[arg(long, default_value = "6.12")]
     kernel: String,
-    /// One JSON object instead of the table
-    #[arg(long)]
-    json: bool,
-    /// Write the README's table
-    #[arg(long)]
-    readme: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Args {
@@ -42,28 +36,21 @@ impl Args {
     ///
     /// # Errors
     /// The machine cannot be made, a program does not do what it should, or the two baselines differ too much.
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
-        let ids_only = miss::object("inotrail-ebpf", "inotrail-programs", "ids-only", &["--cfg=ids_only"])?;
-        let mut rows = Vec::new();
-        let release = run_guest(&self.kernel, "hook", &[(IDS_ONLY, &ids_only)], &mut |line| match rows::parse(line) {
-            Some(row) => rows.push(row),
-            None => eprintln!("hook | {line}"),
-        })?;
-        let report = Report::new(release, &rows)?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            println!("{report}");
-        }
-        if !report.valid {
-            bail!("the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %");
-        }
-        if self.readme {
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
-            let text = std::fs::read_to_string(&file)?;
-            std::fs::write(&file, docs::replaced(&text, WRITER, &format!("\n{report}\n"))?)?;
-        }
-        Ok(())
+        self.output.tell(&measured(&self.kernel)?, WRITER)
     }
+}
+
+/// # Errors
+/// See [`Args::run`].
+pub(super) fn measured(kernel: &str) -> Result<Report> {
+    let ids_only = miss::object("inotrail-ebpf", "inotrail-programs", "ids-only", &["--cfg=ids_only"])?;
+    let mut rows = Vec::new();
+    let release = run_guest(kernel, "hook", &[(IDS_ONLY, &ids_only)], &mut |line| match rows::parse(line) {
+        Some(row) => rows.push(row),
+        None => eprintln!("hook | {line}"),
+    })?;
+    let report = Report::new(release, &rows)?;
+    ensure!(report.valid, "the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %\n{report}");
+    Ok(report)
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::build_of;
-use super::goal::{self, Goal, Row};
+use super::build;
+use super::goal::{Goal, Row, Table};
+use super::output::Output;
 use crate::accesses::{base, spawn};
 use crate::cgroup::Cgroup;
 use crate::exporter::{EACH, Exporter, built};
@@ -30,15 +31,17 @@ const PEER: (&[&str], &[&str]) = (
     &["--config", "yaml:exporters::otlp_http/loki::sending_queue::batch::flush_timeout: 1s"],
 );
 
+/// What the README's table is written by.
+const WRITER: &str = "e2e bench latency --readme";
+
 /// `e2e bench latency`
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Seconds of each load
     #[arg(long, default_value_t = 30)]
     seconds: u32,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// What one load came to.
@@ -56,17 +59,17 @@ impl Args {
     ///
     /// # Errors
     /// Something does not run here, or an access is not found.
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
+        self.output.tell(&self.measure()?, WRITER)
+    }
+
+    /// # Errors
+    /// See [`Self::run`].
+    pub(super) fn measure(&self) -> Result<Table> {
         let (ours, peer) = (self.of(&[], &[])?, self.of(PEER.0, PEER.1)?);
-        let rows: Vec<_> =
-            ours.iter().zip(&peer).flat_map(|((rate, ours), (_, peer))| rows(*rate, ours, peer)).collect();
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&rows)?);
-        } else {
-            println!("{}", goal::table("From an access to Loki's answer that has it", "a flush a second", &rows));
-        }
-        Ok(())
+        let rows = ours.iter().zip(&peer).flat_map(|((rate, ours), (_, peer))| rows(*rate, ours, peer)).collect();
+        let what = "From an access to Loki's answer that has it".to_owned();
+        Ok(Table { what, peer: "A flush a second".to_owned(), rows })
     }
 
     /// All loads, with further flags of the exporter and of the Collector.
@@ -85,7 +88,7 @@ impl Args {
         let cgroup = Cgroup::create_top("inotrail-latency")?;
         let container = format!("{number:064x}");
         let procs = cgroup.add(&container)?.join("cgroup.procs");
-        let mut command = Command::new(build_of("inotrail", "release", &["inotrail"])?.join("inotrail"));
+        let mut command = Command::new(build("release", &["inotrail"])?.join("inotrail"));
         // Nobody can name this container.
         command.args(["run", "--runtime", "none", "--resolve-timeout", "10ms", "--endpoint", &stack.otlp_endpoint]);
         command.args(EACH).arg("--cgroup-root").arg(cgroup.path()).args(arguments);

@@ -11,11 +11,11 @@ pub(super) mod rows;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 
+use super::output::Output;
 use crate::kernels::Line;
 
 #[path = "../../../exporter/build/bpf.rs"]
@@ -23,13 +23,15 @@ mod bpf;
 
 pub use rows::measure;
 
-use report::Report;
+pub(super) use report::Report;
 
 /// How far the two baselines may lie apart.
 pub(super) const TOLERANCE_PERCENT: f64 = 0.5;
 
 /// Where the machine has the cookbook's programs.
 const COOKBOOK: &str = "/cookbook.o";
+/// What the README's table is written by.
+const WRITER: &str = "e2e bench miss --readme";
 
 /// `e2e bench miss`
 #[derive(Debug, Parser)]
@@ -37,9 +39,8 @@ pub struct Args {
     /// Kernel line
     #[arg(long, default_value = "6.12")]
     kernel: String,
-    /// One JSON object instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Args {
@@ -47,24 +48,22 @@ impl Args {
     ///
     /// # Errors
     /// The machine cannot be made, a program does not do what it should, or the two baselines differ too much.
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
-        let mut rows = Vec::new();
-        let release = run_guest(&self.kernel, "miss", &[], &mut |line| match rows::parse(line) {
-            Some(row) => rows.push(row),
-            None => eprintln!("miss | {line}"),
-        })?;
-        let report = Report::new(release, &rows)?;
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            print!("{report}");
-        }
-        if !report.valid {
-            bail!("the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %");
-        }
-        Ok(())
+        self.output.tell(&measured(&self.kernel)?, WRITER)
     }
+}
+
+/// # Errors
+/// See [`Args::run`].
+pub(super) fn measured(kernel: &str) -> Result<Report> {
+    let mut rows = Vec::new();
+    let release = run_guest(kernel, "miss", &[], &mut |line| match rows::parse(line) {
+        Some(row) => rows.push(row),
+        None => eprintln!("miss | {line}"),
+    })?;
+    let report = Report::new(release, &rows)?;
+    ensure!(report.valid, "the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %\n{report}");
+    Ok(report)
 }
 
 /// Runs the guest with this argument on a kernel line, with the cookbook's programs and these files, and gives each line that it
@@ -92,7 +91,9 @@ pub(super) fn run_guest_with(
     more: &[(&str, &Path)],
     each: &mut dyn FnMut(&str),
 ) -> Result<String> {
-    let programs = build(&root()?)?;
+    eprintln!("building the guest");
+    // As it would be released: readers count too.
+    let programs = super::build("release", &["init", "guest"])?;
     let cookbook = object("cookbook", "cookbook-programs", "cookbook", &[])?;
     let kernel = Line::named(line, env::consts::ARCH)?.fetch(false)?;
     let files = [&[(COOKBOOK, &*cookbook)], files].concat();
@@ -109,16 +110,6 @@ pub(super) fn object(package: &str, program: &str, folder: &str, flags: &[&str])
     let root = root()?;
     let object = bpf::Object { workspace: &root, package, program, architecture: env::consts::ARCH, flags };
     object.compile(&target(&root).join(folder))
-}
-
-/// Builds the guest as it would be released: readers count too.
-fn build(root: &Path) -> Result<PathBuf> {
-    eprintln!("building the guest");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--quiet", "--release", "--package", "e2e", "--bin", "init", "--bin", "guest"];
-    let status = Command::new(cargo).args(arguments).current_dir(root).status().context("run cargo")?;
-    ensure!(status.success(), "the guest does not build: {status}");
-    Ok(target(root).join("release"))
 }
 
 fn root() -> Result<PathBuf> {

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum as _;
 use tempfile::TempDir;
 
-use super::build_of;
+use super::build;
 use super::load::{self, Load};
 use super::target::{Target, To};
 use crate::exporter::{EACH, Exporter};
@@ -95,7 +95,7 @@ impl Args {
     fn exporter(&self, folder: &TempDir, target: &Target, load: &Load) -> Result<Exporter> {
         let state = folder.path().join("state");
         std::fs::create_dir(&state)?;
-        let mut command = Command::new(build_of("inotrail", "release", &["inotrail"])?.join("inotrail"));
+        let mut command = Command::new(build("release", &["inotrail"])?.join("inotrail"));
         // Nobody can name these containers.
         command.args(["run", "--runtime", "none", "--resolve-timeout", "10ms", "--endpoint", &target.endpoint()]);
         command.args(EACH).args(["--in-flight", &self.in_flight.to_string()]).arg("--state").arg(state);

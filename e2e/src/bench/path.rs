@@ -13,6 +13,7 @@ use inotrail::container::CgroupEvents;
 use inotrail::event::{Backend, Event, Node};
 use inotrail::lane::Lane;
 use inotrail::loss::Loss;
+use inotrail::metrics::Metrics;
 use inotrail::pipeline::{Output, Pipeline};
 use inotrail::route::Route;
 use inotrail::stopped::Stopped;
@@ -132,12 +133,18 @@ type Bytes = (Vec<u64>, usize);
 impl<O: Output> Way<O> {
     /// Tables of [`CONTAINERS`] containers and [`PROCESSES`] processes.
     pub fn new(output: O) -> Self {
+        Self::counted(output, &Arc::default())
+    }
+
+    /// The same, which counts in these metrics.
+    pub fn counted(output: O, metrics: &Arc<Metrics>) -> Self {
+        let metrics = Arc::clone(metrics);
         let containers = lookup::mounted(CONTAINERS as u32);
         let processes = some_processes(10 + PROCESSES, true);
         // Nobody tells anything.
         let news = (sync_channel(1).1, sync_channel(1).1);
         let tables = (containers, CgroupEvents::unheard());
-        let pipeline = Pipeline::new(Backend::Fexit, false, tables, processes, news, Arc::default(), output);
+        let pipeline = Pipeline::new(Backend::Fexit, false, tables, processes, news, metrics, output);
         Self { pipeline, records: (0..RECORDS).map(record).collect(), paths: Vec::new(), taken: 0 }
     }
 
@@ -145,25 +152,42 @@ impl<O: Output> Way<O> {
     #[must_use]
     pub fn take(mut self, events: usize) -> O {
         self.go(events);
-        self.pipeline.into_output()
+        self.into_output()
     }
 
     /// Takes so many more records.
     pub fn go(&mut self, events: usize) {
         let end = self.taken + events;
         while self.taken < end {
-            let drain = DRAIN.min(end - self.taken);
-            let next = (self.taken..self.taken + drain).map(|number| &self.records[number % self.records.len()]);
-            let bytes = next.map(|(words, len)| &words.as_bytes()[..*len]);
-            if self.pipeline.replay(bytes, &mut self.paths).is_break() {
+            if self.drain(DRAIN.min(end - self.taken)).is_break() {
                 return;
             }
-            self.taken += drain;
         }
+    }
+
+    /// Takes so many more records from the ring at once, or looks at an empty one.
+    pub fn drain(&mut self, records: usize) -> ControlFlow<()> {
+        let next = (self.taken..self.taken + records).map(|number| &self.records[number % self.records.len()]);
+        let bytes = next.map(|(words, len)| &words.as_bytes()[..*len]);
+        self.taken += records;
+        self.pipeline.replay(bytes, &mut self.paths)
+    }
+
+    /// What a record takes in the ring buffer, on average: its own header (linux/bpf.h, `BPF_RINGBUF_HDR_SZ`) and up to a multiple of eight.
+    #[must_use]
+    pub fn bytes_per_record(&self) -> usize {
+        let bytes: usize = self.records.iter().map(|(words, _)| 8 + 8 * words.len()).sum();
+        bytes / self.records.len()
+    }
+
+    /// The output.
+    pub fn into_output(self) -> O {
+        self.pipeline.into_output()
     }
 }
 
-fn node() -> Node {
+/// Where all of it happens.
+pub(super) fn node() -> Node {
     Sample::default().node
 }
 

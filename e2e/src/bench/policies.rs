@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::build_of;
+use super::build;
 use crate::cluster::Cluster;
 use crate::exporter::Exporter;
 use crate::{image, interrupt};
@@ -42,7 +42,7 @@ impl Args {
     /// [`BUDGET`].
     #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
-        let exporter = build_of("inotrail", "release", &["inotrail"])?.join("inotrail");
+        let exporter = build("release", &["inotrail"])?.join("inotrail");
         let cluster = Cluster::start(1, None)?;
         define(&cluster, &exporter)?;
         cluster.create_namespace(NAMESPACE)?;

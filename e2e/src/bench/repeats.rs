@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::goal::{Goal, Row, Table};
+use super::output::Output;
 use crate::cgroup::Cgroup;
 use crate::exporter::{self, EACH, Exporter};
 use crate::interrupt;
@@ -20,23 +22,31 @@ pub struct Args {
     /// `--aggregate` of the exporter
     #[arg(long, default_value = "5s")]
     window: String,
+    #[command(flatten)]
+    output: Output,
 }
 
-/// What a container does: name, and a shell script that is run in an empty folder.
-const WORKLOADS: [(&str, &str); 3] = [
+/// What the README's table is written by.
+const WRITER: &str = "e2e bench repeats --readme";
+
+/// What a container does: name, a shell script that is run in an empty folder, and how many times fewer the records should be.
+const WORKLOADS: [(&str, &str, Option<Goal>); 3] = [
     (
-        "a compiler run: 150 C files of five headers",
+        "A compiler run: 150 C files of five headers",
         "for i in $(seq 150); do \
            printf '#include <stdio.h>\\n#include <stdlib.h>\\n#include <string.h>\\n#include <unistd.h>\\n#include <sys/socket.h>\\nint f%d(void){return %d;}\\n' $i $i > $i.c; \
          done; for i in $(seq 150); do cc -c $i.c -o $i.o; done",
+        Some(Goal::Ratio(10.0)),
     ),
     (
-        "a loop that tails a log: 200 times, ten a second",
+        "A loop that tails a log: 200 times, ten a second",
         "echo one > log; for i in $(seq 200); do tail -n 1 log; sleep 0.1; done",
+        Some(Goal::Ratio(10.0)),
     ),
     (
-        "a package install: apt-get download, dpkg --extract",
+        "A package install: `apt-get download`, `dpkg --extract`",
         "apt-get -q download hello && dpkg --extract hello_*.deb root && test -x root/usr/bin/hello",
+        None,
     ),
 ];
 
@@ -51,19 +61,24 @@ impl Args {
     ///
     /// # Errors
     /// Something does not run here, or Loki has not as many accesses as the exporter has told.
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
+        self.output.tell(&self.measure()?, WRITER)
+    }
+
+    /// # Errors
+    /// See [`Self::run`].
+    pub(super) fn measure(&self) -> Result<Table> {
         let stack = Stack::start(None, stack::Ports::Free)?;
-        println!("records in Loki, a record each and with --aggregate {}", self.window);
-        for (number, (name, script)) in (0u64..).zip(WORKLOADS) {
+        let mut rows = Vec::new();
+        for (number, (name, script, goal)) in (0u64..).zip(WORKLOADS) {
+            eprintln!("{name}");
             let each = stored(&stack, 2 * number, script, &EACH)?;
+            ensure!(each.records == each.accesses, "{} records of {} accesses", each.records, each.accesses);
             let together = stored(&stack, 2 * number + 1, script, &["--aggregate", &self.window])?;
-            println!("  {name}");
-            println!("    a record each  {:>7} records of {:>7} accesses", each.records, each.accesses);
-            println!("    together       {:>7} records of {:>7} accesses", together.records, together.accesses);
-            println!("    fewer          {:>9.1} times", together.accesses as f64 / together.records as f64);
+            rows.push(Row::new(name, together.records as f64, Some(together.accesses as f64), goal));
         }
-        Ok(())
+        let what = format!("Records in Loki with `--aggregate {}`", self.window);
+        Ok(Table { what, peer: "Accesses in them".to_owned(), rows })
     }
 }
 

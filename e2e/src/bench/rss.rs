@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use super::build_of;
-use super::goal::{self, Goal, Row};
+use super::build;
+use super::goal::{Goal, Row, Table};
+use super::output::Output;
 use super::policies::{MIB, Memory};
 use super::target::{Target, To};
 use crate::accesses::{base, spawn};
@@ -25,6 +26,9 @@ const BUSY: usize = 10;
 /// Files that each of the others opens.
 const OPENS: usize = 10;
 
+/// What the README's table is written by.
+const WRITER: &str = "e2e bench rss --readme";
+
 /// `e2e bench rss`
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,9 +41,8 @@ pub struct Args {
     /// For so many seconds
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Args {
@@ -47,13 +50,18 @@ impl Args {
     ///
     /// # Errors
     /// Something does not run here, or accesses are missing.
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
+        self.output.tell(&self.measure()?, WRITER)
+    }
+
+    /// # Errors
+    /// See [`Self::run`].
+    pub(super) fn measure(&self) -> Result<Table> {
         let folder = tempfile::tempdir()?;
         let target = Target::start(To::Nop, folder.path())?;
         let top = Cgroup::create_top("inotrail-rss")?;
         let socket = folder.path().join("hook.sock");
-        let mut command = Command::new(build_of("inotrail", "release", &["inotrail"])?.join("inotrail"));
+        let mut command = Command::new(build("release", &["inotrail"])?.join("inotrail"));
         command.args(["run", "--runtime", "none", "--kubernetes", "never", "--endpoint", &target.endpoint()]);
         command.args(EACH).arg("--cgroup-root").arg(top.path()).arg("--hook-socket").arg(&socket);
         let exporter = Exporter::start(command, folder.path(), "/readyz")?;
@@ -71,13 +79,7 @@ impl Args {
         told(&exporter, made)?;
         let loaded = Seen::of(&exporter)?;
         fs::remove_dir(base()).ok();
-        let rows = self.rows([started, filled, loaded]);
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&rows)?);
-        } else {
-            println!("{}", goal::table("Memory of an exporter", "peer", &rows));
-        }
-        Ok(())
+        Ok(self.table([started, filled, loaded]))
     }
 
     fn load(&self, procs: &[PathBuf]) -> Result<u64> {
@@ -94,10 +96,10 @@ impl Args {
         Ok(made)
     }
 
-    fn rows(&self, [started, filled, loaded]: [Seen; 3]) -> Vec<Row> {
-        let row = |what: &str, bytes: u64, goal| Row::new(&format!("{what}, MiB"), bytes as f64 / MIB, None, goal);
+    fn table(&self, [started, filled, loaded]: [Seen; 3]) -> Table {
+        let row = |what: &str, bytes: u64, goal| Row::new(what, bytes as f64 / MIB, None, goal);
         let pods = format!("with {} pods", self.pods);
-        vec![
+        let rows = vec![
             row("Resident, most ever", loaded.most, Some(Goal::AtMost(24.0))),
             row("Resident, most until it was ready", started.most, None),
             row("Resident when it was ready", started.now, None),
@@ -106,7 +108,8 @@ impl Args {
             row("Of this: ring buffer and maps", loaded.parts.buffers, None),
             row("Of this: heap", loaded.parts.heap, None),
             row("Of this: program's file", loaded.parts.program, None),
-        ]
+        ];
+        Table { what: "Memory of an exporter, MiB".to_owned(), peer: "peer".to_owned(), rows }
     }
 }
 

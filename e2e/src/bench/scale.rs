@@ -7,8 +7,7 @@ mod senders;
 mod status;
 mod table;
 
-use std::fs;
-use std::path::Path;
+use std::fmt;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -17,7 +16,7 @@ use self::behind::Behind;
 use self::model::{Asked, Costs, Need, Work};
 use self::node::{Cluster, Node};
 use self::status::Statuses;
-use crate::docs;
+use super::output::Output;
 
 /// Exporters that send to one Collector.
 const EXPORTERS: [usize; 3] = [1, 10, 100];
@@ -28,7 +27,7 @@ const NODES: [usize; 3] = [10, 50, 200];
 /// As many as a policy's status takes.
 const ROOM: usize = 1_000;
 /// What the README's section is written by.
-const WRITER: &str = "e2e bench scale";
+const WRITER: &str = "e2e bench scale --readme";
 
 /// `e2e bench scale`
 #[derive(Debug, clap::Args)]
@@ -39,12 +38,8 @@ pub struct Args {
     /// Seconds for which they send
     #[arg(long, default_value_t = 20)]
     seconds: u32,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-    /// Write the README's tables
-    #[arg(long)]
-    readme: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// All of it.
@@ -65,20 +60,8 @@ impl Args {
     ///
     /// # Errors
     /// Something does not run here, or a record is missing in Loki.
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
     pub fn run(&self) -> Result<()> {
-        let report = self.measure()?;
-        let tables = table::all(&report);
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            println!("{tables}");
-        }
-        if self.readme {
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
-            fs::write(&file, docs::replaced(&fs::read_to_string(&file)?, WRITER, &format!("\n{tables}\n"))?)?;
-        }
-        Ok(())
+        self.output.tell(&self.measure()?, WRITER)
     }
 
     fn measure(&self) -> Result<Report> {
@@ -102,5 +85,12 @@ impl Args {
         let (needs, work) = (model::needs(&costs), model::work(&costs));
         let asked = model::asked(watches, largest, ROOM);
         Ok(Report { behind, nodes, statuses, costs, needs, work, asked })
+    }
+}
+
+impl fmt::Display for Report {
+    /// In Markdown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&table::all(self))
     }
 }

@@ -15,6 +15,9 @@ use crate::stack::{self, Stack};
 /// Until Loki has everything.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// The Collector's own count of what it has taken.
+const ACCEPTED: &str = "otelcol_receiver_accepted_log_records_total";
+
 /// What is behind the Collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum To {
@@ -72,6 +75,22 @@ impl Target {
         match self {
             Self::Alone(collector, _) => collector.endpoint(),
             Self::Stack(stack) => stack.otlp_endpoint.clone(),
+        }
+    }
+
+    /// How many records the Collector has acknowledged.
+    pub(super) fn accepted(&self) -> Result<u64> {
+        match self {
+            Self::Alone(collector, _) => collector.metric(ACCEPTED),
+            Self::Stack(stack) => stack.collector_metric(ACCEPTED),
+        }
+    }
+
+    /// The Collector's process; 0: it does not run.
+    pub(super) fn pid(&self) -> u32 {
+        match self {
+            Self::Alone(collector, _) => collector.pid(),
+            Self::Stack(stack) => stack.pids()[0],
         }
     }
 

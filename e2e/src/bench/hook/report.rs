@@ -5,13 +5,13 @@ use std::fmt;
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::super::goal::{self, Goal, table};
+use super::super::goal::{self, Goal, Table};
 use super::super::miss::TOLERANCE_PERCENT;
 use super::rows::{Program, Row};
 
 /// What the run found, in instructions.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(in super::super) struct Report {
     kernel: String,
     /// Of one open and close without programs, at the start and at the end.
     baseline: [f64; 2],
@@ -19,7 +19,7 @@ pub(super) struct Report {
     pub(super) valid: bool,
     /// Calls of the hook in one open.
     calls: f64,
-    figures: Vec<goal::Row>,
+    pub(in super::super) figures: Table,
 }
 
 impl Report {
@@ -39,7 +39,7 @@ impl Report {
         let quiet = cost(Program::Quiet)?;
         let [paths, opens] = [cost(Program::Paths)? / calls, cost(Program::Opens)? / calls];
         let [lazy, woken] = [(cost(Program::Lazy)? - quiet) / calls, (cost(Program::Records)? - quiet) / calls];
-        let figures = vec![
+        let rows = vec![
             goal::Row::new(
                 "fexit, a record without a path",
                 cost(Program::IdsOnly)? / calls,
@@ -66,6 +66,11 @@ impl Report {
             ),
             goal::Row::new("Delivery of a record on one CPU, reader included", lazy, Some(woken), None),
         ];
+        let figures = Table {
+            what: format!("Instructions per call of the hook, {calls:.0} in an open, Linux {kernel}"),
+            peer: "Cookbook's kprobe".to_owned(),
+            rows,
+        };
         let valid = (baseline[1] - baseline[0]).abs() <= mean * TOLERANCE_PERCENT / 100.0;
         Ok(Self { kernel, baseline, valid, calls, figures })
     }
@@ -73,10 +78,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernel, baseline, calls, figures, .. } = self;
-        let what = format!("Instructions per call of the hook, {calls:.0} in an open, Linux {kernel}");
-        writeln!(f, "{}", table(&what, "Cookbook's kprobe", figures))?;
-        write!(f, "An open and close takes {:.0} without programs.", baseline[0])
+        write!(f, "{}\nAn open and close takes {:.0} without programs.", self.figures, self.baseline[0])
     }
 }
 
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn figures_are_per_call_and_above_what_delivers_nothing() {
         let report = Report::new("6.12".into(), &rows(1000.0)).unwrap();
-        let figures: Vec<_> = report.figures.iter().map(|row| (row.ours, row.peer, row.met)).collect();
+        let figures: Vec<_> = report.figures.rows.iter().map(|row| (row.ours, row.peer, row.met)).collect();
         assert_eq!(
             figures,
             [

@@ -6,13 +6,13 @@ use std::fmt;
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
-use super::super::goal::{self, Goal};
+use super::super::goal::{self, Goal, Table};
 use super::TOLERANCE_PERCENT;
 use super::rows::{Case, Row};
 
 /// What the run found, in instructions per open and close.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(in super::super) struct Report {
     kernel: String,
     /// Without programs, at the start.
     baseline: f64,
@@ -22,7 +22,7 @@ pub(super) struct Report {
     pub(super) valid: bool,
     programs: Vec<Program>,
     /// What ours add to an open that is not wanted, in percent of it.
-    goals: Vec<goal::Row>,
+    pub(in super::super) goals: Table,
 }
 
 /// What one program adds.
@@ -79,7 +79,7 @@ impl Report {
 }
 
 /// Up to Linux 6.18 each folder on the way is checked by a call of its own, which all programs on it are run for.
-fn goals(kernel: &str, baseline: f64, programs: &[Program]) -> Vec<goal::Row> {
+fn goals(kernel: &str, baseline: f64, programs: &[Program]) -> Table {
     let version = kernel.split(['.', '-']).map_while(|part| part.parse().ok()).take(2).collect::<Vec<u32>>();
     let limits = if version.as_slice() < &[6, 19][..] {
         [("fexit", 18.0), ("kprobe", 35.0)]
@@ -88,10 +88,13 @@ fn goals(kernel: &str, baseline: f64, programs: &[Program]) -> Vec<goal::Row> {
     };
     let row = |(name, most): (&str, f64)| {
         let program = programs.iter().find(|program| program.ours && program.name == name)?;
-        let what = format!("{name}, an open that is not wanted: % of open and close");
-        Some(goal::Row::new(&what, program.miss / baseline * 100.0, None, Some(Goal::AtMost(most))))
+        Some(goal::Row::new(name, program.miss / baseline * 100.0, None, Some(Goal::AtMost(most))))
     };
-    limits.into_iter().filter_map(row).collect()
+    Table {
+        what: format!("Added to an open that is not wanted, %, Linux {kernel}"),
+        peer: "peer".to_owned(),
+        rows: limits.into_iter().filter_map(row).collect(),
+    }
 }
 
 impl fmt::Display for Report {
@@ -106,11 +109,7 @@ impl fmt::Display for Report {
                 .map(|cost| cost.map(|cost| format!("{cost:.0}")).unwrap_or_default());
             writeln!(f, "  {name:<50} {:>10.0} {rule:>10} {file:>10} {:>10.0}", program.miss, program.wanted)?;
         }
-        for goal::Row { what, ours, goal, met, .. } in &self.goals {
-            let Some(Goal::AtMost(most)) = goal else { continue };
-            let missed = if *met == Some(false) { " (missed)" } else { "" };
-            writeln!(f, "  {what}: {ours:.1}, at most {most:.0}{missed}")?;
-        }
+        write!(f, "{}", self.goals)?;
         writeln!(f, "how many times more a peer adds to an open that is not wanted")?;
         for peer in self.programs.iter().filter(|program| !program.ours) {
             writeln!(f, "  {}", peer.name)?;
@@ -153,7 +152,7 @@ mod tests {
     fn goals_are_of_the_kernel() {
         let goal = |kernel: &str| {
             let report = Report::new(kernel.into(), &rows(1000.0)).unwrap();
-            (report.goals[0].ours, report.goals[0].goal, report.goals[0].met)
+            (report.goals.rows[0].ours, report.goals.rows[0].goal, report.goals.rows[0].met)
         };
         assert_eq!(goal("6.12.117-1"), (10.0, Some(Goal::AtMost(18.0)), Some(true)));
         assert_eq!(goal("7.3-rc1"), (10.0, Some(Goal::AtMost(5.0)), Some(false)));

@@ -177,7 +177,7 @@ fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> 
 /// # Errors
 /// It cannot be built.
 pub(super) fn exporter() -> Result<PathBuf> {
-    Ok(crate::bench::build_of("inotrail", "release", &["inotrail"])?.join("inotrail"))
+    Ok(crate::bench::build("release", &["inotrail"])?.join("inotrail"))
 }
 
 #[cfg(test)]
