@@ -49,6 +49,7 @@ fn requests(run: &str, now_ns: u64) -> Vec<Vec<u8>> {
             backend: Backend::Fexit,
             sequence: container.next_sequence(),
             count: 1,
+            processes: 0,
             last_ns: 0,
         };
         requests.extend(batch.push(&mut encoder, &event, 0));

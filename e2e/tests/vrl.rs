@@ -58,6 +58,7 @@ fn access(container: &Arc<Container>, result: i32, judgement: Option<Judgement<'
         backend: Backend::Fexit,
         sequence: 7,
         count: 3,
+        processes: 0,
         last_ns: 0,
     };
     let mut out = Vec::new();

@@ -28,7 +28,7 @@ pub use repeats::{REPEAT_PROBES, REPEAT_SLOTS, REPEAT_STRINGS, RepeatSlot};
 
 /// Version of everything in this crate but the programs: raise it with any change of a record or of a map. What is pinned under
 /// another version is never adopted.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// `result` of an access whose outcome this backend cannot know (kprobe: the function has not run yet).
 pub const RESULT_UNKNOWN: i32 = 1;

@@ -28,6 +28,14 @@ pub struct RepeatSlot {
     pub first_ns: u64,
     /// `CLOCK_BOOTTIME` of one of the last ones.
     pub last_ns: u64,
+    /// The thread group that made the last one.
+    pub tgid: u32,
+    /// How often it was another one than just before, since the map was made.
+    pub changes: u32,
+    /// Of these, the ones that user space has told: it alone writes this.
+    pub changes_taken: u32,
+    /// Keeps slots of a multiple of eight bytes.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<RepeatSlot>() == 80);
+const _: () = assert!(size_of::<RepeatSlot>() == 96);

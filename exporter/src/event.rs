@@ -37,6 +37,8 @@ pub struct Event<'a> {
     pub sequence: u64,
     /// How many accesses this event stands for; at least 1.
     pub count: u64,
+    /// At most how many processes made them, where they equal an access that was told; else 0.
+    pub processes: u32,
     /// Of accesses that were counted: the end of the time in which, nanoseconds since the Unix epoch; else 0. `time_ns` is its
     /// beginning then. Where the ring had no room their process is not known (`tgid` 0); where they equal one that was told, it is
     /// that one's.

@@ -291,6 +291,7 @@ impl<O: Output> Stages<O> {
             backend: Backend::of(access.header.program),
             sequence: 0,
             count: 1,
+            processes: 0,
             last_ns: 0,
         };
         self.outlet.route(event, snapshot, held);

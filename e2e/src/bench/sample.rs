@@ -78,6 +78,7 @@ impl Sample {
             backend: Backend::Fexit,
             sequence: (index / CONTAINERS) as u64 + 1,
             count: 1,
+            processes: 0,
             last_ns: 0,
         }
     }

@@ -25,7 +25,9 @@ pub fn prove_repeats(opens: Opens, backend: Backend, guest: &Path, reader: Reade
         ensure!(access.header.identity != 0, "an access without a number: {}", access.path.escape_ascii());
         let key = LedgerKey { inode: access.header.inode, ..LedgerKey::default() };
         // Nothing: it was on its way when the slot was opened.
-        used.extend(repeats.open(access.header.identity, &key, u64::MAX, |slot| !used.contains(&slot)));
+        used.extend(
+            repeats.open(access.header.identity, (&key, access.header.tgid), u64::MAX, |slot| !used.contains(&slot)),
+        );
         Ok(())
     })?;
     let (total, mut counted) = ((opens.threads * opens.each) as u64, 0);

@@ -45,6 +45,8 @@ struct Known {
 pub struct Received {
     /// Accesses, by the counts of their records.
     pub accesses: u64,
+    /// The most processes that one record of them names.
+    pub processes: u64,
     /// Accesses of other files.
     pub others: u64,
     /// Accesses told as lost, by reason.
@@ -125,6 +127,7 @@ impl Books {
             "inotrail.exporter.stopped" => {}
             _ if path.is_empty() || Path::new(&path).starts_with(&self.base) => {
                 self.received.accesses += number("inotrail.aggregation.count");
+                self.received.processes = self.received.processes.max(number("inotrail.aggregation.processes"));
             }
             _ => self.received.others += number("inotrail.aggregation.count"),
         }

@@ -223,6 +223,7 @@ fn push(
         backend: Backend::Fexit,
         sequence: container.next_sequence(),
         count: accesses.count,
+        processes: 0,
         last_ns: if path.is_empty() { time_ns + 1_000_000_000 } else { 0 },
     };
     assert!(batch.push(encoder, &event, 0).is_none(), "a batch is full");

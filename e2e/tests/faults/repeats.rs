@@ -26,6 +26,19 @@ fn repeats_are_counted() {
     let received = bench.close(exporter, "complete");
     eprintln!("{} records of {} accesses", received.taken, bench.made);
     assert!(received.lost.is_empty() && received.taken < bench.made / 10, "{received:?}");
+    assert_eq!(received.processes, 1, "the threads are of one process");
+}
+
+/// One after the other, each is one more.
+#[test]
+fn processes_are_counted() {
+    let mut bench = Bench::new("repeats-processes");
+    let window = ["--aggregate", "1h"];
+    let mut exporter = bench.exporter(&window);
+    (0..3).for_each(|_| bench.make(opens(1_000)));
+    exporter.daemon.stop();
+    let received = bench.close(bench.exporter(&window), "complete");
+    assert_eq!(received.processes, 3, "{received:?}");
 }
 
 /// What a window's end has not told yet is told when the exporter stops, and nothing twice.

@@ -50,6 +50,11 @@ unsafe fn counts(header: &Header, identity: u64) -> bool {
             if header.time_ns >= read_volatile(&raw const (*slot).until_ns) {
                 return false;
             }
+            // Before the access itself: whoever sees it counted sees that its process came.
+            if read_volatile(&raw const (*slot).tgid) != header.tgid {
+                write_volatile(&raw mut (*slot).tgid, header.tgid);
+                atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(&raw mut (*slot).changes, 1);
+            }
             atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*slot).count, 1);
             if read_volatile(&raw const (*slot).first_ns) == 0 {
                 write_volatile(&raw mut (*slot).first_ns, header.time_ns);

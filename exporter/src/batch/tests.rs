@@ -33,6 +33,7 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
         backend: Backend::RawTracepoint,
         sequence: container.next_sequence(),
         count: 1,
+        processes: 0,
         last_ns: 0,
     }
 }

@@ -71,6 +71,9 @@ pub const POLICY_NAMES: &str = "inotrail.policy.names";
 pub const POLICY_LABEL: &str = "inotrail.policy.label.";
 /// int, at least 1: how many accesses the record stands for.
 pub const AGGREGATION_COUNT: &str = "inotrail.aggregation.count";
+/// int, at least 1: where they equal one that was told, at most how many processes made them: one more for each time that it was
+/// another process than just before.
+pub const AGGREGATION_PROCESSES: &str = "inotrail.aggregation.processes";
 /// string, ISO 8601: where accesses were only counted, the end of the time in which; the record's time is its start.
 pub const AGGREGATION_LAST_TIME: &str = "inotrail.aggregation.last_time";
 /// string: why accesses were lost ([`crate::metrics::Dropped`]).

@@ -19,6 +19,9 @@ pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>) {
     } else {
         attribute!(int, out, attribute::AGGREGATION_COUNT, event.count);
     }
+    if event.processes != 0 {
+        attribute!(int, out, attribute::AGGREGATION_PROCESSES, event.processes.into());
+    }
     if event.last_ns != 0 {
         let time = super::time::iso8601(event.last_ns);
         attribute!(string, out, attribute::AGGREGATION_LAST_TIME, &time);

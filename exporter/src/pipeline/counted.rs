@@ -84,7 +84,8 @@ impl<O: Output> Stages<O> {
             let (time_ns, observed_ns) = self.times(repeated.first_ns);
             let last_ns = self.clock.unix(repeated.last_ns).clamp(time_ns, observed_ns.max(time_ns));
             let container = snapshot.get(event.access.header.cgroup_id).unwrap_or(event.container);
-            let event = Event { time_ns, observed_ns, last_ns, count: repeated.count, container, ..event };
+            let (count, processes) = (repeated.count, repeated.processes);
+            let event = Event { time_ns, observed_ns, container, count, processes, last_ns, ..event };
             self.outlet.deliver(&event, snapshot);
             // Before the count is noted as taken: a kill in between doubles it, and loses nothing.
             self.note(held);
@@ -126,6 +127,7 @@ impl<O: Output> Stages<O> {
             backend: self.backend,
             sequence: 0,
             count,
+            processes: 0,
             last_ns: self.observed_ns,
         }
     }

@@ -51,6 +51,7 @@ pub(super) struct HeldEvent {
     arguments: Box<[u8]>,
     process: Process,
     count: u64,
+    processes: u32,
     last_ns: u64,
 }
 
@@ -137,6 +138,7 @@ impl HeldEvent {
             arguments: event.access.arguments.into(),
             process: event.process.clone(),
             count: event.count,
+            processes: event.processes,
             last_ns: event.last_ns,
         }
     }
@@ -169,6 +171,7 @@ impl HeldEvent {
             backend: self.backend,
             sequence: 0,
             count: self.count,
+            processes: self.processes,
             last_ns: self.last_ns,
         }
     }

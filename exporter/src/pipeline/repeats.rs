@@ -69,7 +69,10 @@ impl Followed {
         let due = boot_ns().saturating_add(self.window_ns);
         let slots = &self.slots;
         let is_free = |index: u32| matches!(slots.get(index as usize), Some(Slot::Free));
-        let Some(index) = self.map.open(header.identity, &key, due.saturating_add(SLACK_NS), is_free) else { return };
+        let Some(index) = self.map.open(header.identity, (&key, header.tgid), due.saturating_add(SLACK_NS), is_free)
+        else {
+            return;
+        };
         if let Some(slot) = self.slots.get_mut(index as usize) {
             let told = Told { event: HeldEvent::of(event, 0), container: Arc::clone(event.container) };
             *slot = Slot::Open(Box::new(told), due);

@@ -31,6 +31,8 @@ pub struct Repeats {
 pub struct Repeated {
     /// How many; never 0.
     pub count: u64,
+    /// At most how many processes made them; never 0.
+    pub processes: u32,
     /// `CLOCK_BOOTTIME`: none was earlier.
     pub first_ns: u64,
     /// `CLOCK_BOOTTIME` of one of the last ones.
@@ -57,12 +59,12 @@ impl Repeats {
         self.closed.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Has accesses of this number counted until then (`CLOCK_BOOTTIME`). Nothing: they are already, or there is no slot that
+    /// Has accesses of this number counted until then (`CLOCK_BOOTTIME`), the first of which this process made. Nothing: they are already, or there is no slot that
     /// `is_free`.
     pub fn open(
         &self,
         identity: u64,
-        key: &LedgerKey,
+        (key, tgid): (&LedgerKey, u32),
         until_ns: u64,
         mut is_free: impl FnMut(u32) -> bool,
     ) -> Option<u32> {
@@ -73,6 +75,7 @@ impl Repeats {
         let index = indices().find(|index| is_free(*index))?;
         let slot = self.slot(index);
         slot.key.set(key);
+        slot.tgid.store(tgid, Ordering::Relaxed);
         slot.first_ns.store(0, Ordering::Relaxed);
         slot.until_ns.store(until_ns, Ordering::Relaxed);
         slot.identity.store(identity, Ordering::Release);
@@ -119,9 +122,18 @@ impl Repeats {
         if new == 0 {
             return false;
         }
+        let changes = slot.changes.load(Ordering::Relaxed);
+        // Between two changes it is one process; that of before the first may be among them.
+        let processes = changes.wrapping_sub(slot.changes_taken.load(Ordering::Relaxed)).saturating_add(1);
         let last_ns = slot.last_ns.load(Ordering::Relaxed).max(first_ns);
         let first_ns = if first_ns == 0 { last_ns } else { first_ns };
-        each(Repeated { count: new, first_ns, last_ns });
+        each(Repeated {
+            count: new,
+            processes: processes.min(u32::try_from(new).unwrap_or(u32::MAX)),
+            first_ns,
+            last_ns,
+        });
+        slot.changes_taken.store(changes, Ordering::Relaxed);
         slot.taken.store(count, Ordering::Relaxed);
         true
     }
@@ -152,6 +164,10 @@ struct SharedSlot {
     taken: AtomicU64,
     first_ns: AtomicU64,
     last_ns: AtomicU64,
+    tgid: AtomicU32,
+    changes: AtomicU32,
+    changes_taken: AtomicU32,
+    reserved: AtomicU32,
 }
 
 const _: () = {
@@ -162,6 +178,8 @@ const _: () = {
     assert!(std::mem::offset_of!(SharedSlot, taken) == std::mem::offset_of!(RepeatSlot, taken));
     assert!(std::mem::offset_of!(SharedSlot, first_ns) == std::mem::offset_of!(RepeatSlot, first_ns));
     assert!(std::mem::offset_of!(SharedSlot, last_ns) == std::mem::offset_of!(RepeatSlot, last_ns));
+    assert!(std::mem::offset_of!(SharedSlot, tgid) == std::mem::offset_of!(RepeatSlot, tgid));
+    assert!(std::mem::offset_of!(SharedSlot, changes) == std::mem::offset_of!(RepeatSlot, changes));
 };
 
 #[cfg(test)]

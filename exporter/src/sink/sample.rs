@@ -24,6 +24,7 @@ pub(crate) struct Sample {
     pub(crate) mask: u32,
     pub(crate) count: u64,
     pub(crate) tgid: u32,
+    pub(crate) processes: u32,
     pub(crate) last_ns: u64,
     pub(crate) process: Process,
     pub(crate) container: Arc<Container>,
@@ -48,6 +49,7 @@ impl Default for Sample {
             mask: mask::OPEN | mask::READ,
             count: 1,
             tgid: 1234,
+            processes: 0,
             last_ns: 0,
             process: process(),
             container: Arc::new(Container::default().update(origin, Some(pod), Some(image))),
@@ -79,6 +81,7 @@ impl Sample {
             backend: Backend::Kprobe,
             sequence: 7,
             count: self.count,
+            processes: self.processes,
             last_ns: self.last_ns,
         })
     }

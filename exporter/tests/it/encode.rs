@@ -61,6 +61,7 @@ impl Owned {
             backend: self.backend,
             sequence: self.sequence,
             count: self.count,
+            processes: (self.times[3] % 3) as u32,
             last_ns: self.times[3],
         }
     }

@@ -271,6 +271,9 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
         policy::push(&mut out, judgement);
     }
     out.int("inotrail.aggregation.count", event.count);
+    if event.processes > 0 {
+        out.int("inotrail.aggregation.processes", event.processes);
+    }
     if event.last_ns > 0 {
         out.string("inotrail.aggregation.last_time", iso8601(event.last_ns));
     }

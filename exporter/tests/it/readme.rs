@@ -195,6 +195,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
             backend: Backend::Fexit,
             sequence: 1,
             count: 1,
+            processes: 5,
             last_ns: 4,
         };
         assert_eq!(batch.push(&mut encoder, &event, 0), None);

@@ -89,6 +89,7 @@ pub(crate) fn request(first: u64, count: u64, path: usize) -> Request {
             backend: Backend::Fexit,
             sequence,
             count: 1,
+            processes: 0,
             last_ns: 0,
         };
         assert_eq!(batch.push(&mut encoder, &event, 0), None);

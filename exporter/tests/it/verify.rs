@@ -70,6 +70,7 @@ pub(super) fn encoded() -> Vec<Request> {
                 backend: Backend::Fexit,
                 sequence: container.next_sequence(),
                 count: 3,
+                processes: 0,
                 last_ns: 0,
             };
             requests.extend(batch.push(&mut encoder, &event, 0));

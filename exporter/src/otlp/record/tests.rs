@@ -51,6 +51,7 @@ impl Made {
             backend: self.backend,
             sequence: 1,
             count: 1,
+            processes: 0,
             last_ns: 0,
         };
         encoder.record(&mut out, &event);

@@ -16,6 +16,11 @@ impl Repeats {
 
     /// What the programs do. False: it is a record.
     pub(crate) fn count(&self, identity: u64, now_ns: u64) -> bool {
+        self.count_of(70, identity, now_ns)
+    }
+
+    /// The same for an access of this process.
+    pub(crate) fn count_of(&self, tgid: u32, identity: u64, now_ns: u64) -> bool {
         for probe in 0..REPEAT_PROBES {
             let slot = self.slot((identity as u32).wrapping_add(probe));
             if slot.identity.load(Ordering::Acquire) != identity {
@@ -23,6 +28,9 @@ impl Repeats {
             }
             if now_ns >= slot.until_ns.load(Ordering::Relaxed) {
                 return false;
+            }
+            if slot.tgid.swap(tgid, Ordering::Relaxed) != tgid {
+                slot.changes.fetch_add(1, Ordering::Relaxed);
             }
             slot.count.fetch_add(1, Ordering::Relaxed);
             let _is_first = slot.first_ns.compare_exchange(0, now_ns, Ordering::Relaxed, Ordering::Relaxed);
@@ -45,21 +53,36 @@ fn taken(repeats: &Repeats, index: u32) -> Option<Repeated> {
 fn counts_what_was_opened_until_its_time_and_gives_it_once() {
     let repeats = Repeats::in_memory();
     assert!(!repeats.count(5, 10), "nobody has opened it");
-    let index = repeats.open(5, &KEY, 100, |_| true).unwrap();
-    assert_eq!(repeats.open(5, &KEY, 100, |_| true), None, "it is open");
+    let index = repeats.open(5, (&KEY, 70), 100, |_| true).unwrap();
+    assert_eq!(repeats.open(5, (&KEY, 70), 100, |_| true), None, "it is open");
     assert_eq!(taken(&repeats, index), None);
     assert!(repeats.count(5, 10) && repeats.count(5, 20) && !repeats.count(5, 100) && !repeats.count(6, 20));
-    assert_eq!(taken(&repeats, index), Some(Repeated { count: 2, first_ns: 10, last_ns: 20 }));
+    assert_eq!(taken(&repeats, index), Some(Repeated { count: 2, processes: 1, first_ns: 10, last_ns: 20 }));
     assert_eq!(taken(&repeats, index), None);
     repeats.renew(index, 200);
     assert!(repeats.count(5, 100));
-    assert_eq!(taken(&repeats, index), Some(Repeated { count: 1, first_ns: 100, last_ns: 100 }));
+    assert_eq!(taken(&repeats, index), Some(Repeated { count: 1, processes: 1, first_ns: 100, last_ns: 100 }));
+}
+
+#[test]
+fn processes_are_never_more_than_it_says() {
+    let repeats = Repeats::in_memory();
+    let index = repeats.open(5, (&KEY, 70), 100, |_| true).unwrap();
+    let processes = || taken(&repeats, index).unwrap().processes;
+    assert!([70, 70, 70].iter().all(|tgid| repeats.count_of(*tgid, 5, 10)));
+    assert_eq!(processes(), 1);
+    assert!([70, 71, 71, 72, 71].iter().all(|tgid| repeats.count_of(*tgid, 5, 10)));
+    assert_eq!(processes(), 4, "one that comes back is one more");
+    assert!([71, 71, 73].iter().all(|tgid| repeats.count_of(*tgid, 5, 10)));
+    assert_eq!(processes(), 2, "the one of the time before goes on");
+    assert!(repeats.count_of(74, 5, 10));
+    assert_eq!(processes(), 1, "no more than accesses");
 }
 
 #[test]
 fn a_closed_slot_is_over_once_programs_were_waited_for() {
     let repeats = Repeats::in_memory();
-    let index = repeats.open(5, &KEY, 100, |_| true).unwrap();
+    let index = repeats.open(5, (&KEY, 70), 100, |_| true).unwrap();
     assert!(repeats.count(5, 10));
     let closed = repeats.close(index);
     assert!(!repeats.count(5, 10) && !repeats.is_over(closed));
@@ -76,11 +99,11 @@ fn what_has_no_slot_is_not_counted() {
     for number in 0..u64::from(REPEAT_PROBES) {
         // Of the same first slot.
         let identity = number << 32 | 5;
-        used.push(repeats.open(identity, &KEY, 100, |index| !used.contains(&index)).unwrap());
+        used.push(repeats.open(identity, (&KEY, 70), 100, |index| !used.contains(&index)).unwrap());
         assert!(repeats.count(identity, 10));
     }
     let one_more = 99 << 32 | 5;
-    assert_eq!(repeats.open(one_more, &KEY, 100, |index| !used.contains(&index)), None);
+    assert_eq!(repeats.open(one_more, (&KEY, 70), 100, |index| !used.contains(&index)), None);
     assert!(!repeats.count(one_more, 10));
     assert!(used.iter().all(|index| taken(&repeats, *index).is_some_and(|repeated| repeated.count == 1)));
 }
@@ -88,7 +111,7 @@ fn what_has_no_slot_is_not_counted() {
 #[test]
 fn what_an_earlier_run_has_not_told_is_left_for_the_next() {
     let repeats = Repeats::in_memory();
-    let [one, other] = [5, 6].map(|identity| repeats.open(identity, &KEY, u64::MAX, |_| true).unwrap());
+    let [one, other] = [5, 6].map(|identity| repeats.open(identity, (&KEY, 70), u64::MAX, |_| true).unwrap());
     (0..3).for_each(|_| assert!(repeats.count(5, 10)));
     assert!(taken(&repeats, one).is_some() && repeats.count(5, 10) && repeats.count(6, 10));
     repeats.close_all();
@@ -127,7 +150,7 @@ fn nothing_is_lost_or_doubled() {
             };
             while !ended.load(Ordering::Acquire) {
                 let open: Vec<_> =
-                    (1..9).filter_map(|identity| repeats.open(identity, &KEY, u64::MAX, |_| true)).collect();
+                    (1..9).filter_map(|identity| repeats.open(identity, (&KEY, 70), u64::MAX, |_| true)).collect();
                 thread::yield_now();
                 take(&open);
                 for index in &open {
