@@ -44,22 +44,11 @@ churn: tools ## start a thousand containers of 50 ms, told of by NRI, by the hoo
 	cargo run -q -p e2e -- churn --by hook
 	cargo run -q -p e2e -- churn --by vm
 
-bench: tools ## measure: instructions per event, per unwanted access, per record and of a C build, ours and the peers'; bytes per container and process; time that starts take; memory for policies, and for many pods; what comes of an outage; time from an access to Loki; records that workloads store; what many nodes need
-	cargo run -q -p e2e -- bench event --readme
-	cargo run -q -p e2e -- bench lookup
-	cargo run -q -p e2e -- bench memory
-	cargo run -q -p e2e -- bench miss
-	cargo run -q -p e2e -- bench miss --kernel 7.3
-	cargo run -q -p e2e -- bench hook --readme
-	cargo run -q -p e2e -- bench compile --readme
+bench: tools ## measure all of the README's figures and write them there, ours and the peers'; `e2e bench goals` prints those that have a goal
 	cargo build --release --workspace
-	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench start
-	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench policies
-	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench outage
-	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench latency
-	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench rss
-	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench repeats
-	$(or $(CARGO_TARGET_DIR),target)/release/e2e bench scale --readme
+	for what in 'event --readme' lookup memory 'miss --readme' 'miss --kernel 7.3' 'hook --readme' 'compile --readme' \
+		'delivery --readme' 'filelog --readme' 'throughput --readme' start policies outage 'latency --readme' 'rss --readme' \
+		'repeats --readme' 'scale --readme'; do $(or $(CARGO_TARGET_DIR),target)/release/e2e bench $$what || exit 1; done
 
 build: setup ## build inotrail: target/release/inotrail
 	cargo build --release

@@ -16,6 +16,7 @@ use super::policies::{MIB, Memory};
 use super::target::{Target, To};
 use crate::accesses::{base, spawn};
 use crate::cgroup::Cgroup;
+use crate::cgroup::memory::MemoryCgroup;
 use crate::exporter::{EACH, Exporter, built};
 use crate::interrupt;
 use crate::load::{Opens, Paced};
@@ -64,7 +65,8 @@ impl Args {
         let mut command = Command::new(build("release", &["inotrail"])?.join("inotrail"));
         command.args(["run", "--runtime", "none", "--kubernetes", "never", "--endpoint", &target.endpoint()]);
         command.args(EACH).arg("--cgroup-root").arg(top.path()).arg("--hook-socket").arg(&socket);
-        let exporter = Exporter::start(command, folder.path(), "/readyz")?;
+        let memory = MemoryCgroup::new("inotrail-rss")?;
+        let exporter = Exporter::start(memory.enter(&command), folder.path(), "/readyz")?;
         let started = Seen::of(&exporter)?;
         let procs = (0..self.pods).map(|number| pod(&top, &socket, number)).collect::<Result<Vec<_>>>()?;
         let mut made = 0;
@@ -79,7 +81,7 @@ impl Args {
         told(&exporter, made)?;
         let loaded = Seen::of(&exporter)?;
         fs::remove_dir(base()).ok();
-        Ok(self.table([started, filled, loaded]))
+        Ok(self.table([started, filled, loaded], memory.peak()?))
     }
 
     fn load(&self, procs: &[PathBuf]) -> Result<u64> {
@@ -96,11 +98,12 @@ impl Args {
         Ok(made)
     }
 
-    fn table(&self, [started, filled, loaded]: [Seen; 3]) -> Table {
+    fn table(&self, [started, filled, loaded]: [Seen; 3], charged: u64) -> Table {
         let row = |what: &str, bytes: u64, goal| Row::new(what, bytes as f64 / MIB, None, goal);
         let pods = format!("with {} pods", self.pods);
         let rows = vec![
             row("Resident, most ever", loaded.most, Some(Goal::AtMost(24.0))),
+            row("Charged to its container, most ever (what a limit counts)", charged, None),
             row("Resident, most until it was ready", started.most, None),
             row("Resident when it was ready", started.now, None),
             row(&format!("Resident {pods}"), filled.now, None),

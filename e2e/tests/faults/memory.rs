@@ -1,56 +1,21 @@
 //! There is little memory.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use e2e::cgroup::memory::MemoryCgroup;
 use e2e::exporter::Exporter;
 use e2e::interrupt;
 use e2e::load::Opens;
 
-use super::{Bench, after};
+use super::Bench;
 
 /// What Kubernetes would be told as the limit.
 const LIMIT: u64 = 64 << 20;
 
-/// A cgroup with a limit of memory.
-struct Limited(PathBuf);
-
-impl Limited {
-    fn new() -> Self {
-        let name = format!("inotrail-memory-{}", std::process::id());
-        let version1 = Path::new("/sys/fs/cgroup/memory");
-        let (root, file) = if version1.is_dir() {
-            (version1, "memory.limit_in_bytes")
-        } else {
-            (Path::new("/sys/fs/cgroup"), "memory.max")
-        };
-        let directory = root.join(name);
-        fs::create_dir(&directory).unwrap();
-        fs::write(directory.join(file), LIMIT.to_string()).unwrap();
-        Self(directory)
-    }
-
-    /// Starts an exporter in it.
-    fn start(&self, bench: &Bench, run: &Command) -> Exporter {
-        let command = after(r#"echo $$ > "$0/cgroup.procs" && exec "$@""#, &self.0, run);
-        Exporter::start(command, bench.folder.path(), "/livez").unwrap()
-    }
-
-    /// How often somebody was killed for want of memory.
-    fn kills(&self) -> u64 {
-        let text =
-            ["memory.oom_control", "memory.events"].iter().find_map(|file| fs::read_to_string(self.0.join(file)).ok());
-        let text = text.unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        line.unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        fs::remove_dir(&self.0).ok();
-    }
+fn limited() -> MemoryCgroup {
+    let limited = MemoryCgroup::new("inotrail-memory").unwrap();
+    limited.limit(LIMIT).unwrap();
+    limited
 }
 
 /// Bytes of a process's own memory.
@@ -77,14 +42,14 @@ fn returned(exporter: &Exporter, base: u64) -> u64 {
 #[test]
 fn a_file_in_a_small_cgroup() {
     let mut bench = Bench::new("file");
-    let limited = Limited::new();
+    let limited = limited();
     let lines = bench.folder.path().join("records.jsonl");
     let endpoint = format!("file://{}", lines.display());
     let run = bench.command(
         &endpoint,
         &["--state", bench.state().to_str().unwrap(), "--ring-size", "8MiB", "--rotate-size", "1GiB"],
     );
-    let mut exporter = limited.start(&bench, &run);
+    let mut exporter = Exporter::start(limited.enter(&run), bench.folder.path(), "/livez").unwrap();
     bench.make(Opens::new(8, 100));
     bench.acknowledged(&exporter);
     let base = anonymous(&exporter);
@@ -94,7 +59,7 @@ fn a_file_in_a_small_cgroup() {
         bench.acknowledged(&exporter);
         left.push(returned(&exporter, base) >> 10);
     }
-    let kills = limited.kills();
+    let kills = limited.kills().unwrap();
     eprintln!("file: {left:?} KiB of its own before and after each burst, limit {} KiB; {kills} killed", LIMIT >> 10);
     exporter.daemon.stop();
     let report = super::report(&lines);
@@ -107,10 +72,10 @@ fn a_file_in_a_small_cgroup() {
 #[test]
 fn bursts_in_a_small_cgroup() {
     let mut bench = Bench::new("memory");
-    let limited = Limited::new();
+    let limited = limited();
     let run =
         bench.command(&bench.receiver.endpoint(), &["--state", bench.state().to_str().unwrap(), "--ring-size", "8MiB"]);
-    let exporter = limited.start(&bench, &run);
+    let exporter = Exporter::start(limited.enter(&run), bench.folder.path(), "/livez").unwrap();
     bench.make(Opens::new(8, 100));
     bench.acknowledged(&exporter);
     let base = anonymous(&exporter);
@@ -123,7 +88,7 @@ fn bursts_in_a_small_cgroup() {
         bench.settle();
         left.push(returned(&exporter, base) >> 10);
     }
-    let kills = limited.kills();
+    let kills = limited.kills().unwrap();
     eprintln!("memory: {left:?} KiB of its own before and after each burst, limit {} KiB; {kills} killed", LIMIT >> 10);
     assert_eq!(kills, 0);
     bench.close(exporter, "complete");
