@@ -108,13 +108,14 @@ impl Args {
     }
 }
 
-/// Defaults, but for where from and where to, and compression as the exporter's.
+/// Defaults, but for where from and where to, and requests as the exporter's: compressed, and of as many records. By default all of
+/// 200 ms are one, which can be more than a receiver takes (4 MiB).
 fn config(lines: &Path, endpoint: &str, health: u16) -> String {
     format!(
         "{{extensions: {{health_check: {{endpoint: '127.0.0.1:{health}'}}}}, \
-          receivers: {{file_log: {{include: ['{}'], start_at: beginning, operators: [{{type: json_parser}}]}}}}, \
+          receivers: {{file_log: {{include: ['{}'], start_at: beginning, operators: [{{type: json_parser}}, {{type: move, from: attributes.body, to: body}}]}}}}, \
           exporters: {{otlp_grpc: {{endpoint: '{endpoint}', compression: zstd, tls: {{insecure: true}}, \
-                                    sending_queue: {{batch: {{}}}}}}}}, \
+                                    sending_queue: {{batch: {{min_size: 2000, max_size: 2000}}}}}}}}, \
           service: {{extensions: [health_check], telemetry: {{metrics: {{level: none}}}}, \
                      pipelines: {{logs: {{receivers: [file_log], exporters: [otlp_grpc]}}}}}}}}",
         lines.display()
