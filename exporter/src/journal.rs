@@ -8,6 +8,7 @@
 //! The spools' work may wait for a disk: it is done on threads for that, and everything here is asynchronous but
 //! [`Journal::offer`].
 
+mod compressor;
 mod inbox;
 mod keeping;
 mod spools;

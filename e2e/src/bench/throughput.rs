@@ -14,7 +14,7 @@ use super::output::Output;
 use super::replay::Replayed;
 use super::target::{Target, To};
 use super::{build, usage};
-use crate::exporter::Exporter;
+use crate::exporter::{EACH, Exporter};
 use crate::interrupt;
 
 /// Until everything has arrived.
@@ -130,7 +130,7 @@ fn opened(to: To, rate: u32, seconds: u32) -> Result<Opened> {
     let mut command = Command::new(build("release", &["inotrail"])?.join("inotrail"));
     // Nobody can name these containers.
     command.args(["run", "--runtime", "none", "--resolve-timeout", "10ms", "--endpoint", &target.endpoint()]);
-    command.arg("--cgroup-root").arg(load.cgroup());
+    command.args(EACH).arg("--cgroup-root").arg(load.cgroup());
     let exporter = Exporter::start(command, folder.path(), "/readyz")?;
     let start = Instant::now();
     load.start()?;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 
+use super::compressor::Compressor;
 use super::inbox::Letter;
 use super::keeping::{self, Keeping};
 use super::{JournalConfig, Recipient};
@@ -17,8 +17,6 @@ use crate::spool::disk::Os;
 use crate::spool::entry::{Entry, Given, Limits, Reader};
 use crate::spool::{Error, Spool};
 
-/// The same records take half of gzip's bytes and less time; more effort gains little.
-const LEVEL: i32 = 1;
 /// Bytes of requests after which memory is given back, when none waits any more.
 const BURST: usize = 4 << 20;
 /// Not more often than this, nanoseconds: on a busy node it is needed again at once.
@@ -39,6 +37,7 @@ pub(super) struct Spools {
     keeping: Option<Keeping>,
     /// Why the disk is not used.
     disk: Problem,
+    compressor: Compressor,
     /// Bytes of requests since memory was given back, and when that was, nanoseconds by `steady_now`.
     since: (usize, u64),
 }
@@ -93,6 +92,7 @@ impl Spools {
             room,
             keeping: None,
             disk: metrics.health.spool.clone(),
+            compressor: Compressor::default(),
             since: (0, now_ns),
         };
         this.settle_room(now_ns);
@@ -125,7 +125,7 @@ impl Spools {
         let Letter { lane, route, tenant, request } = letter;
         self.since.0 = self.since.0.saturating_add(request.body.len());
         let Some(first) = self.recipients.iter().find(|of| of.route == route) else { return };
-        let Ok(body) = zstd::bulk::compress(&request.body, LEVEL) else {
+        let Ok(body) = self.compressor.compress(&request.body) else {
             let of_route = self.recipients.iter().filter(|of| of.route == route);
             of_route.for_each(|of| of.books.lose(Dropped::Encode, request.accesses, request.records));
             return;
@@ -138,8 +138,7 @@ impl Spools {
             time_ns: unix_now(),
             records,
             accesses,
-            // The compressor's buffer is as large as what went in, and this may wait for long.
-            body: Bytes::copy_from_slice(&body),
+            body,
         };
         if self.keeping.as_ref().is_some_and(Keeping::is_full) {
             for spool in &mut self.lanes {
@@ -207,6 +206,7 @@ impl Spools {
         let (bytes, given_back_ns) = self.since;
         if waits == 0 && bytes > BURST && now_ns.abs_diff(given_back_ns) > GIVE_BACK_INTERVAL {
             self.since = (0, now_ns);
+            self.compressor.give_back();
             heap::give_back();
         }
         has_more
