@@ -24,7 +24,7 @@ const PAIRS: usize = 5;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Records a second
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 20_000)]
     rate: u64,
     /// Records of one run
     #[arg(long, default_value_t = 100_000)]

@@ -16,7 +16,7 @@ use crate::stack::{self, Stack};
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// The Collector's own count of what it has taken.
-const ACCEPTED: &str = "otelcol_receiver_accepted_log_records_total";
+const ACCEPTED: &str = "otelcol_receiver_accepted_log_records";
 
 /// What is behind the Collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
