@@ -48,8 +48,8 @@ bench: tools ## measure: instructions per event, per unwanted access, per record
 	cargo run -q -p e2e -- bench event --readme
 	cargo run -q -p e2e -- bench lookup
 	cargo run -q -p e2e -- bench memory
-	cargo run -q -p e2e -- bench miss
-	cargo run -q -p e2e -- bench miss --kernel 7.3
+	cargo run -q -p e2e -- bench miss --readme
+	cargo run -q -p e2e -- bench miss --kernel 7.3 --readme
 	cargo run -q -p e2e -- bench hook --readme
 	cargo run -q -p e2e -- bench compile --readme
 	cargo build --release --workspace

@@ -3,11 +3,14 @@
 //! Measured in a machine whose clock goes on by a nanosecond with each instruction, so that its nanoseconds are instructions,
 //! kernel and readers together, and do not depend on what else this one does.
 
+mod audit;
+mod floor;
 mod machine;
 pub(super) mod ours;
 pub(super) mod peers;
 mod report;
 pub(super) mod rows;
+mod watch;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,12 +19,13 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 
+use crate::docs;
 use crate::kernels::Line;
 
 #[path = "../../../exporter/build/bpf.rs"]
 mod bpf;
 
-pub use rows::measure;
+pub use rows::{measure, opens_alone};
 
 use report::Report;
 
@@ -40,6 +44,9 @@ pub struct Args {
     /// One JSON object instead of the table
     #[arg(long)]
     json: bool,
+    /// Write the README's table of this kernel line
+    #[arg(long)]
+    readme: bool,
 }
 
 impl Args {
@@ -58,10 +65,16 @@ impl Args {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
-            print!("{report}");
+            println!("{report}");
         }
         if !report.valid {
             bail!("the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %");
+        }
+        if self.readme {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("README.md");
+            let text = std::fs::read_to_string(&file)?;
+            let writer = format!("e2e bench miss --kernel {} --readme", self.kernel);
+            std::fs::write(&file, docs::replaced(&text, &writer, &format!("\n{report}\n"))?)?;
         }
         Ok(())
     }
