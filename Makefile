@@ -46,7 +46,7 @@ churn: tools ## start a thousand containers of 50 ms, told of by NRI, by the hoo
 
 bench: tools ## measure all of the README's figures and write them there, ours and the peers'; `e2e bench goals` prints those that have a goal
 	cargo build --release --workspace
-	for what in 'event --readme' lookup memory 'miss --readme' 'miss --kernel 7.3' 'hook --readme' 'compile --readme' \
+	for what in 'event --readme' lookup memory 'miss --readme' 'miss --kernel 7.3 --readme' 'hook --readme' 'compile --readme' \
 		'delivery --readme' 'filelog --readme' 'throughput --readme' start policies outage 'latency --readme' 'rss --readme' \
 		'repeats --readme' 'scale --readme'; do $(or $(CARGO_TARGET_DIR),target)/release/e2e bench $$what || exit 1; done
 

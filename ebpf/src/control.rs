@@ -28,12 +28,9 @@ pub struct Control {
     pub turn: u64,
     /// `CLOCK_BOOTTIME`: older marks do not count.
     pub since_ns: u64,
-    /// Another number after each change of [`crate::map::CGROUPS`] by user space, and of `default_scope`, never one that was there
-    /// before: programs remember what became of a cgroup under it. 0: they do not.
-    pub generation: u64,
 }
 
-const _: () = assert!(size_of::<Control>() == 72);
+const _: () = assert!(size_of::<Control>() == 64);
 
 /// [`Control::turn`] of two roles.
 #[must_use]

@@ -167,6 +167,8 @@ layout! {
     /// Where the pointer to the task's cgroup state starts in `css_set`: `subsys[n]` of the chosen version 1
     /// controller, or [`ABSENT`] where pods live in version 2 (then the kernel's helper gives the id).
     css_set_subsys,
+    /// `css_set.dfl_cgrp`: the cgroup in version 2; or 0 where the helper is to tell it, as without `helper_typed_task`.
+    css_set_dfl_cgrp,
     /// `cgroup_subsys_state.cgroup`
     css_cgroup,
     /// `cgroup.kn`

@@ -14,6 +14,7 @@
 mod control;
 mod counters;
 pub mod filter;
+mod gate;
 mod header;
 mod layout;
 mod ledger;
@@ -21,6 +22,7 @@ mod repeats;
 
 pub use control::{Control, Handover, NOBODY, WRITTEN_MAX, Written, role, turn};
 pub use counters::{COUNTERS, Counters};
+pub use gate::{GATED, GENERATION, Gate, Gates, REMEMBERED, Remembered};
 pub use header::{Header, confidence, flags, kind, mask, mutation};
 pub use layout::{ABSENT, ENTRY_WORDS, Layout};
 pub use ledger::{LEDGER_PROBES, LEDGER_SLOTS, LedgerKey, LedgerSlot, OVERFLOW_SLOTS};
@@ -180,6 +182,8 @@ pub mod map {
     pub const FILES: &str = "FILES";
     /// `[Counters; cpus * program::COUNT]`, index `cpu * program::COUNT + program`, mapped read-only by user space.
     pub const COUNTERS: &str = "COUNTERS";
+    /// `[Gates; cpus]`, mapped writable by user space.
+    pub const GATES: &str = "GATES";
     /// One [`crate::Control`], mapped writable by user space.
     pub const CONTROL: &str = "CONTROL";
     /// `[LedgerSlot; 2 * LEDGER_SLOTS]`: accesses that the ring had no room for, mapped writable by user space.
@@ -197,8 +201,10 @@ pub mod map {
     /// Scratch memory of each program on each CPU.
     pub const SCRATCH: &str = "SCRATCH";
     /// All that outlive a run of user space.
-    pub const PINNED: [&str; 13] =
-        [EVENTS, CGROUPS, FILTERS, NAMES, FILES, COUNTERS, CONTROL, LEDGER, OVERFLOW, CLAIMS, REPEATS, MARKS, HANDOVER];
+    pub const PINNED: [&str; 14] = [
+        EVENTS, CGROUPS, FILTERS, NAMES, FILES, COUNTERS, GATES, CONTROL, LEDGER, OVERFLOW, CLAIMS, REPEATS, MARKS,
+        HANDOVER,
+    ];
 }
 
 /// Read-only globals that the loader sets before it loads the object.

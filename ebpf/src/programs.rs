@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod filter;
+mod gate;
 mod inode_permission;
 mod io_uring;
 mod kernel;

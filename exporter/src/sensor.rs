@@ -16,6 +16,7 @@ mod check;
 mod error;
 mod fill;
 mod filters;
+mod gates;
 pub mod heap;
 mod hook;
 mod hooks;
@@ -226,7 +227,7 @@ impl Sensor {
         drop(btf);
         // The verifier knows types of the kernel's own file alone.
         if options.btf != Path::new(default::BTF) {
-            layout.helper_typed_task = ABSENT;
+            (layout.helper_typed_task, layout.css_set_dfl_cgrp) = (ABSENT, 0);
         }
         Found::new(options, &layout, features)
     }

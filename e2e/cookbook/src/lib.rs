@@ -77,6 +77,10 @@ pub mod program {
     pub const OPEN_CGROUPS: &str = "open_cgroups";
     /// Reports them when they return.
     pub const OPEN_CGROUPS_RETURN: &str = "open_cgroups_return";
+    /// Return at once: what the kernel's way to a program on the permission check costs.
+    pub const FLOOR_FEXIT: &str = "floor_fexit";
+    /// The same.
+    pub const FLOOR_KPROBE: &str = "floor_kprobe";
 }
 
 /// Names of the maps.

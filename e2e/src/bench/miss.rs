@@ -3,11 +3,14 @@
 //! Measured in a machine whose clock goes on by a nanosecond with each instruction, so that its nanoseconds are instructions,
 //! kernel and readers together, and do not depend on what else this one does.
 
+mod audit;
+mod floor;
 mod machine;
 pub(super) mod ours;
 pub(super) mod peers;
 mod report;
 pub(super) mod rows;
+mod watch;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -21,7 +24,7 @@ use crate::kernels::Line;
 #[path = "../../../exporter/build/bpf.rs"]
 mod bpf;
 
-pub use rows::measure;
+pub use rows::{measure, opens_alone};
 
 pub(super) use report::Report;
 
@@ -30,8 +33,6 @@ pub(super) const TOLERANCE_PERCENT: f64 = 0.5;
 
 /// Where the machine has the cookbook's programs.
 const COOKBOOK: &str = "/cookbook.o";
-/// What the README's table is written by.
-const WRITER: &str = "e2e bench miss --readme";
 
 /// `e2e bench miss`
 #[derive(Debug, Parser)]
@@ -49,7 +50,8 @@ impl Args {
     /// # Errors
     /// The machine cannot be made, a program does not do what it should, or the two baselines differ too much.
     pub fn run(&self) -> Result<()> {
-        self.output.tell(&measured(&self.kernel)?, WRITER)
+        let writer = format!("e2e bench miss --kernel {} --readme", self.kernel);
+        self.output.tell(&measured(&self.kernel)?, &writer)
     }
 }
 

@@ -56,6 +56,8 @@ enum Command {
     Hook,
     /// Measure what an open costs
     Miss,
+    /// Open a file over and over, and say what that took
+    Opens,
     /// Start the sensor with a few capabilities only
     Limited(Limited),
     /// Be the exporter
@@ -200,6 +202,7 @@ fn main() -> Result<()> {
         Command::Compile => e2e::bench::compile::measure(),
         Command::Hook => e2e::bench::hook::measure(),
         Command::Miss => e2e::bench::miss::measure(),
+        Command::Opens => e2e::bench::miss::opens_alone(),
         Command::Limited(limited) => limited.run(),
         Command::Exporter { arguments } => {
             let guest = env::current_exe().context("find this program")?;

@@ -4,11 +4,17 @@
 //! references held. A call for any other inode is internal (overlayfs asking its lower file system, exec's second
 //! look) and not an access of its own.
 
+use core::arch::asm;
+use core::ffi::c_void;
+use core::ptr::{read_volatile, write_volatile};
+
+use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::{fexit, kprobe};
 use aya_ebpf::programs::{FExitContext, ProbeContext};
 use inotrail_ebpf::{ABSENT, RESULT_UNKNOWN, flags, kind, mask, program};
 
 use super::filter;
+use super::gate;
 use super::kernel::{at, current, has_typed_task, load, read};
 use super::record::{Scratch, clear, count, emit_passed, identify, requested_from_kernel};
 use super::scope::{current_cgroup_id, keeps, scope_of_current};
@@ -16,22 +22,54 @@ use super::turn::yields;
 use super::walk::walk;
 
 #[inline(always)]
-fn permission(program: u32, inode: u64, asked: u32, result: i32) {
-    if asked & mask::OPEN == 0 {
+fn permission<const PROGRAM: u32, const FIRST: usize>(ctx: *mut c_void) {
+    let asked = if PROGRAM == program::KPROBE {
+        ProbeContext::new(ctx).arg(FIRST + 1).unwrap_or(0)
+    } else {
+        FExitContext::new(ctx).arg(FIRST + 1)
+    };
+    if !is_open(asked) {
         return;
     }
+    let mut kept = ctx;
+    // SAFETY: a local variable.
+    unsafe { write_volatile(&raw mut kept, ctx) };
+    let Some(cgroup) = gate::turns_away(PROGRAM) else { return };
+    // SAFETY: as above.
+    let ctx = unsafe { read_volatile(&raw const kept) };
     if has_typed_task() {
-        open::<true>(program, inode, asked, result);
+        open::<true, PROGRAM, FIRST>(ctx, cgroup);
     } else {
-        open::<false>(program, inode, asked, result);
+        open::<false, PROGRAM, FIRST>(ctx, cgroup);
     }
 }
 
-/// A function of its own: folders on the way to a file are all that most calls are about, and those do not pay for its
-/// registers.
+/// Whether a mask is an open's, by the one instruction that tests a bit: every folder on the way to a file pays for this.
+#[inline(always)]
+fn is_open(asked: u64) -> bool {
+    // SAFETY: a jump inside of the function.
+    unsafe { asm!("if {0} & {1} goto {2}", in(reg) asked, const mask::OPEN, label { return true }) };
+    false
+}
+
+/// The inode, what is asked, and the outcome; the inode is the function's argument of this number.
+#[inline(always)]
+fn arguments<const PROGRAM: u32, const FIRST: usize>(ctx: *mut c_void) -> (u64, u32, i32) {
+    if PROGRAM == program::KPROBE {
+        let ctx = ProbeContext::new(ctx);
+        (ctx.arg(FIRST).unwrap_or(0), ctx.arg(FIRST + 1).unwrap_or(0), RESULT_UNKNOWN)
+    } else {
+        let ctx = FExitContext::new(ctx);
+        (ctx.arg(FIRST), ctx.arg(FIRST + 1), ctx.arg(FIRST + 2))
+    }
+}
+
+/// A function of its own: most calls end before, and do not pay for its registers.
 #[inline(never)]
-fn open<const TYPED: bool>(program: u32, inode: u64, asked: u32, result: i32) {
-    let cgroup = current_cgroup_id();
+fn open<const TYPED: bool, const PROGRAM: u32, const FIRST: usize>(ctx: *mut c_void, cgroup: u64) {
+    let program = PROGRAM;
+    let (inode, asked, result) = arguments::<PROGRAM, FIRST>(ctx);
+    let cgroup = current_cgroup_id(cgroup);
     let scope = scope_of_current(program, cgroup);
     if !keeps(scope) {
         count(program, |counters| &mut counters.ignored);
@@ -137,27 +175,27 @@ fn nameless(task: u64, asked: u32, inode: u64, found: u64) -> u64 {
 /// `(inode, mask)`: before 5.12.
 #[fexit(function = "inode_permission")]
 pub(crate) fn fexit_2(ctx: FExitContext) -> u32 {
-    permission(program::FEXIT, ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    permission::<{ program::FEXIT }, 0>(ctx.as_ptr());
     0
 }
 
 /// `(user_namespace or idmap, inode, mask)`: since 5.12.
 #[fexit(function = "inode_permission")]
 pub(crate) fn fexit_3(ctx: FExitContext) -> u32 {
-    permission(program::FEXIT, ctx.arg(1), ctx.arg(2), ctx.arg(3));
+    permission::<{ program::FEXIT }, 1>(ctx.as_ptr());
     0
 }
 
 /// As `fexit_2`, before the outcome is known.
 #[kprobe]
 pub(crate) fn kprobe_2(ctx: ProbeContext) -> u32 {
-    permission(program::KPROBE, ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0), RESULT_UNKNOWN);
+    permission::<{ program::KPROBE }, 0>(ctx.as_ptr());
     0
 }
 
 /// As `fexit_3`, before the outcome is known.
 #[kprobe]
 pub(crate) fn kprobe_3(ctx: ProbeContext) -> u32 {
-    permission(program::KPROBE, ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0), RESULT_UNKNOWN);
+    permission::<{ program::KPROBE }, 1>(ctx.as_ptr());
     0
 }

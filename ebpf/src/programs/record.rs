@@ -14,7 +14,6 @@ use super::filter::{self, Sieve};
 use super::kernel::{self, at, load};
 use super::ledger::account;
 use super::repeats::is_repeat;
-use super::scope::Memory;
 
 /// A name is read with up to 257 bytes at any masked offset, so the buffer goes on behind the mask's reach.
 const SLACK: usize = 512;
@@ -33,7 +32,6 @@ pub(super) struct Scratch {
     pub(super) root: u64,
     pub(super) retries: u64,
     pub(super) sieve: Sieve,
-    pub(super) memory: Memory,
 }
 
 #[map]

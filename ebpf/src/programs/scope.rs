@@ -7,8 +7,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
 use inotrail_ebpf::{ABSENT, Control, Handover, scope};
 
+use super::gate;
 use super::kernel::{at, read};
-use super::record::{current, current_tgid, scratch_of};
+use super::record::{current, current_tgid};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): user space changes the map by memory writes, without bpf() calls,
 /// which would make kprobes on the same CPU skip.
@@ -22,30 +23,10 @@ static HANDOVER: Array<Handover> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 pub(super) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(65536, 0);
 
-/// Scopes that a program remembers on each CPU: a power of two.
-const REMEMBERED: usize = 32;
-
-/// What the map had for one cgroup. Looking it up there takes a hash, which most accesses that nobody wants would pay for.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct Remembered {
-    cgroup_id: u64,
-    /// [`Control::generation`] before the look-up.
-    generation: u64,
-    scope: u64,
-}
-
-/// By the cgroup's number.
-pub(super) type Memory = [Remembered; REMEMBERED];
-
-/// The same as [`cgroup_id`], of the current task.
+/// The same as [`cgroup_id`], of the current task, for which the helper has answered.
 #[inline(always)]
-pub(super) fn current_cgroup_id() -> u64 {
-    if at!(css_set_subsys) == ABSENT {
-        // SAFETY: no arguments; the helper answers for the current task's cgroup in version 2.
-        return unsafe { bpf_get_current_cgroup_id() };
-    }
-    cgroup_id(current())
+pub(super) fn current_cgroup_id(answer: u64) -> u64 {
+    if at!(css_set_subsys) == ABSENT { answer } else { cgroup_id(current()) }
 }
 
 /// The kernfs id of the task's cgroup in the chosen hierarchy.
@@ -139,32 +120,11 @@ pub(super) fn scope_of_current(program: u32, cgroup_id: u64) -> u32 {
     if self_test != 0 && own == current_tgid() {
         return scope::KEEP;
     }
-    let scope = remembered(program, control, cgroup_id);
+    let scope = gate::scope(program, cgroup_id, || {
+        // SAFETY: as above.
+        listed(cgroup_id).unwrap_or(unsafe { read_volatile(&raw const (*control).default_scope) })
+    });
     if keeps(scope) && own == current_tgid() { scope::IGNORE } else { scope }
-}
-
-/// The scope of a cgroup, as it is now.
-#[inline(always)]
-fn remembered(program: u32, control: *const Control, cgroup_id: u64) -> u32 {
-    // SAFETY: numbers of the map's value, which user space changes.
-    let find = || unsafe { listed(cgroup_id).unwrap_or(read_volatile(&raw const (*control).default_scope)) };
-    // SAFETY: as above. It is read before the scope is: what is remembered under it is no older.
-    let generation = unsafe { read_volatile(&raw const (*control).generation) };
-    // There, a processor may read the scope first.
-    if cfg!(bpf_target_arch = "aarch64") || generation == 0 {
-        return find();
-    }
-    let Some(scratch) = scratch_of(program) else { return find() };
-    // SAFETY: this program's scratch; the index is below REMEMBERED.
-    unsafe {
-        let place = (&raw mut (*scratch).memory).cast::<Remembered>().add(cgroup_id as usize & (REMEMBERED - 1));
-        if (*place).cgroup_id == cgroup_id && (*place).generation == generation {
-            return (*place).scope as u32;
-        }
-        let scope = find();
-        write_volatile(place, Remembered { cgroup_id, generation, scope: scope.into() });
-        scope
-    }
 }
 
 #[inline(always)]

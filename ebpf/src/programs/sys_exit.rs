@@ -13,6 +13,7 @@ use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use inotrail_ebpf::{REQUESTED_MAX, confidence, flags, kind, mask, program};
 
 use super::filter;
+use super::gate;
 use super::kernel::{at, read};
 use super::record::{Scratch, begin, count, current, emit_access, set_requested};
 use super::scope::{current_cgroup_id, keeps, scope_of_current};
@@ -139,7 +140,8 @@ fn exit(registers: u64, number: Number, result: i64, status: impl FnOnce() -> u3
     if call == Call::None || (result >= 0 && call.is_exec()) || RESTARTS.contains(&result) {
         return;
     }
-    let cgroup = current_cgroup_id();
+    let Some(cgroup) = gate::turns_away(program::SYS_EXIT) else { return };
+    let cgroup = current_cgroup_id(cgroup);
     let scope = scope_of_current(program::SYS_EXIT, cgroup);
     if !keeps(scope) {
         count(program::SYS_EXIT, |counters| &mut counters.ignored);

@@ -81,6 +81,9 @@ pub fn resolve(btf: &Btf, controller: Option<&str>, hierarchy: u32) -> Result<(L
         ["d_alias", "d_u"].iter().find_map(|member| btf.offset("dentry", member).ok()).unwrap_or(ABSENT);
     layout.dentry_words = dentry_words(&layout);
     layout.helper_typed_task = btf.enum_value("bpf_func_id", "BPF_FUNC_get_current_task_btf").unwrap_or(ABSENT);
+    if layout.helper_typed_task == ABSENT || layout.css_set_dfl_cgrp == ABSENT {
+        layout.css_set_dfl_cgrp = 0;
+    }
     layout.hierarchy_id = hierarchy;
     layout.css_set_subsys = subsystem(btf, controller)?;
     let features = features(btf, &layout);
@@ -225,7 +228,7 @@ fn of_files(layout: &mut Layout) -> [Field<'_>; 28] {
     ]
 }
 
-fn optional(layout: &mut Layout) -> [Field<'_>; 28] {
+fn optional(layout: &mut Layout) -> [Field<'_>; 29] {
     let [number, argument0, argument1, argument2, compat0, compat1, compat2] = registers::NAMES;
     [
         (&mut layout.regs_number, "pt_regs", number),
@@ -237,6 +240,7 @@ fn optional(layout: &mut Layout) -> [Field<'_>; 28] {
         (&mut layout.regs_compat2, "pt_regs", compat2),
         (&mut layout.task_nameidata, "task_struct", "nameidata"),
         (&mut layout.task_io_uring, "task_struct", "io_uring"),
+        (&mut layout.css_set_dfl_cgrp, "css_set", "dfl_cgrp"),
         (&mut layout.task_flags, "task_struct", "flags"),
         (&mut layout.task_thread_pid, "task_struct", "thread_pid"),
         (&mut layout.pid_level, "pid", "level"),

@@ -10,6 +10,7 @@ use inotrail_ebpf::{Layout, global, map, program};
 use zerocopy::IntoBytes as _;
 
 use super::filters::Filters;
+use super::gates::GateMap;
 use super::ledger::Ledger;
 use super::memory::{ControlMap, CounterMap, FilterMap, HandoverMap};
 use super::pins::Pins;
@@ -33,10 +34,11 @@ impl Maps {
         let io = |error: io::Error| AttemptError::Maps(error.to_string());
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
         let control = take(map::CONTROL)?;
-        let mapped = Arc::new(ControlMap::new(&control).map_err(io)?);
+        let gates = Arc::new(GateMap::new(&take(map::GATES)?, cpus()?).map_err(io)?);
+        let mapped = Arc::new(ControlMap::new(&control, Arc::clone(&gates)).map_err(io)?);
         Ok(Self {
             ring: RingBuf::try_from(take(map::EVENTS)?).map_err(unfit)?,
-            counters: CounterMap::new(&take(map::COUNTERS)?, cpus()?).map_err(io)?,
+            counters: CounterMap::new(&take(map::COUNTERS)?, gates, cpus()?).map_err(io)?,
             ledger: Ledger::new(&take(map::LEDGER)?, &take(map::OVERFLOW)?, &control).map_err(io)?,
             repeats: Repeats::new(&take(map::REPEATS)?, Arc::clone(&mapped)).map_err(io)?,
             control: mapped,
@@ -78,6 +80,7 @@ pub(super) fn load(
         .map_max_entries(map::NAMES, options.filter_entries)
         .map_max_entries(map::FILES, options.filter_entries)
         .map_max_entries(map::SCRATCH, programs)
+        .map_max_entries(map::GATES, cpus as u32)
         .map_max_entries(map::COUNTERS, cpus as u32 * program::COUNT);
     for name in pins.map(|_| map::PINNED).into_iter().flatten() {
         if let Some(pins) = pins {

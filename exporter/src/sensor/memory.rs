@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::Arc;
 
 use aya::maps::{Map, MapData};
 use inotrail_ebpf::filter::{FILTERS_MAX, Filter};
@@ -13,12 +13,13 @@ use inotrail_ebpf::{COUNTERS, Control, Counters, Handover, WRITTEN_MAX, Written,
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::param::page_size;
 
-use super::takeover::boot_ns;
+use super::gates::GateMap;
 
 /// Counts of every program on every CPU since the programs were loaded.
 #[derive(Debug)]
 pub struct CounterMap {
     memory: MmapRaw,
+    gates: Arc<GateMap>,
     cpus: usize,
 }
 
@@ -26,6 +27,7 @@ pub struct CounterMap {
 #[derive(Debug)]
 pub(super) struct ControlMap {
     memory: MmapRaw,
+    gates: Arc<GateMap>,
 }
 
 /// What one run leaves to the next. The programs know nothing of it.
@@ -41,9 +43,9 @@ pub(super) struct FilterMap {
 }
 
 impl CounterMap {
-    pub(super) fn new(map: &Map, cpus: usize) -> io::Result<Self> {
+    pub(super) fn new(map: &Map, gates: Arc<GateMap>, cpus: usize) -> io::Result<Self> {
         let length = size_of::<Counters>() * program::COUNT as usize * cpus;
-        Ok(Self { memory: map_raw(map, length)?, cpus })
+        Ok(Self { memory: map_raw(map, length)?, gates, cpus })
     }
 
     /// The totals of one program over all CPUs. Each count is exact; together they are not one moment's.
@@ -60,18 +62,20 @@ impl CounterMap {
                     unsafe { self.memory.as_ptr().cast::<u64>().add(index * COUNTERS.len() + field).read_volatile() };
             }
         }
-        zerocopy::transmute!(totals)
+        let mut totals: Counters = zerocopy::transmute!(totals);
+        totals.ignored += self.gates.ignored(program);
+        totals
     }
 }
 
 impl ControlMap {
-    pub(super) fn new(map: &Map) -> io::Result<Self> {
-        Ok(Self { memory: map_raw(map, size_of::<Control>())? })
+    pub(super) fn new(map: &Map, gates: Arc<GateMap>) -> io::Result<Self> {
+        Ok(Self { memory: map_raw(map, size_of::<Control>())?, gates })
     }
 
     #[cfg(test)]
-    pub(super) const fn of(memory: MmapRaw) -> Self {
-        Self { memory }
+    pub(super) fn of(memory: MmapRaw, gates: GateMap) -> Self {
+        Self { memory, gates: Arc::new(gates) }
     }
 
     /// As it is now.
@@ -82,32 +86,14 @@ impl ControlMap {
 
     /// Changes take effect with the next access on each CPU.
     pub(super) fn set(&self, control: Control) {
-        // Nothing is remembered while it changes.
-        let old = self.take_generation();
+        self.gates.shut(control.self_test != 0, || ());
         // SAFETY: as above; programs read each field for itself.
-        unsafe { self.control().write_volatile(Control { generation: 0, ..control }) };
-        self.set_generation(old);
+        self.gates.renew(|| unsafe { self.control().write_volatile(control) });
     }
 
     /// What was remembered of scopes does not count from now on: call it after the map of scopes has changed.
     pub(super) fn renew_scopes(&self) {
-        let old = self.take_generation();
-        self.set_generation(old);
-    }
-
-    fn take_generation(&self) -> u64 {
-        let old = self.get().generation;
-        // SAFETY: as above; one aligned word, which changes at once.
-        unsafe { (&raw mut (*self.control()).generation).write_volatile(0) };
-        old
-    }
-
-    /// One that was never there before: by the clock, because what was there may have been lost.
-    fn set_generation(&self, old: u64) {
-        fence(Ordering::SeqCst);
-        let generation = boot_ns().max(old + 1);
-        // SAFETY: as above; one aligned word, which changes at once.
-        unsafe { (&raw mut (*self.control()).generation).write_volatile(generation) };
+        self.gates.renew(|| ());
     }
 
     /// Who reports accesses: see [`Control::turn`].
@@ -116,13 +102,13 @@ impl ControlMap {
         unsafe { (&raw mut (*self.control()).turn).write_volatile(turn(first, second)) };
     }
 
-    /// Whose accesses are left out, but for those of a self-test.
+    /// Whose accesses are left out, but for those of a self-test, which are recorded whatever is remembered of their cgroup.
     pub(super) fn set_own(&self, tgid: u32, self_test: u32) {
         // SAFETY: as above.
-        unsafe {
+        self.gates.shut(self_test != 0, || unsafe {
             (&raw mut (*self.control()).self_tgid).write_volatile(tgid);
             (&raw mut (*self.control()).self_test).write_volatile(self_test);
-        }
+        });
     }
 
     /// Whether accesses are numbered, and the key of the hash.

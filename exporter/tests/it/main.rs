@@ -17,6 +17,7 @@ mod probe;
 mod readme;
 mod reload;
 mod requests;
+mod scopes;
 mod telemetry;
 mod trace;
 mod verify;

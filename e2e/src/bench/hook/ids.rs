@@ -12,7 +12,7 @@ use aya::{Ebpf, EbpfLoader};
 use inotrail::container::cgroup::Hierarchy;
 use inotrail::sensor::btf::Btf;
 use inotrail::sensor::layout;
-use inotrail_ebpf::{Control, global, map, program, scope};
+use inotrail_ebpf::{Control, GENERATION, Gate, Gates, global, map, program, scope};
 use zerocopy::IntoBytes as _;
 
 use super::super::miss::rows::{ALL_OPENS, DRAIN, opens_with};
@@ -21,6 +21,8 @@ use crate::accesses::RING_BYTES;
 
 /// [`Control`] as the map takes it: plain words.
 type Words = [u32; size_of::<Control>() / 4];
+/// [`Gates`] likewise.
+type GateWords = [u32; size_of::<Gates>() / 4];
 
 /// Instructions of one open and close, with fexit.
 ///
@@ -41,8 +43,11 @@ pub(super) fn cost() -> Result<f64> {
     let mut control = Array::<_, Words>::try_from(ebpf.map_mut(map::CONTROL).context("the control map")?)?;
     let mut words = [0; size_of::<Control>() / 4];
     words[offset_of!(Control, default_scope) / 4] = scope::KEEP;
-    words[offset_of!(Control, generation) / 4] = 1;
     control.set(0, &words, 0)?;
+    let mut gates = Array::<_, GateWords>::try_from(ebpf.map_mut(map::GATES).context("the gates")?)?;
+    let mut words = [0; size_of::<Gates>() / 4];
+    words[offset_of!(Gate, generation) / 4] = GENERATION as u32;
+    gates.set(0, &words, 0)?;
     let mut ring = RingBuf::try_from(ebpf.take_map(map::EVENTS).context("the ring")?)?;
     attach(&mut ebpf, features.inode_permission.context("the kernel's inode_permission has another form")?)?;
     let mut records = 0;

@@ -18,10 +18,10 @@ use rustix::fs::{major, minor};
 use super::COOKBOOK;
 use super::rows::{ALL_OPENS, DRAIN, FILE, opens_with};
 
-const PERMISSION: &str = "inode_permission";
+pub(super) const PERMISSION: &str = "inode_permission";
 const OPEN: &str = "do_sys_openat2";
 /// For the reader's own end: nothing else waits for it.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+pub(super) const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// A way to audit files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,25 +97,36 @@ fn goals(kernel: &str, baseline: f64, programs: &[Program]) -> Table {
     }
 }
 
+/// Of ours, those that peers are compared with.
+const COMPARED: [&str; 3] = ["fexit", "kprobe", "raw-tracepoint"];
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "instructions added to one open and close of a file below four folders, kernel {}", self.kernel)?;
-        writeln!(f, "(without programs: {:.0}, and {:.0} at the end)", self.baseline, self.baseline_end)?;
-        writeln!(f, "  {:<50} {:>10} {:>10} {:>10} {:>10}", "", "not wanted", "no rule", "no file", "wanted")?;
+        let compared = COMPARED.map(|name| format!("× {name}")).join(" | ");
+        writeln!(
+            f,
+            "| Instructions added, Linux {} | Out of scope | {compared} | No rule | No file | Wanted |",
+            self.kernel
+        )?;
+        writeln!(f, "|{}", "---|".repeat(5 + COMPARED.len()))?;
         for program in &self.programs {
-            let whose = if program.ours { "inotrail" } else { "peer" };
-            let name = format!("{whose}: {}", program.name);
+            let whose = if program.ours { "inotrail, " } else { "" };
+            let ratios =
+                COMPARED.map(|name| program.ratios.get(name).map(|ratio| format!("{ratio:.1}")).unwrap_or_default());
             let [rule, file] = [program.no_rule, program.no_file]
                 .map(|cost| cost.map(|cost| format!("{cost:.0}")).unwrap_or_default());
-            writeln!(f, "  {name:<50} {:>10.0} {rule:>10} {file:>10} {:>10.0}", program.miss, program.wanted)?;
+            let Program { name, miss, wanted, .. } = program;
+            writeln!(f, "| {whose}{name} | {miss:.0} | {} | {rule} | {file} | {wanted:.0} |", ratios.join(" | "))?;
         }
-        write!(f, "{}", self.goals)?;
-        writeln!(f, "how many times more a peer adds to an open that is not wanted")?;
-        for peer in self.programs.iter().filter(|program| !program.ours) {
-            writeln!(f, "  {}", peer.name)?;
-            for (ours, ratio) in &peer.ratios {
-                writeln!(f, "    {ours:<48} {ratio:>10.1}")?;
-            }
+        writeln!(
+            f,
+            "\nAn open and close takes {:.0} without programs, and {:.0} at the end.",
+            self.baseline, self.baseline_end
+        )?;
+        for goal::Row { what, ours, goal, met, .. } in &self.goals.rows {
+            let Some(Goal::AtMost(most)) = goal else { continue };
+            let missed = if *met == Some(false) { ", missed" } else { "" };
+            writeln!(f, "One that is not wanted takes {ours:.1} % more by {what} (at most {most:.0}{missed}).")?;
         }
         Ok(())
     }

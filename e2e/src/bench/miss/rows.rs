@@ -12,15 +12,18 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use super::audit;
+use super::floor::Floor;
 use super::ours::Ours;
 use super::peers::Peer;
+use super::watch::Notice;
 
 /// The file that is opened: six permission checks up to Linux 6.18.
 pub(super) const FILE: &str = "/a/b/c/d/file";
 /// The first seconds of a machine's life cost twice as much.
 const WARM_UP_NS: u64 = 6_000_000_000;
 const ROUNDS: usize = 5;
-const OPENS: u64 = 2000;
+const ROUND: u64 = 2000;
 
 /// The default of `--drain-interval`.
 pub(in super::super) const DRAIN: Duration = Duration::from_millis(5);
@@ -69,19 +72,46 @@ pub fn measure() -> Result<()> {
     for (name, backend, typed) in [
         ("fexit", Backend::Fexit, true),
         ("kprobe", Backend::Kprobe, true),
-        ("raw-tracepoint", Backend::RawTracepoint, false),
-        ("raw-tracepoint, typed", Backend::RawTracepoint, true),
+        ("raw-tracepoint", Backend::RawTracepoint, true),
+        ("raw-tracepoint without typed arguments", Backend::RawTracepoint, false),
     ] {
         for case in [Case::OutOfScope, Case::NoRule, Case::NoFile, Case::Wanted] {
             row(Some(name), true, case, Ours { backend, typed, case }.cost()?)?;
         }
     }
     for peer in Peer::ALL {
-        for case in [Case::OutOfScope, Case::Wanted] {
-            row(Some(peer.name()), false, case, peer.cost(case == Case::Wanted)?)?;
-        }
+        both(peer.name(), |wanted| peer.cost(wanted))?;
     }
+    for floor in Floor::ALL {
+        both(floor.name(), |_| floor.cost())?;
+    }
+    for notice in Notice::ALL {
+        both(notice.name(), |_| notice.cost())?;
+    }
+    // The last one: tasks that are made afterwards stay slower.
+    both(audit::NAME, audit::cost)?;
     row(None, false, Case::OutOfScope, opens()?)
+}
+
+/// The rows of a peer.
+fn both(name: &str, cost: impl Fn(bool) -> Result<f64>) -> Result<()> {
+    for case in [Case::OutOfScope, Case::Wanted] {
+        row(Some(name), false, case, cost(case == Case::Wanted)?)?;
+    }
+    Ok(())
+}
+
+/// The guest's command that [`opens_alone`] is.
+pub(super) const OPENS: &str = "opens";
+
+/// What [`opens`] measures, on stdout, in a process that does nothing else.
+///
+/// # Errors
+/// The file cannot be opened.
+#[expect(clippy::print_stdout, reason = "the figure is what was asked for")]
+pub fn opens_alone() -> Result<()> {
+    println!("{}", opens_with(|| thread::sleep(DRAIN))?);
+    Ok(())
 }
 
 /// Makes the file, and opens it until the machine has settled.
@@ -105,7 +135,7 @@ fn row(program: Option<&str>, ours: bool, case: Case, instructions: f64) -> Resu
 }
 
 /// How many opens a program saw of those that [`opens`] makes.
-pub(in super::super) const ALL_OPENS: u64 = (ROUNDS as u64 + 1) * OPENS;
+pub(in super::super) const ALL_OPENS: u64 = (ROUNDS as u64 + 1) * ROUND;
 
 /// Instructions of one open and close: the median round, after one that is not counted.
 pub(in super::super) fn opens() -> Result<f64> {
@@ -115,7 +145,7 @@ pub(in super::super) fn opens() -> Result<f64> {
         *took = round()?;
     }
     rounds.sort_unstable();
-    Ok(rounds[ROUNDS / 2] as f64 / OPENS as f64)
+    Ok(rounds[ROUNDS / 2] as f64 / ROUND as f64)
 }
 
 /// The same while `read` runs.
@@ -145,7 +175,7 @@ pub(in super::super) fn with<T>(mut read: impl FnMut() + Send, work: impl FnOnce
 /// Nanoseconds that a round takes.
 fn round() -> Result<u64> {
     let start = now();
-    for _ in 0..OPENS {
+    for _ in 0..ROUND {
         drop(open(FILE, OFlags::RDONLY, Mode::empty()).context(FILE)?);
     }
     Ok(now() - start)

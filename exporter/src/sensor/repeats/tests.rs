@@ -4,13 +4,15 @@ use std::thread;
 
 use memmap2::MmapMut;
 
+use super::super::gates::GateMap;
 use super::*;
 
 impl Repeats {
     /// One in plain memory.
     pub(crate) fn in_memory() -> Self {
         let memory = |bytes| MmapRaw::from(MmapMut::map_anon(bytes).expect("map"));
-        let control = Arc::new(ControlMap::of(memory(size_of::<inotrail_ebpf::Control>())));
+        let gates = GateMap::of(memory(size_of::<inotrail_ebpf::Gates>()), 1);
+        let control = Arc::new(ControlMap::of(memory(size_of::<inotrail_ebpf::Control>()), gates));
         Self::of(memory(REPEAT_SLOTS as usize * size_of::<RepeatSlot>()), control)
     }
 
