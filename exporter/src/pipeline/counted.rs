@@ -85,7 +85,7 @@ impl<O: Output> Stages<O> {
             let last_ns = self.clock.unix(repeated.last_ns).clamp(time_ns, observed_ns.max(time_ns));
             let container = snapshot.get(event.access.header.cgroup_id).unwrap_or(event.container);
             let event = Event { time_ns, observed_ns, last_ns, count: repeated.count, container, ..event };
-            self.outlet.deliver(&event, snapshot);
+            self.outlet.deliver(event, snapshot);
             // Before the count is noted as taken: a kill in between doubles it, and loses nothing.
             self.note(held);
         });
