@@ -74,7 +74,7 @@ fn link(event: &Event<'_>) -> &'static [u8] {
 /// The best name of the file that there is, put together in `text` where it has no path.
 #[inline]
 fn file<'a>(event: &Event<'_>, files: &Files<'a>, text: &'a mut Vec<u8>) -> &'a [u8] {
-    if !files.path.is_empty() { files.path } else { nameless(event, files, text) }
+    if files.path.is_empty() { nameless(event, files, text) } else { files.path }
 }
 
 fn nameless<'a>(event: &Event<'_>, files: &Files<'a>, text: &'a mut Vec<u8>) -> &'a [u8] {
