@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::container::Container;
 use crate::event::{Event, Node};
 use crate::loss::Loss;
-use crate::otlp::{self, Encoder};
+use crate::otlp::{self, Encoder, Room};
 use crate::stopped::Stopped;
 use resources::Resources;
 
@@ -57,7 +57,7 @@ pub struct Batch {
     limits: Limits,
     resources: Resources,
     /// Encoded records, as they came.
-    buffer: Vec<u8>,
+    buffer: Room,
     /// Where each record ends in the buffer, and which is its container's next.
     records: Vec<Record>,
     /// Containers of this batch, in order of their first record.
@@ -107,7 +107,7 @@ impl Batch {
         Self {
             limits,
             resources: Resources::new(node),
-            buffer: Vec::new(),
+            buffer: Room::default(),
             records: Vec::new(),
             groups: Vec::new(),
             overhead: 0,
@@ -130,7 +130,9 @@ impl Batch {
     #[must_use = "a full batch is a request to be sent"]
     pub fn push_loss(&mut self, encoder: &Encoder, loss: &Loss<'_>, now_ns: u64) -> Option<Request> {
         let start = self.buffer.len();
-        encoder.loss(&mut self.buffer, loss);
+        let mut record = Vec::new();
+        encoder.loss(&mut record, loss);
+        self.buffer.extend(&record);
         self.told = self.told.saturating_add(loss.owed);
         self.pushed(loss.container, start, now_ns)
     }
@@ -139,10 +141,13 @@ impl Batch {
     #[must_use = "a full batch is a request to be sent"]
     pub fn push_stopped(&mut self, encoder: &Encoder, stopped: &Stopped<'_>, now_ns: u64) -> Option<Request> {
         let start = self.buffer.len();
-        encoder.stopped(&mut self.buffer, stopped);
+        let mut record = Vec::new();
+        encoder.stopped(&mut record, stopped);
+        self.buffer.extend(&record);
         self.pushed(stopped.container, start, now_ns)
     }
 
+    #[inline]
     fn pushed(&mut self, container: &Arc<Container>, start: usize, now_ns: u64) -> Option<Request> {
         self.link(container, self.buffer.len() - start);
         let full = self.records.len() >= self.limits.records || self.buffer.len() + self.overhead >= self.limits.bytes;
@@ -197,7 +202,7 @@ impl Batch {
             let mut next = Some(group.first);
             while let Some(index) = next {
                 let start = index.checked_sub(1).map_or(0, |before| self.records[before].end);
-                body.extend_from_slice(&self.buffer[start..self.records[index].end]);
+                body.extend_from_slice(&self.buffer.written()[start..self.records[index].end]);
                 next = self.records[index].next;
             }
             otlp::close_resource_logs(&mut body);
@@ -218,6 +223,7 @@ impl Batch {
     }
 
     /// Appends the record that the buffer ends with to its container's.
+    #[inline]
     fn link(&mut self, container: &Arc<Container>, bytes: usize) {
         let index = self.records.len();
         self.records.push(Record { end: self.buffer.len(), next: None });

@@ -23,6 +23,7 @@ mod phrase;
 mod policy;
 mod record;
 mod resource;
+mod room;
 mod split;
 mod stopped;
 mod tail;
@@ -34,5 +35,6 @@ pub use envelope::{SCOPE_NAME, SCOPE_VERSION, close_resource_logs, open_resource
 pub use loss::{LOSS_EVENT_NAME, sentence};
 pub use record::{EVENT_NAME, Encoder};
 pub use resource::resource;
+pub use room::Room;
 pub use split::{Half, split};
 pub use stopped::STOPPED_EVENT_NAME;

@@ -178,7 +178,7 @@ impl<O: Output> Pipeline<O> {
         stages.observed_ns = unix_now();
         let snapshot = stages.containers.snapshot();
         // What waited for a container that is known by now comes before its later events.
-        held.release(steady_now(), &snapshot, |event| stages.outlet.deliver(&event, &snapshot));
+        held.release(steady_now(), &snapshot, |event| stages.outlet.deliver(event, &snapshot));
         stages.note(held);
         snapshot
     }
@@ -204,7 +204,7 @@ impl<O: Output> Pipeline<O> {
         let snapshot = stages.containers.snapshot();
         stages.take_counted(sensor, &snapshot, &mut self.held, true);
         stages.take_repeats(&snapshot, &mut self.held, true);
-        self.held.release_all(&snapshot, |event| stages.outlet.deliver(&event, &snapshot));
+        self.held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
         stages.note(&self.held);
         stages.tell_losses(&snapshot, true);
         drop(snapshot);
@@ -214,7 +214,17 @@ impl<O: Output> Pipeline<O> {
 }
 
 impl<O: Output> Stages<O> {
+    #[inline]
     fn record(&mut self, record: Result<Record<'_>, Malformed>, snapshot: &Snapshot, held: &mut Held) {
+        match record {
+            Ok(Record::Access(access)) => self.access(access, snapshot, held),
+            other => self.other(other, snapshot, held),
+        }
+    }
+
+    /// What is no access, or not only one. Most records are accesses.
+    #[inline(never)]
+    fn other(&mut self, record: Result<Record<'_>, Malformed>, snapshot: &Snapshot, held: &mut Held) {
         match record {
             Ok(Record::Access(access)) => self.access(access, snapshot, held),
             Ok(Record::Exec(access)) => {
@@ -276,6 +286,7 @@ impl<O: Output> Stages<O> {
         outlet.output.stopped(&Stopped { container: book.exporter(), events, losses, time_ns: *observed_ns });
     }
 
+    #[inline]
     fn access(&mut self, access: Access<'_>, snapshot: &Snapshot, held: &mut Held) {
         let (time_ns, observed_ns) = self.times(access.header.time_ns);
         let event = Event {

@@ -10,14 +10,17 @@ use crate::otlp;
 /// Containers that are kept between batches; a batch itself can have more.
 const KEPT: usize = 512;
 
+/// Places of those looked up last.
+const NEAR: usize = 256;
+
 /// One entry per version of a container's metadata. An entry keeps its `Arc`, so that its address names it.
 #[derive(Debug)]
 pub(super) struct Resources {
     node: Node,
     entries: Vec<Entry>,
     by_address: IdMap<usize, usize>,
-    /// The last container looked up: the next event is often of the same one.
-    last: Option<(usize, usize)>,
+    /// Of `by_address` what was looked up last of all that have a place in common: it is quicker, and nearly always enough.
+    near: Box<[(usize, usize)]>,
 }
 
 #[derive(Debug)]
@@ -30,24 +33,31 @@ struct Entry {
 
 impl Resources {
     pub(super) fn new(node: Node) -> Self {
-        Self { node, entries: Vec::new(), by_address: IdMap::default(), last: None }
+        Self { node, entries: Vec::new(), by_address: IdMap::default(), near: vec![(0, 0); NEAR].into() }
     }
 
     /// The entry of a container, made if need be.
+    #[inline]
     pub(super) fn find(&mut self, container: &Arc<Container>) -> usize {
         let address = Arc::as_ptr(container).addr();
-        if let Some((last, index)) = self.last
-            && last == address
-        {
+        // The lowest bits of addresses are all the same.
+        let place = (address >> 4) % NEAR;
+        let (known, index) = self.near[place];
+        if known == address {
             return index;
         }
-        let index = *self.by_address.entry(address).or_insert_with(|| {
+        let index = self.find_far(container, address);
+        self.near[place] = (address, index);
+        index
+    }
+
+    #[inline(never)]
+    fn find_far(&mut self, container: &Arc<Container>, address: usize) -> usize {
+        *self.by_address.entry(address).or_insert_with(|| {
             let resource = otlp::resource(&self.node, container);
             self.entries.push(Entry { container: Arc::clone(container), resource, group: None });
             self.entries.len() - 1
-        });
-        self.last = Some((address, index));
-        index
+        })
     }
 
     /// The encoded Resource.
@@ -69,7 +79,7 @@ impl Resources {
             used.for_each(|index| self.entries[index].group = None);
             return;
         }
-        self.last = None;
+        self.near.fill((0, 0));
         self.entries.retain_mut(|entry| entry.group.take().is_some());
         self.by_address.clear();
         let addresses = self.entries.iter().map(|entry| Arc::as_ptr(&entry.container).addr());

@@ -7,52 +7,90 @@ use crate::event::{Event, Operation};
 use super::deed::Deed;
 use super::names::Files;
 use super::phrase::Phrase;
+use super::room::Writer;
+use super::wire::{self, tag};
+
+/// `LogRecord.body`
+const BODY: u8 = tag(5);
+/// What comes before the number of accesses.
+const TIMES: &[u8; 2] = b" x";
 
 /// `python3[1234] opened /etc/passwd for reading`, `cat[7] failed to open /etc/shadow for reading: EACCES`, or, where
 /// the backend cannot see the outcome, `cat[7] asked to open /etc/passwd for reading`. Of accesses that were only counted
 /// nobody knows the process: `opened inode 7 of device 8:1 for reading x12`. With two
 /// paths `mv[9] renamed /a to /b`. `label` is what comes before the verb.
-pub(super) fn push(out: &mut Vec<u8>, event: &Event<'_>, files: &Files<'_>, label: &Phrase, deed: &Deed) {
+pub(super) fn push(
+    out: &mut Writer<'_>,
+    event: &Event<'_>,
+    files: &Files<'_>,
+    (label, deed): (&Phrase, &Deed),
+    text: &mut Vec<u8>,
+) {
     let [before, after, end] = &deed.words;
-    label.push(out);
-    before.push(out);
-    file(out, event, files);
-    after.push(out);
+    let name = file(event, files, text);
+    let (mut count, mut times) = (itoa::Buffer::new(), "");
+    let mut len = label.len() + before.len() + name.len() + after.len() + end.len();
     if !files.target.is_empty() {
-        target(out, event, files.target);
+        len += link(event).len() + files.target.len();
     }
-    end.push(out);
     if event.count > 1 {
-        out.extend_from_slice(b" x");
-        decimal(out, event.count);
+        times = count.format(event.count);
+        len += TIMES.len() + times.len();
+    }
+    let message = wire::bytes_len(len);
+    if message < 0x80 {
+        out.put(&[BODY, message as u8, wire::STRING, len as u8]);
+    } else {
+        out.put(&[BODY]);
+        out.varint(message as u64);
+        out.put(&[wire::STRING]);
+        out.varint(len as u64);
+    }
+    out.phrase(label);
+    out.phrase(before);
+    out.copy(name);
+    out.phrase(after);
+    if !files.target.is_empty() {
+        out.copy(link(event));
+        out.copy(files.target);
+    }
+    out.phrase(end);
+    if event.count > 1 {
+        out.put(TIMES);
+        out.copy(times.as_bytes());
     }
 }
 
-fn target(out: &mut Vec<u8>, event: &Event<'_>, target: &[u8]) {
+/// What the body says between two paths.
+fn link(event: &Event<'_>) -> &'static [u8] {
     let exchanged = event.access.header.flags & flags::EXCHANGED != 0;
-    out.extend_from_slice(match event.access.operation() {
+    match event.access.operation() {
         Operation::Link => b" as ",
         _ if exchanged => b" with ",
         _ => b" to ",
-    });
-    out.extend_from_slice(target);
+    }
 }
 
-/// The best name of the file that there is.
-fn file(out: &mut Vec<u8>, event: &Event<'_>, files: &Files<'_>) {
+/// The best name of the file that there is, put together in `text` where it has no path.
+#[inline]
+fn file<'a>(event: &Event<'_>, files: &Files<'a>, text: &'a mut Vec<u8>) -> &'a [u8] {
+    if files.path.is_empty() { nameless(event, files, text) } else { files.path }
+}
+
+fn nameless<'a>(event: &Event<'_>, files: &Files<'a>, text: &'a mut Vec<u8>) -> &'a [u8] {
     let header = event.access.header;
-    if !files.path.is_empty() {
-        out.extend_from_slice(files.path);
-    } else if !files.requested.is_empty() {
-        out.extend_from_slice(files.requested);
-    } else if header.inode != 0 {
-        out.extend_from_slice(b"inode ");
-        decimal(out, header.inode);
-        out.extend_from_slice(b" of device ");
-        device(out, header.device);
-    } else {
-        out.extend_from_slice(b"an unknown file");
+    if !files.requested.is_empty() {
+        return files.requested;
     }
+    if header.inode == 0 {
+        return b"an unknown file";
+    }
+    text.clear();
+    text.extend_from_slice(b"inode ");
+    decimal(text, header.inode);
+    text.extend_from_slice(b" of device ");
+    device(text, header.device);
+    text
 }
 
 /// `8:1`. The kernel numbers devices by 12 bits of major and 20 of minor (`include/linux/kdev_t.h`).

@@ -62,6 +62,11 @@ impl Deed {
         if is_named { &self.attributes } else { &self.attributes[..self.nameless] }
     }
 
+    /// Bytes of all, at most.
+    pub(super) fn len(&self) -> usize {
+        self.attributes.len() + self.words.iter().map(Phrase::len).sum::<usize>()
+    }
+
     fn fill(&mut self, access: &Access<'_>, exchanged: bool) {
         let (operation, mode, outcome) = (access.operation(), access.access_mode(), access.outcome());
         let Self { severity, attributes: out, nameless, words: [before, after, end] } = self;

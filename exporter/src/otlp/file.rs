@@ -8,6 +8,8 @@ use crate::event::Event;
 use super::deed::Deed;
 use super::memo::Memo;
 use super::names::Files;
+use super::phrase::Phrase;
+use super::room::{Writer, put};
 use super::wire::attribute;
 use super::{attribute, body};
 
@@ -26,13 +28,27 @@ const PLACES: usize = 256;
 /// Attributes of the places seen lately.
 #[derive(Debug)]
 pub(super) struct Places {
-    devices: Memo<u32, Vec<u8>>,
-    /// By address of the volume, and of its object's kind and name.
+    devices: Memo<u32, Phrase<DEVICE>>,
+    /// By [`key()`].
     volumes: Memo<[usize; 3], Kept>,
 }
 
+/// Bytes of nearly every device's attribute.
+const DEVICE: usize = 48;
+
 /// A volume's attributes, and what keeps the addresses its own.
 type Kept = (Option<Arc<Volume>>, Vec<u8>);
+
+/// What is known of a file by where it is, encoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    device: &'a Phrase<DEVICE>,
+    volume: &'a [u8],
+    /// The object's key, if its other attributes are among the volume's.
+    key: &'a [u8],
+    /// [`owned`] has nothing to add.
+    pub(super) is_all: bool,
+}
 
 impl Default for Places {
     fn default() -> Self {
@@ -41,64 +57,115 @@ impl Default for Places {
 }
 
 impl Places {
-    fn device(&mut self, device: u32, text: &mut Vec<u8>) -> &[u8] {
-        self.devices.get(device ^ device >> 20, device, |out| {
+    /// The place of an event's file. `text` and `out` are buffers.
+    #[inline]
+    pub(super) fn of<'a>(&'a mut self, event: &Event<'a>, [text, out]: [&mut Vec<u8>; 2]) -> Place<'a> {
+        let device = event.access.header.device;
+        let File { volume, object, owner } = event.file;
+        let device = self.devices.get(device ^ device >> 20, device, |phrase| {
             text.clear();
             body::device(text, device);
             out.clear();
             attribute!(string, out, attribute::FILE_DEVICE, text);
-        })
-    }
-
-    /// A volume's attributes, and those of an object that is borrowed from it, but for the object's key.
-    fn volume(&mut self, volume: &Arc<Volume>, object: Option<&Object<'_>>) -> &[u8] {
-        let address = Arc::as_ptr(volume).addr();
-        let [kind, name] = object.map_or([0; 2], |object| [object.kind, object.name].map(|text| text.as_ptr().addr()));
-        let key = [address, kind, name];
-        let (_, attributes) = self.volumes.get((address >> 4) as u32, key, |(kept, out)| {
-            *kept = Some(Arc::clone(volume));
-            out.clear();
-            named!(out, attribute::K8S_VOLUME_NAME, volume.name.as_bytes());
-            named!(out, attribute::K8S_VOLUME_TYPE, volume.kind.as_bytes());
-            named!(out, attribute::K8S_PERSISTENTVOLUMECLAIM_NAME, volume.claim.as_bytes());
-            if let Some(object) = object {
-                push_object(out, object);
-            }
+            phrase.set(&[out]);
         });
-        attributes
+        let mut place = Place { device, volume: b"", key: b"", is_all: owner.is_none() };
+        if volume.is_none() && object.is_none() {
+            return place;
+        }
+        let key = key(volume, object.as_ref());
+        let (_, attributes) =
+            if self.volumes.has(hash(key), &key) || object.is_none_or(|object| is_own(volume, &object)) {
+                place.key = object.map_or(b"", |object| object.key);
+                self.volumes.get(hash(key), key, |kept| fill(kept, volume, object.as_ref()))
+            } else {
+                place.is_all = false;
+                let key = self::key(volume, None);
+                self.volumes.get(hash(key), key, |kept| fill(kept, volume, None))
+            };
+        place.volume = attributes;
+        place
     }
 }
 
-/// What was accessed, and how.
+impl Place<'_> {
+    /// Bytes of all but names of attributes.
+    pub(super) const fn len(&self) -> usize {
+        self.device.len() + self.volume.len() + self.key.len()
+    }
+}
+
+/// What a volume's attributes are kept by, with those of an object. Of a volume that is kept nobody else gets the addresses: an
+/// object is told by its name's where that is the volume's. No volume's, and no name's, are 0.
+fn key(volume: Option<&Arc<Volume>>, object: Option<&Object<'_>>) -> [usize; 3] {
+    let name = |object: &Object<'_>| if object.name.is_empty() { 0 } else { object.name.as_ptr().addr() };
+    let [kind, name] = object.map_or([0; 2], |object| [object.kind.as_ptr().addr(), name(object)]);
+    [volume.map_or(0, |volume| Arc::as_ptr(volume).addr()), kind, name]
+}
+
+const fn hash([volume, ..]: [usize; 3]) -> u32 {
+    (volume >> 4) as u32
+}
+
+fn fill((kept, out): &mut Kept, volume: Option<&Arc<Volume>>, object: Option<&Object<'_>>) {
+    *kept = volume.cloned();
+    out.clear();
+    if let Some(volume) = volume {
+        named!(out, attribute::K8S_VOLUME_NAME, volume.name.as_bytes());
+        named!(out, attribute::K8S_VOLUME_TYPE, volume.kind.as_bytes());
+        named!(out, attribute::K8S_PERSISTENTVOLUMECLAIM_NAME, volume.claim.as_bytes());
+    }
+    if let Some(object) = object {
+        push_object(out, object);
+    }
+}
+
+/// Whether the object's name is the volume's, or it has none: what a directory of the host shows may be another volume's.
+fn is_own(volume: Option<&Arc<Volume>>, object: &Object<'_>) -> bool {
+    let names =
+        |volume: &Arc<Volume>| volume.sources.iter().any(|source| std::ptr::eq(source.name.as_str(), object.name));
+    object.name.is_empty() || volume.is_some_and(names)
+}
+
+/// What was accessed, and how. `flags` and `owner` are encoded.
 pub(super) fn push(
-    out: &mut Vec<u8>,
+    out: &mut Writer<'_>,
     event: &Event<'_>,
     files: &Files<'_>,
-    (deed, places): (&Deed, &mut Places),
-    text: &mut Vec<u8>,
+    (deed, place): (&Deed, &Place<'_>),
+    [flags, owner]: [&[u8]; 2],
 ) {
     let header = event.access.header;
     if !files.path.is_empty() {
-        attribute!(string, out, attribute::FILE_PATH, files.path);
+        put!(out.string, attribute::FILE_PATH, files.path);
     }
     if !files.target.is_empty() {
-        attribute!(string, out, attribute::FILE_TARGET_PATH, files.target);
+        put!(out.string, attribute::FILE_TARGET_PATH, files.target);
     }
-    out.extend_from_slice(deed.attributes(!files.path.is_empty() || !files.requested.is_empty()));
+    out.copy(deed.attributes(!files.path.is_empty() || !files.requested.is_empty()));
     if header.inode != 0 {
-        attribute!(string, out, attribute::FILE_INODE, itoa::Buffer::new().format(header.inode).as_bytes());
-        out.extend_from_slice(places.device(header.device, text));
+        put!(out.string, attribute::FILE_INODE, itoa::Buffer::new().format(header.inode).as_bytes());
+        out.phrase(place.device);
     }
     if files.requested_otherwise {
-        attribute!(string, out, attribute::FILE_REQUESTED_PATH, files.requested);
+        put!(out.string, attribute::FILE_REQUESTED_PATH, files.requested);
     }
-    if header.flags != 0 || files.escaped {
-        flags(out, event, files.escaped, text);
+    if !flags.is_empty() {
+        out.copy(flags);
     }
-    place(out, event.file, places);
+    if !place.volume.is_empty() {
+        out.copy(place.volume);
+    }
+    if !place.key.is_empty() {
+        put!(out.string, attribute::VOLUME_OBJECT_KEY, place.key);
+    }
+    if !owner.is_empty() {
+        out.copy(owner);
+    }
 }
 
-fn flags(out: &mut Vec<u8>, event: &Event<'_>, escaped: bool, text: &mut Vec<u8>) {
+/// What is special about the record; `text` is a buffer.
+pub(super) fn flags(out: &mut Vec<u8>, event: &Event<'_>, escaped: bool, text: &mut Vec<u8>) {
     text.clear();
     for name in event.access.flags().chain(escaped.then_some(attribute::ESCAPED)) {
         if !text.is_empty() {
@@ -111,23 +178,10 @@ fn flags(out: &mut Vec<u8>, event: &Event<'_>, escaped: bool, text: &mut Vec<u8>
     }
 }
 
-/// Of what the file is, and whose.
-fn place(out: &mut Vec<u8>, file: File<'_>, places: &mut Places) {
-    let object = file.object.as_ref();
-    // What a directory of the host shows may be another volume's.
-    let is_own = |object: &&Object<'_>| {
-        let names =
-            |volume: &Arc<Volume>| volume.sources.iter().any(|source| std::ptr::eq(source.name.as_str(), object.name));
-        file.volume.is_some_and(names)
-    };
-    let own = object.filter(is_own);
-    if let Some(volume) = file.volume {
-        out.extend_from_slice(places.volume(volume, own));
-    }
-    if let Some(object) = object {
-        if own.is_none() {
-            push_object(out, object);
-        }
+/// Whose the file is, and what [`Place`] leaves out of its object.
+pub(super) fn owned(out: &mut Vec<u8>, file: File<'_>) {
+    if let Some(object) = file.object.filter(|object| !is_own(file.volume, object)) {
+        push_object(out, &object);
         named!(out, attribute::VOLUME_OBJECT_KEY, object.key);
     }
     if let Some(file_owner) = file.owner {

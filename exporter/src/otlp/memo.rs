@@ -11,6 +11,12 @@ impl<K: PartialEq, V: Default> Memo<K, V> {
         Self(std::iter::repeat_with(Default::default).take(places).collect())
     }
 
+    /// Whether that of this key is known.
+    #[inline]
+    pub(super) fn has(&self, hash: u32, key: &K) -> bool {
+        self.0[hash as usize & (self.0.len() - 1)].0.as_ref() == Some(key)
+    }
+
     /// What belongs to a key, of which `hash` is any number; `fill` gets what was at its place, if it was another one's.
     #[inline]
     pub(super) fn get(&mut self, hash: u32, key: K, fill: impl FnOnce(&mut V)) -> &V {
@@ -32,6 +38,7 @@ mod tests {
     fn the_last_one_of_a_place_is_known() {
         let mut memo = Memo::new(4);
         let mut check = |key: u32, is_known: bool| {
+            assert_eq!(memo.has(key, &key), is_known);
             let mut filled = false;
             let value = memo.get(key, key, |value: &mut Vec<u32>| {
                 filled = true;

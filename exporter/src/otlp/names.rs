@@ -86,8 +86,24 @@ impl<'a> Names<'a> {
 }
 
 /// Nearly all names are ASCII, which is quicker to see.
+#[inline]
 fn is_text(name: &[u8]) -> bool {
-    name.is_ascii() || str::from_utf8(name).is_ok()
+    is_ascii(name) || str::from_utf8(name).is_ok()
+}
+
+/// As `<[u8]>::is_ascii`, which is made for longer texts.
+#[inline]
+fn is_ascii(name: &[u8]) -> bool {
+    let Some(last) = name.last_chunk() else { return name.is_ascii() };
+    let (chunks, _) = name.as_chunks();
+    chunks.iter().fold(all(last), |found, chunk| found | all(chunk)) & u64::from_ne_bytes([0x80; 8]) == 0
+}
+
+/// The bits that any of these words has.
+#[inline]
+fn all(chunk: &[u8; 32]) -> u64 {
+    let (words, _) = chunk.as_chunks();
+    words.iter().fold(0, |found, word| found | u64::from_ne_bytes(*word))
 }
 
 /// `7:/bin/sh // 1:/sbin/init`
@@ -100,5 +116,23 @@ fn line(out: &mut Vec<u8>, ancestors: &[Ancestor]) {
         out.extend_from_slice(itoa::Buffer::new().format(*tgid).as_bytes());
         out.push(b':');
         out.extend_from_slice(executable);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_byte_of_any_makes_the_difference() {
+        for len in 0..70 {
+            let mut name = vec![0x7f; len];
+            assert!(is_ascii(&name), "{len}");
+            for at in 0..len {
+                name[at] = 0x80;
+                assert!(!is_ascii(&name), "{at} of {len}");
+                name[at] = b'a';
+            }
+        }
     }
 }

@@ -1,17 +1,14 @@
 //! Short text that comes again and again.
 
-/// Bytes that are copied at once, without a look at how many are needed.
-const SHORT: usize = 32;
-
-/// Text that is short nearly always.
-#[derive(Debug, Default)]
-pub(super) struct Phrase {
+/// Text that is short nearly always: so many bytes of it are copied at once, without a look at how many are needed.
+#[derive(Debug)]
+pub(super) struct Phrase<const SHORT: usize = 32> {
     text: Vec<u8>,
     /// What it starts with.
     start: [u8; SHORT],
 }
 
-impl Phrase {
+impl<const SHORT: usize> Phrase<SHORT> {
     /// Puts it together of these parts.
     pub(super) fn set(&mut self, parts: &[&[u8]]) {
         self.text.clear();
@@ -27,20 +24,25 @@ impl Phrase {
         self.text.len()
     }
 
-    /// Appends it.
+    /// All of it.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// It and any bytes, where it is short.
     #[inline]
-    pub(super) fn push(&self, out: &mut Vec<u8>) {
-        if self.text.len() <= SHORT {
-            let end = out.len() + self.text.len();
-            out.extend_from_slice(&self.start);
-            out.truncate(end);
-        } else {
-            out.extend_from_slice(&self.text);
-        }
+    pub(super) fn short(&self) -> Option<&[u8; SHORT]> {
+        (self.text.len() <= SHORT).then_some(&self.start)
     }
 }
 
-impl Clone for Phrase {
+impl<const SHORT: usize> Default for Phrase<SHORT> {
+    fn default() -> Self {
+        Self { text: Vec::new(), start: [0; SHORT] }
+    }
+}
+
+impl<const SHORT: usize> Clone for Phrase<SHORT> {
     fn clone(&self) -> Self {
         Self { text: self.text.clone(), start: self.start }
     }
@@ -54,20 +56,23 @@ impl Clone for Phrase {
 
 #[cfg(test)]
 mod tests {
+    use super::super::room::Writer;
     use super::*;
 
     #[test]
     fn phrases_of_every_length() {
         let text: Vec<u8> = (0..100).collect();
-        let (mut phrase, mut copy) = (Phrase::default(), Phrase::default());
+        let (mut phrase, mut copy) = (Phrase::<32>::default(), Phrase::default());
         for len in [0, 1, 31, 32, 33, 100, 5, 0] {
             let (start, end) = text[..len].split_at(len / 2);
             phrase.set(&[start, end]);
             copy.clone_from(&phrase);
             for phrase in [&phrase, &copy] {
-                let mut out = vec![7];
-                phrase.push(&mut out);
-                assert_eq!((out[0], &out[1..], phrase.len()), (7, &text[..len], len));
+                let mut out = [7; 200];
+                let mut writer = Writer::new(&mut out[1..]);
+                writer.phrase(phrase);
+                assert_eq!((writer.left(), phrase.len()), (199 - len, len));
+                assert_eq!((out[0], &out[1..=len]), (7, &text[..len]));
             }
         }
     }

@@ -7,8 +7,9 @@ use crate::stopped::Stopped;
 use super::deed::Deeds;
 use super::file::Places;
 use super::names::{Buffers, Files, Names};
+use super::room::{Room, Writer};
 use super::thread::Threads;
-use super::wire::{self, attribute, close, tag};
+use super::wire::{self, attribute, tag};
 use super::{attribute, body, file, policy, tail};
 
 /// The event's name: `LogRecord.event_name`, and the attribute `otel.event.name` for receivers that drop the field.
@@ -18,12 +19,11 @@ pub const EVENT_NAME: &str = "inotrail.file.access";
 pub(super) const INFO: u8 = 9;
 pub(super) const INFO2: u8 = 10;
 
-/// What a record starts with: a length, `time_unix_nano`, `severity_number`, and the body's two lengths.
-const HEAD: [u8; 18] = [tag(2), 0, 0, 1 << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0, 2 << 3, 0, tag(5), 0, wire::STRING, 0];
-/// Where in it the record's own bytes start, its time, and its severity.
-const START: usize = 3;
-const TIME: usize = 4;
-const SEVERITY: usize = 13;
+/// What a record starts with: its tag, and its length in the bytes that it nearly always has.
+const LEN: usize = 3;
+/// Bytes of all in a record that is no text, and of the names of its attributes, at most: some are written before it is known how
+/// many are needed.
+const FIXED: usize = 2048;
 
 /// Encodes events. Its buffers grow to the longest names seen and stay: a warm encoder allocates nothing.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Encoder {
     places: Places,
     names: Buffers,
     text: Vec<u8>,
+    /// Attributes that few records have.
+    rare: Vec<u8>,
 }
 
 impl Encoder {
@@ -57,6 +59,7 @@ impl Encoder {
             places: Places::default(),
             names: Buffers::default(),
             text: Vec::new(),
+            rare: Vec::new(),
         }
     }
 
@@ -75,8 +78,8 @@ impl Encoder {
     /// At most eight bytes per byte of path, target, requested path, executable, ancestors and arguments (an escaped byte is
     /// four, the body repeats a path, and an argument has up to seven of its own), and
     /// 16 KiB: no name in Kubernetes is longer than 253, and a rule has 16 labels of 343 bytes, names and values together.
-    pub fn record(&mut self, out: &mut Vec<u8>, event: &Event<'_>) {
-        let Self { run, threads, deeds, places, names, text, .. } = self;
+    pub fn record(&mut self, out: &mut Room, event: &Event<'_>) {
+        let Self { run, threads, deeds, places, names, text, rare, .. } = self;
         let deed = deeds.of(&event.access);
         let known = Files::of(&event.access).filter(|_| threads.has(event));
         let (files, thread) = if let Some(files) = known {
@@ -86,33 +89,71 @@ impl Encoder {
             (names.files, threads.make(event, &names, text))
         };
         let severity = event.judgement.as_ref().and_then(policy::severity).unwrap_or(deed.severity);
-        let start = head(out, event.time_ns, severity);
-        let said = out.len();
-        body::push(out, event, &files, &thread.label, deed);
-        wire::close_text(out, said);
-        out.extend_from_slice(run);
-        file::push(out, event, &files, (deed, places), text);
-        out.extend_from_slice(&thread.attributes);
-        if let Some(judgement) = &event.judgement {
-            policy::push(out, judgement, text);
+        let place = places.of(event, [text, rare]);
+        let (rare, [flags, owner]) = rarely(rare, event, (files.escaped, place.is_all), text);
+        let (flags, owner, judged) = (&rare[..flags], &rare[flags..owner], &rare[owner..]);
+        let named = files.path.len() + files.target.len() + files.requested.len();
+        let most = FIXED + 2 * named + run.len() + deed.len() + place.len() + thread.len() + rare.len();
+        let room = out.spare(most);
+        let all = room.len();
+        let mut writer = Writer::new(room);
+        let head = writer.take::<LEN>();
+        if event.time_ns != 0 {
+            let time = writer.take::<9>();
+            time[0] = 1 << 3 | 1;
+            time[1..].copy_from_slice(&event.time_ns.to_le_bytes());
         }
-        tail::push(out, event);
-        close(out, start);
+        writer.put(&[2 << 3, severity]);
+        body::push(&mut writer, event, &files, (&thread.label, deed), text);
+        writer.copy(run);
+        file::push(&mut writer, event, &files, (deed, &place), [flags, owner]);
+        writer.copy(&thread.attributes);
+        if !judged.is_empty() {
+            writer.copy(judged);
+        }
+        tail::push(&mut writer, event);
+        let written = all - writer.left();
+        *head = wire::short_head(written - LEN);
+        let written = if head[1] == 0 { lengthen(room, written) } else { written };
+        out.advance(written);
     }
 }
 
-/// Appends [`HEAD`], and returns where the record's own bytes start.
+/// Attributes that few records have, encoded: flags, the file's owner, and what policies say; and where the first two end.
 #[inline]
-fn head(out: &mut Vec<u8>, time_ns: u64, severity: u8) -> usize {
-    let (start, mut head) = (out.len() + START, HEAD);
-    head[TIME..TIME + 8].copy_from_slice(&time_ns.to_le_bytes());
-    head[SEVERITY] = severity;
-    out.extend_from_slice(&head);
-    if time_ns == 0 {
-        // That is what the field's absence means.
-        out.drain(start..start + 9);
+fn rarely<'a>(
+    out: &'a mut Vec<u8>,
+    event: &Event<'_>,
+    (escaped, is_all): (bool, bool),
+    text: &mut Vec<u8>,
+) -> (&'a [u8], [usize; 2]) {
+    out.clear();
+    if event.access.header.flags == 0 && !escaped && is_all && event.judgement.is_none() {
+        return (out, [0; 2]);
     }
-    start
+    if event.access.header.flags != 0 || escaped {
+        file::flags(out, event, escaped, text);
+    }
+    let flags = out.len();
+    if !is_all {
+        file::owned(out, event.file);
+    }
+    let owner = out.len();
+    if let Some(judgement) = &event.judgement {
+        policy::push(out, judgement, text);
+    }
+    (out, [flags, owner])
+}
+
+/// Writes a record's length where two bytes are not its shortest form, moving the record. Returns the bytes of both.
+#[cold]
+fn lengthen(room: &mut [u8], written: usize) -> usize {
+    let len = written - LEN;
+    let start = 1 + wire::varint_len(len as u64);
+    room.copy_within(LEN..written, start);
+    room[0] = tag(2);
+    room[1..].iter_mut().zip(wire::varint_bytes(len)).for_each(|(byte, value)| *byte = value);
+    start + len
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ impl Default for Threads {
 
 impl Threads {
     /// Whether the thread's part is kept: then its names are UTF-8.
+    #[inline]
     pub(super) fn has(&self, event: &Event<'_>) -> bool {
         self.kept[Self::place(event)].key == Some(Key::of(event))
     }
@@ -89,7 +90,7 @@ impl Threads {
     pub(super) fn make(&mut self, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) -> &Encoded {
         let Self { kept, made } = self;
         made.fill(event, names, text);
-        if !names.files.escaped && made.attributes.len() + made.label.len() <= KEPT_BYTES {
+        if !names.files.escaped && made.len() <= KEPT_BYTES {
             let kept = &mut kept[Self::place(event)];
             kept.key = Some(Key::of(event));
             kept.process.clone_from(event.process);
@@ -105,6 +106,11 @@ impl Threads {
 }
 
 impl Encoded {
+    /// Bytes of both.
+    pub(super) fn len(&self) -> usize {
+        self.attributes.len() + self.label.len()
+    }
+
     fn fill(&mut self, event: &Event<'_>, names: &Names<'_>, text: &mut Vec<u8>) {
         let (out, header) = (&mut self.attributes, event.access.header);
         out.clear();

@@ -9,16 +9,16 @@ pub(super) const fn tag(field: u8) -> u8 {
 }
 
 /// `KeyValue.value`, and `AnyValue`'s variants.
-const KEY: u8 = tag(1);
-const VALUE: u8 = tag(2);
+pub(super) const KEY: u8 = tag(1);
+pub(super) const VALUE: u8 = tag(2);
 /// `AnyValue.string_value`
 pub(super) const STRING: u8 = tag(1);
 const BOOL: u8 = 2 << 3;
-const INT: u8 = 3 << 3;
+pub(super) const INT: u8 = 3 << 3;
 const ARRAY: u8 = tag(5);
 
 /// `LogRecord.attributes`
-const RECORD_ATTRIBUTES: u8 = tag(6);
+pub(super) const RECORD_ATTRIBUTES: u8 = tag(6);
 /// Bytes of an encoded [`key`] beside the key itself.
 pub(super) const KEY_OVERHEAD: usize = 8;
 
@@ -38,9 +38,16 @@ pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// The same bytes without a place for them: nothing is allocated.
-fn varint_bytes(value: usize) -> impl Iterator<Item = u8> {
+pub(super) fn varint_bytes(value: usize) -> impl Iterator<Item = u8> {
     let len = varint_len(value as u64);
     (0..len).map(move |index| (value >> (7 * index)) as u8 & 0x7f | if index + 1 < len { 0x80 } else { 0 })
+}
+
+/// A record's tag and its length in two bytes, which is the shortest form but for very long paths; then it is 0.
+#[inline]
+pub(super) fn short_head(len: usize) -> [u8; 3] {
+    let is_short = (0x80..0x4000).contains(&len);
+    [tag(2), if is_short { len as u8 | 0x80 } else { 0 }, (len >> 7) as u8]
 }
 
 /// Appends tag, length and bytes.
@@ -82,20 +89,6 @@ pub(super) fn close(out: &mut Vec<u8>, start: usize) {
         out[start - 1] = (len >> 7) as u8;
     } else {
         out.splice(start - 2..start, varint_bytes(len));
-    }
-}
-
-/// Ends an `AnyValue` with text, which starts at `start` behind two tags, each with a byte for its length: writes both lengths,
-/// moving the text where one byte is not enough.
-#[inline]
-pub(super) fn close_text(out: &mut Vec<u8>, start: usize) {
-    let len = out.len() - start;
-    if bytes_len(len) < 0x80 {
-        out[start - 3] = bytes_len(len) as u8;
-        out[start - 1] = len as u8;
-    } else {
-        let (message, text) = (varint_bytes(bytes_len(len)), varint_bytes(len));
-        out.splice(start - 3..start, message.chain([STRING]).chain(text));
     }
 }
 
@@ -259,21 +252,6 @@ mod tests {
                 varint(&mut out, value);
                 assert_eq!(out.len(), varint_len(value), "{value}");
             }
-        }
-    }
-
-    #[test]
-    fn texts_of_every_length_are_closed_in_the_shortest_form() {
-        for len in [0, 1, 125, 126, 127, 128, 16380, 16384, 70_000] {
-            let text = vec![b'x'; len];
-            let (mut opened, mut value, mut expected) = (vec![1, 2], Vec::new(), vec![1, 2]);
-            opened.extend_from_slice(&[0x2a, 0, STRING, 0]);
-            let start = opened.len();
-            opened.extend_from_slice(&text);
-            close_text(&mut opened, start);
-            bytes(&mut value, STRING, &text);
-            bytes(&mut expected, 0x2a, &value);
-            assert_eq!(opened, expected, "{len}");
         }
     }
 

@@ -86,7 +86,7 @@ impl<O: Output> Stages<O> {
             let container = snapshot.get(event.access.header.cgroup_id).unwrap_or(event.container);
             let (count, processes) = (repeated.count, repeated.processes);
             let event = Event { time_ns, observed_ns, container, count, processes, last_ns, ..event };
-            self.outlet.deliver(&event, snapshot);
+            self.outlet.deliver(event, snapshot);
             // Before the count is noted as taken: a kill in between doubles it, and loses nothing.
             self.note(held);
         });

@@ -1,9 +1,8 @@
 //! What policies say of events.
 
-use crate::container::Snapshot;
 use crate::event::Event;
 use crate::policy::rule::{self, Attempt};
-use crate::policy::{Judgement, RuleIndex, Verdict};
+use crate::policy::{Judgement, PolicySet, RuleIndex, Selection, Verdict};
 
 /// Asks the policies; its list grows to the longest seen and stays.
 #[derive(Debug, Default)]
@@ -14,8 +13,6 @@ pub(super) struct Judge {
 /// What becomes of an event.
 #[derive(Debug)]
 pub(super) enum Ruling<'a> {
-    /// There are no policies.
-    Everything,
     /// A rule is about it.
     Keep(Judgement<'a>),
     /// No rule is about it.
@@ -25,11 +22,8 @@ pub(super) enum Ruling<'a> {
 }
 
 impl Judge {
-    pub(super) fn rule<'a>(&'a mut self, event: &Event<'a>, snapshot: &'a Snapshot) -> Ruling<'a> {
-        if event.container.is_excluded() {
-            return Ruling::Ignore;
-        }
-        let Some((set, selection)) = snapshot.policies(event.container) else { return Ruling::Everything };
+    /// `selection` is of the set's rules those that are about the event's container.
+    pub(super) fn rule<'a>(&'a mut self, event: &Event<'_>, set: &'a PolicySet, selection: &Selection) -> Ruling<'a> {
         if selection.is_empty() {
             return Ruling::Ignore;
         }

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::ids::IdMap;
 use crate::metrics::{Dropped, Metrics};
 use crate::policy::rule::Action;
+use crate::policy::{PolicySet, Selection};
 
 /// The way of an event to the output. It borrows from the rest.
 pub(super) struct Outlet<O> {
@@ -32,12 +33,12 @@ pub(super) struct Outlet<O> {
 
 impl<O: Output> Outlet<O> {
     /// Delivers the event with its container, or lets it wait for that.
+    #[inline]
     pub(super) fn route<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot, held: &mut Held) {
         let id = event.access.header.cgroup_id;
         if let Some(container) = snapshot.get(id) {
             event.container = container;
-            self.deliver(&event, snapshot);
-            return;
+            return self.deliver(event, snapshot);
         }
         if !held.waits_for(id) {
             self.cgroups.unknown(id);
@@ -49,25 +50,37 @@ impl<O: Output> Outlet<O> {
     }
 
     /// Decides, and hands over what is worth it.
-    pub(super) fn deliver<'a>(&mut self, event: &Event<'a>, snapshot: &'a Snapshot) {
+    #[inline]
+    pub(super) fn deliver<'a>(&mut self, mut event: Event<'a>, snapshot: &'a Snapshot) {
+        let container = event.container;
+        if container.is_excluded() {
+            return;
+        }
+        if let Some((set, rules)) = snapshot.policies(container) {
+            self.judged(event, (set, rules), snapshot);
+        } else if self.reports(container) {
+            self.hand_over(&mut event, snapshot);
+            self.follow(&event);
+        }
+    }
+
+    /// [`Self::deliver`] where there are policies.
+    #[inline(never)]
+    fn judged<'a>(&mut self, event: Event<'a>, (set, rules): (&'a PolicySet, &Selection), snapshot: &'a Snapshot) {
         let mut judge = std::mem::take(&mut self.judge);
-        match judge.rule(event, snapshot) {
-            Ruling::Everything if self.reports(event.container) => {
-                self.hand_over(event, snapshot);
-                self.follow(event);
-            }
+        match judge.rule(&event, set, rules) {
             Ruling::Keep(judgement) => {
                 if event.container.tells_stale_files(event.access.header, event.access.path) {
                     self.cgroups.stale_files(event.access.header.cgroup_id);
                 }
-                let is_record = judgement.action == Action::Record;
-                self.hand_over(&Event { judgement: Some(judgement), ..*event }, snapshot);
-                if is_record {
-                    self.follow(event);
+                let mut event = Event { judgement: Some(judgement), ..event };
+                self.hand_over(&mut event, snapshot);
+                if judgement.action == Action::Record {
+                    self.follow(&event);
                 }
             }
             Ruling::Undecided => drop(self.metrics.undecided.inc_by(event.count)),
-            Ruling::Everything | Ruling::Ignore => {}
+            Ruling::Ignore => {}
         }
         self.judge = judge;
     }
@@ -79,7 +92,8 @@ impl<O: Output> Outlet<O> {
     }
 
     /// Looks the file up, numbers and hands over.
-    fn hand_over<'a>(&mut self, event: &Event<'a>, snapshot: &'a Snapshot) {
+    #[inline]
+    fn hand_over<'a>(&mut self, event: &mut Event<'a>, snapshot: &'a Snapshot) {
         if !self.output.wants(event) {
             return;
         }
@@ -93,10 +107,11 @@ impl<O: Output> Outlet<O> {
         if matches!(container.origin, Origin::Container { resolved: false, .. }) {
             self.metrics.unresolved.inc();
         }
-        let numbered = Event { file: self.file(event, snapshot), sequence: container.next_sequence(), ..*event };
+        event.file = self.file(event, snapshot);
+        event.sequence = container.next_sequence();
         self.metrics.emitted.inc_by(event.count);
         self.given.0 += 1;
-        if self.output.event(&numbered).is_break() {
+        if self.output.event(event).is_break() {
             self.done = true;
         }
     }

@@ -153,10 +153,10 @@ fn holds_events_until_their_container_is_known() {
     assert!(held.waits_for(9));
     let now = SECOND;
     let unknown = Containers::fixed(HashMap::new()).snapshot();
-    held.release(now, &unknown, |event| stages.outlet.deliver(&event, &unknown));
+    held.release(now, &unknown, |event| stages.outlet.deliver(event, &unknown));
     assert_eq!(seen(&stages), [("/known", 1, "a")]);
     let known = Containers::fixed([(9, container("new"))].into()).snapshot();
-    held.release(now, &known, |event| stages.outlet.deliver(&event, &known));
+    held.release(now, &known, |event| stages.outlet.deliver(event, &known));
     assert_eq!(seen(&stages), [("/known", 1, "a"), ("/early", 1, "new"), ("/second", 2, "new")]);
     assert!(!held.waits_for(9));
 }
@@ -168,7 +168,7 @@ fn waits_for_no_container_for_ever() {
     feed(&mut stages, &mut held, 9, "/x");
     let unknown = Containers::fixed(HashMap::new()).snapshot();
     let mut release = |stages: &mut Stages<_>, now_ns| {
-        held.release(now_ns, &unknown, |event| stages.outlet.deliver(&event, &unknown));
+        held.release(now_ns, &unknown, |event| stages.outlet.deliver(event, &unknown));
     };
     // Whatever the calendar says: only the time counts that has passed since.
     release(&mut stages, 29 * SECOND);
@@ -191,7 +191,7 @@ fn counts_what_it_cannot_hold() {
     assert_eq!([10, 11, 12].map(|cgroup| hold(cgroup, 4_096)), [10; 3]);
     let dropped = hold(13, 5);
     let snapshot = stages.containers.snapshot();
-    held.release_all(&snapshot, |event| stages.outlet.deliver(&event, &snapshot));
+    held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
     assert_eq!((dropped, stages.outlet.metrics.emitted.get()), (15, 16_384));
 }
 
@@ -219,7 +219,7 @@ fn counted_accesses_are_one_event_of_many() {
     let early = LedgerKey { cgroup_id: 9, ..key };
     stages.counted(&Entry { key: early, count: 3, overflow: false }, 5, &snapshot, &mut held);
     assert!(held.waits_for(9) && stages.outlet.metrics.emitted.get() == 12);
-    held.release_all(&snapshot, |event| stages.outlet.deliver(&event, &snapshot));
+    held.release_all(&snapshot, |event| stages.outlet.deliver(event, &snapshot));
     assert_eq!(stages.outlet.metrics.emitted.get(), 15);
     let overflow = LedgerKey { cgroup_id: 1, ..LedgerKey::default() };
     stages.counted(&Entry { key: overflow, count: 4, overflow: true }, 5, &snapshot, &mut held);

@@ -85,6 +85,9 @@ impl Sorted {
 
     /// The index of a container's tenant. Where there are too many, the one that is there for longest goes.
     fn tenant(&mut self, container: &Container, offer: &mut impl FnMut(Lane, &str, Request)) -> usize {
+        if self.route.tenant.is_none() && !self.tenants.is_empty() {
+            return 0;
+        }
         let name = self.route.tenant(container);
         if let Some(index) = self.tenants.iter().position(|tenant| tenant.name == name) {
             return index;

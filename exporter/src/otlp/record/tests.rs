@@ -37,7 +37,7 @@ impl Made {
     fn record(&self, encoder: &mut Encoder) -> Vec<u8> {
         let id = "a".repeat(64);
         let origin = Origin::Container { id, name: "app".into(), runtime: "containerd", resolved: true };
-        let (container, mut out) = (Arc::new(Container::new(origin)), Vec::new());
+        let (container, mut out) = (Arc::new(Container::new(origin)), Room::default());
         let access = Access { header: &self.header, path: b"/etc/passwd", target: b"", requested: b"", arguments: b"" };
         let event = Event {
             time_ns: 1,
@@ -55,7 +55,7 @@ impl Made {
             last_ns: 0,
         };
         encoder.record(&mut out, &event);
-        out
+        out.written().to_vec()
     }
 }
 

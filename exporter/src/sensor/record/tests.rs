@@ -53,6 +53,30 @@ fn composes_paths_of_every_length() {
     }
 }
 
+/// What comes before the components, in the record and in the buffer, is no part of the path.
+#[test]
+fn composes_paths_behind_any_bytes() {
+    for len in 0..200 {
+        let (requested, name) = ("/".repeat(len), "n".repeat(len + 1));
+        check(0, requested.as_bytes(), format!("{name}\0d\0").as_bytes(), format!("/d/{name}").as_bytes());
+    }
+}
+
+#[test]
+fn marks_are_the_same_on_every_processor() {
+    let mut random = 1_u64;
+    for _ in 0..1000 {
+        let block = std::array::from_fn(|_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            [0, 1, b'/', b'/' | 0x80, 0x7f, 0x80, 0xff, b'.'][(random >> 61) as usize]
+        });
+        for byte in [0, b'/'] {
+            let expected = (0..BLOCK).fold(0, |marks, at| marks | u64::from(block[at] == byte) << at);
+            assert_eq!([marks(&block, byte), marks_by_word(&block, byte)], [expected; 2]);
+        }
+    }
+}
+
 #[test]
 fn joins_refused_requests_to_their_base() {
     check(flags::BASE, b"/etc//./shadow", b"", b"/etc/shadow");
