@@ -106,7 +106,7 @@ pub(super) fn measure() -> Result<Table> {
     let of_call = [lazy, woken].map(|round| round.call - quiet.call);
     Ok(Table {
         what: "Delivery of a record to a reader on another processor, ns".to_owned(),
-        peer: "A wake-up each".to_owned(),
+        peer: Some("A wake-up each".to_owned()),
         rows: vec![
             row("Added to the call that makes it", of_call[0], of_call[1], Some(Goal::Ratio(8.0))),
             row("Processor time of the reader", lazy.read, woken.read, None),

@@ -87,7 +87,7 @@ pub(super) fn instructions() -> Result<Table> {
 fn table(rows: Vec<Row>) -> Table {
     Table {
         what: format!("Per event in user space, {CONTAINERS} containers"),
-        peer: "opentelemetry SDK".to_owned(),
+        peer: Some("opentelemetry SDK".to_owned()),
         rows,
     }
 }

@@ -66,7 +66,7 @@ impl Args {
             Some(Goal::Ratio(30.0)),
         );
         let what = format!("{} events/s, from where they are to a Collector", self.rate);
-        Ok(Table { what, peer: "Collector with filelog and json_parser".to_owned(), rows: vec![row] })
+        Ok(Table { what, peer: Some("Collector with filelog and json_parser".to_owned()), rows: vec![row] })
     }
 
     /// Processor seconds.

@@ -9,8 +9,8 @@ use serde::Serialize;
 pub struct Table {
     /// What they are, and the unit where rows do not say it.
     pub what: String,
-    /// Whom ours are beside.
-    pub peer: String,
+    /// Whom ours are beside, if anybody.
+    pub peer: Option<String>,
     /// One each.
     pub rows: Vec<Row>,
 }
@@ -58,23 +58,30 @@ impl Row {
 impl fmt::Display for Table {
     /// In Markdown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| {} | inotrail | {} | Ratio | Goal |\n|---|---|---|---|---|", self.what, self.peer)?;
-        self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
+        let Self { what, peer, rows } = self;
+        match peer {
+            Some(peer) => writeln!(f, "| {what} | inotrail | {peer} | Ratio | Goal |\n|---|---|---|---|---|")?,
+            None => writeln!(f, "| {what} | inotrail | Goal |\n|---|---|---|")?,
+        }
+        rows.iter().try_for_each(|row| {
+            let Row { what, ours, peer, ratio, goal, met } = row;
+            write!(f, "| {what} | {} | ", number(*ours))?;
+            if self.peer.is_some() {
+                let peer = peer.map(number).unwrap_or_default();
+                write!(f, "{peer} | {} | ", ratio.map(|ratio| format!("{ratio:.1}")).unwrap_or_default())?;
+            }
+            let missed = if *met == Some(false) { " (missed)" } else { "" };
+            writeln!(f, "{}{missed} |", goal.map(|goal| goal.to_string()).unwrap_or_default())
+        })
     }
 }
 
-impl fmt::Display for Row {
-    /// As a line of a table.
+impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, ours, peer, ratio, goal, met } = self;
-        let peer = peer.map(number).unwrap_or_default();
-        let ratio = ratio.map(|ratio| format!("{ratio:.1}")).unwrap_or_default();
-        let goal = goal.map_or_else(String::new, |goal| match goal {
-            Goal::AtMost(most) => format!("at most {most}"),
-            Goal::Ratio(least) => format!("{least} times less"),
-        });
-        let missed = if *met == Some(false) { " (missed)" } else { "" };
-        write!(f, "| {what} | {} | {peer} | {ratio} | {goal}{missed} |", number(*ours))
+        match self {
+            Self::AtMost(most) => write!(f, "at most {most}"),
+            Self::Ratio(least) => write!(f, "{least} times less"),
+        }
     }
 }
 
@@ -99,11 +106,14 @@ mod tests {
             Row::new("b", 0.0, None, Some(Goal::AtMost(0.0))),
             Row::new("c", 1.54, Some(30.8), None),
         ];
-        let table = Table { what: "a".to_owned(), peer: "b".to_owned(), rows: rows.into() }.to_string();
-        let lines: Vec<_> = table.lines().collect();
+        let mut table = Table { what: "a".to_owned(), peer: Some("b".to_owned()), rows: rows.into() };
+        let text = table.to_string();
+        let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "| a | inotrail | b | Ratio | Goal |");
         assert_eq!(lines[2], "| a | 100 | 750 | 7.5 | 8 times less (missed) |");
         assert_eq!(lines[3], "| b | 0 |  |  | at most 0 |");
         assert_eq!(lines[4], "| c | 1.54 | 30.8 | 20.0 |  |");
+        table.peer = None;
+        assert_eq!(table.to_string().lines().nth(2), Some("| a | 100 | 8 times less (missed) |"));
     }
 }

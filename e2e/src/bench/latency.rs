@@ -69,7 +69,7 @@ impl Args {
         let (ours, peer) = (self.of(&[], &[])?, self.of(PEER.0, PEER.1)?);
         let rows = ours.iter().zip(&peer).flat_map(|((rate, ours), (_, peer))| rows(*rate, ours, peer)).collect();
         let what = "From an access to Loki's answer that has it".to_owned();
-        Ok(Table { what, peer: "A flush a second".to_owned(), rows })
+        Ok(Table { what, peer: Some("A flush a second".to_owned()), rows })
     }
 
     /// All loads, with further flags of the exporter and of the Collector.

@@ -78,7 +78,7 @@ impl Args {
             rows.push(Row::new(name, together.records as f64, Some(together.accesses as f64), goal));
         }
         let what = format!("Records in Loki with `--aggregate {}`", self.window);
-        Ok(Table { what, peer: "Accesses in them".to_owned(), rows })
+        Ok(Table { what, peer: Some("Accesses in them".to_owned()), rows })
     }
 }
 

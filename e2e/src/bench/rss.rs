@@ -112,7 +112,7 @@ impl Args {
             row("Of this: heap", loaded.parts.heap, None),
             row("Of this: program's file", loaded.parts.program, None),
         ];
-        Table { what: "Memory of an exporter, MiB".to_owned(), peer: "peer".to_owned(), rows }
+        Table { what: "Memory of an exporter, MiB".to_owned(), peer: None, rows }
     }
 }
 

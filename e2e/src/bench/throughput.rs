@@ -94,7 +94,7 @@ impl Args {
         }
         let beyond = opened(To::Receiver, BEYOND, BEYOND_SECONDS)?;
         let what = format!("{} records a second for {} s, and real opens", self.rate, self.seconds);
-        let figures = Table { what, peer: "peer".to_owned(), rows: rows(&replayed, &opens, beyond) };
+        let figures = Table { what, peer: None, rows: rows(&replayed, &opens, beyond) };
         Ok(Report { replayed, collector_cpu_seconds, opens, beyond, figures })
     }
 

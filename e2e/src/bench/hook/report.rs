@@ -68,7 +68,7 @@ impl Report {
         ];
         let figures = Table {
             what: format!("Instructions per call of the hook, {calls:.0} in an open, Linux {kernel}"),
-            peer: "Cookbook's kprobe".to_owned(),
+            peer: Some("Cookbook's kprobe".to_owned()),
             rows,
         };
         let valid = (baseline[1] - baseline[0]).abs() <= mean * TOLERANCE_PERCENT / 100.0;
