@@ -1,4 +1,5 @@
-//! What becomes of a cgroup's accesses, with the real programs. Needs root.
+//! What becomes of a cgroup's accesses, with the real programs. Needs root. Where containers are in cgroup version 1, or on aarch64, the
+//! programs remember no scope, and this cannot show that what they remember is renewed.
 
 use std::fs::File;
 
