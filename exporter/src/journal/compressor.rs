@@ -46,8 +46,15 @@ mod tests {
 
     #[test]
     fn frames_are_the_librarys_own() {
+        // Unlike enough that each level has another frame.
+        let paths: String =
+            (0..20_000_u32).map(|number| format!("/srv/{}/file", number.wrapping_mul(2_654_435_761))).collect();
+        assert_ne!(
+            zstd::bulk::compress(paths.as_bytes(), LEVEL).unwrap(),
+            zstd::bulk::compress(paths.as_bytes(), LEVEL + 2).unwrap()
+        );
         let mut compressor = Compressor::default();
-        for body in [&b"abcabcabcabc"[..], &vec![7; 300_000], b"", b"abcabcabcabc"] {
+        for body in [paths.as_bytes(), &vec![7; 300_000], b"", paths.as_bytes()] {
             let frame = compressor.compress(body).unwrap();
             assert_eq!(frame, zstd::bulk::compress(body, LEVEL).unwrap());
         }
