@@ -10,6 +10,8 @@ use super::record::{Faulty, Record, RecordBuilder};
 
 /// Most characters of a refusal that are shown.
 const TEXT_MAX: usize = 300;
+/// So begin labels that Loki itself adds: `__stream_shard__`, which differs when a record comes again at another rate.
+const LOKIS_OWN: &str = "__";
 
 /// The body of an answer.
 pub(super) struct Answer(pub(super) Vec<u8>);
@@ -86,7 +88,8 @@ impl Entry<'_> {
 
     /// The record; nothing where it is of somebody else.
     pub(super) fn record<'a>(&'a self, mut builder: RecordBuilder<'a>) -> Result<Option<Record<'a>>, Faulty> {
-        for (name, value) in self.labels.iter().chain(&self.metadata) {
+        for (name, value) in self.labels.iter().chain(&self.metadata).filter(|(name, _)| !name.0.starts_with(LOKIS_OWN))
+        {
             builder.attribute(&name.0, &value.0);
         }
         builder.says(&*self.line);
@@ -103,6 +106,21 @@ pub(super) fn words(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_comes_again_in_another_shard_says_the_same() {
+        let hasher = foldhash::fast::RandomState::default();
+        let digest = |label: &str| {
+            let metadata = r#"{"otel_event_name":"inotrail.file.access","inotrail_stream_id":"run","inotrail_stream_sequence":"7"}"#;
+            let text = format!(
+                r#"{{"data":{{"result":[{{"stream":{{"service_name":"a"{label}}},"values":[["1","line",{{"structuredMetadata":{metadata}}}]]}}]}}}}"#
+            );
+            let answer = Answer(text.into_bytes());
+            answer.entries().unwrap()[0].record(RecordBuilder::new(&hasher)).unwrap().unwrap().digest
+        };
+        assert_eq!(digest(""), digest(r#","__stream_shard__":"1""#));
+        assert_ne!(digest(""), digest(r#","container_id":"1""#));
+    }
 
     #[test]
     fn answers_with_and_without_categories() {
