@@ -36,11 +36,12 @@ fn permission<const PROGRAM: u32, const FIRST: usize>(ctx: *mut c_void) {
     unsafe { write_volatile(&raw mut kept, ctx) };
     let Some(cgroup) = gate::turns_away(PROGRAM) else { return };
     // SAFETY: as above.
-    let ctx = unsafe { read_volatile(&raw const kept) };
+    let (inode, asked, result) = arguments::<PROGRAM, FIRST>(unsafe { read_volatile(&raw const kept) });
+    let told = u64::from(asked) << 32 | u64::from(result as u32);
     if has_typed_task() {
-        open::<true, PROGRAM, FIRST>(ctx, cgroup);
+        open::<true, PROGRAM>(inode, told, cgroup);
     } else {
-        open::<false, PROGRAM, FIRST>(ctx, cgroup);
+        open::<false, PROGRAM>(inode, told, cgroup);
     }
 }
 
@@ -64,11 +65,10 @@ fn arguments<const PROGRAM: u32, const FIRST: usize>(ctx: *mut c_void) -> (u64, 
     }
 }
 
-/// A function of its own: most calls end before, and do not pay for its registers.
+/// A function of its own: most calls end before, and do not pay for its registers. `told` is what is asked, and the outcome.
 #[inline(never)]
-fn open<const TYPED: bool, const PROGRAM: u32, const FIRST: usize>(ctx: *mut c_void, cgroup: u64) {
-    let program = PROGRAM;
-    let (inode, asked, result) = arguments::<PROGRAM, FIRST>(ctx);
+fn open<const TYPED: bool, const PROGRAM: u32>(inode: u64, told: u64, cgroup: u64) {
+    let (program, asked, result) = (PROGRAM, (told >> 32) as u32, told as i32);
     let cgroup = current_cgroup_id(cgroup);
     let scope = scope_of_current(program, cgroup);
     if !keeps(scope) {
