@@ -17,6 +17,7 @@ mod processes;
 mod program;
 mod resolve;
 mod run;
+mod scopes;
 mod sound;
 mod watch;
 
@@ -31,6 +32,7 @@ pub use feature::Feature;
 pub use filtered::prove_filtered;
 pub use place::Place;
 pub use run::{RING_BYTES, access, prove, prove_mutations};
+pub use scopes::prove_scopes;
 pub use watch::{Watch, base, spawn};
 
 /// One access, or a few that belong together.

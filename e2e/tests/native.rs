@@ -55,6 +55,14 @@ fn what_no_rule_is_about_is_kept_back() {
 }
 
 #[test]
+fn a_change_counts_from_the_next_access_on() {
+    let _alone = alone();
+    // In a process of its own, which stays on one CPU.
+    let status = Command::new(guest()).args(["prove", "--backend", "raw-tracepoint", "scopes"]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
 fn watched_files_are_told_by_whatever_name() {
     let _alone = alone();
     let exporter = Command::new(exporter::binary().unwrap());

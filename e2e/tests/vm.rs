@@ -53,6 +53,12 @@ fn a_filter_of_policies() -> Result<()> {
     prove("6.12", "x86_64", Some("voluntary"), "filtered", &[Backend::Kprobe])
 }
 
+/// Natively, where the machine's containers are in cgroup version 1, nothing is remembered.
+#[test]
+fn what_is_remembered_of_a_cgroup_is_renewed() -> Result<()> {
+    prove("6.12", "x86_64", Some("voluntary"), "scopes", &BACKENDS)
+}
+
 #[test]
 fn watched_files_by_whatever_name() -> Result<()> {
     prove("6.1", "x86_64", None, "watched", &[Backend::Fexit])

@@ -73,7 +73,7 @@ pub(super) fn measured(kernel: &str) -> Result<Report> {
         Some(row) => rows.push(row),
         None => eprintln!("compile | {line}"),
     };
-    let release = run_guest_with(kernel, "compile", &files, &[(COMPILER, &compiler)], each)?;
+    let release = run_guest_with(kernel, &["compile"], &files, &[(COMPILER, &compiler)], each)?;
     let report = Report::new(&release, &rows)?;
     ensure!(report.valid, "the run is not valid: the baselines differ by more than {TOLERANCE_PERCENT} %\n{report}");
     Ok(report)

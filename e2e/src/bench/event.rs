@@ -32,27 +32,27 @@ impl Args {
     /// # Errors
     /// `valgrind` is missing, or one of the programs cannot be built or run.
     pub fn run(&self) -> Result<()> {
-        let mut table = instructions()?;
+        let mut table = instructions(EVENTS)?;
         table.rows.extend(time()?.rows);
         self.output.tell(&table, WRITER)
     }
 }
 
-/// All that is the same whatever else the machine does.
+/// All that is the same whatever else the machine does, of so many events.
 ///
 /// # Errors
 /// See [`Args::run`].
-pub(super) fn instructions() -> Result<Table> {
+pub(super) fn instructions(events: u64) -> Result<Table> {
     let folder = build("release", &["bench-allocations", "bench-direct", "bench-path", "bench-sdk"])?;
     let [path, direct, sdk] = ["bench-path", "bench-direct", "bench-sdk"].map(|name| folder.join(name));
     let instructions = |program: &Path, arguments: &[&str]| {
         eprintln!("{} {}", program.display(), arguments.join(" "));
-        per_event(program, EVENTS, arguments)
+        per_event(program, events, arguments)
     };
     let pair = |compression| -> Result<_> {
         Ok((instructions(&path, &["ours", compression])?, Some(instructions(&path, &["sdk", compression])?)))
     };
-    let bytes = |arguments: &[&str]| -> Result<_> { Ok(printed(&path, EVENTS, arguments)?[0] as f64 / EVENTS as f64) };
+    let bytes = |arguments: &[&str]| -> Result<_> { Ok(printed(&path, events, arguments)?[0] as f64 / events as f64) };
     let (plain, plain_peer) = pair("none")?;
     let (packed, packed_peer) = pair("zstd")?;
     let allocations = printed(&folder.join("bench-allocations"), STEADY, &[])?;

@@ -46,7 +46,7 @@ impl Args {
 pub(super) fn measured(kernel: &str) -> Result<Report> {
     let ids_only = miss::object("inotrail-ebpf", "inotrail-programs", "ids-only", &["--cfg=ids_only"])?;
     let mut rows = Vec::new();
-    let release = run_guest(kernel, "hook", &[(IDS_ONLY, &ids_only)], &mut |line| match rows::parse(line) {
+    let release = run_guest(kernel, &["hook"], &[(IDS_ONLY, &ids_only)], &mut |line| match rows::parse(line) {
         Some(row) => rows.push(row),
         None => eprintln!("hook | {line}"),
     })?;

@@ -24,7 +24,7 @@ use crate::kernels::Line;
 #[path = "../../../exporter/build/bpf.rs"]
 mod bpf;
 
-pub use rows::{measure, opens_alone};
+pub use rows::{Programs, measure, opens_alone};
 
 pub(super) use report::Report;
 
@@ -51,15 +51,19 @@ impl Args {
     /// The machine cannot be made, a program does not do what it should, or the two baselines differ too much.
     pub fn run(&self) -> Result<()> {
         let writer = format!("e2e bench miss --kernel {} --readme", self.kernel);
-        self.output.tell(&measured(&self.kernel)?, &writer)
+        self.output.tell(&measured(&self.kernel, Programs::All)?, &writer)
     }
 }
 
 /// # Errors
 /// See [`Args::run`].
-pub(super) fn measured(kernel: &str) -> Result<Report> {
+pub(super) fn measured(kernel: &str, programs: Programs) -> Result<Report> {
     let mut rows = Vec::new();
-    let release = run_guest(kernel, "miss", &[], &mut |line| match rows::parse(line) {
+    let arguments: &[&str] = match programs {
+        Programs::All => &["miss"],
+        Programs::WithGoal => &["miss", "--with-goal"],
+    };
+    let release = run_guest(kernel, arguments, &[], &mut |line| match rows::parse(line) {
         Some(row) => rows.push(row),
         None => eprintln!("miss | {line}"),
     })?;
@@ -68,18 +72,18 @@ pub(super) fn measured(kernel: &str) -> Result<Report> {
     Ok(report)
 }
 
-/// Runs the guest with this argument on a kernel line, with the cookbook's programs and these files, and gives each line that it
+/// Runs the guest with these arguments on a kernel line, with the cookbook's programs and these files, and gives each line that it
 /// writes to `each`. Returns the kernel's release.
 ///
 /// # Errors
 /// Something does not build, or the machine does not end as it should.
 pub(super) fn run_guest(
     line: &str,
-    argument: &str,
+    arguments: &[&str],
     files: &[(&str, &Path)],
     each: &mut dyn FnMut(&str),
 ) -> Result<String> {
-    run_guest_with(line, argument, files, &[], each)
+    run_guest_with(line, arguments, files, &[], each)
 }
 
 /// The same, with more programs and the libraries that they take.
@@ -88,7 +92,7 @@ pub(super) fn run_guest(
 /// As above.
 pub(super) fn run_guest_with(
     line: &str,
-    argument: &str,
+    arguments: &[&str],
     files: &[(&str, &Path)],
     more: &[(&str, &Path)],
     each: &mut dyn FnMut(&str),
@@ -99,7 +103,7 @@ pub(super) fn run_guest_with(
     let cookbook = object("cookbook", "cookbook-programs", "cookbook", &[])?;
     let kernel = Line::named(line, env::consts::ARCH)?.fetch(false)?;
     let files = [&[(COOKBOOK, &*cookbook)], files].concat();
-    machine::run(&kernel, &programs, (&files, more), argument, each)?;
+    machine::run(&kernel, &programs, (&files, more), arguments, each)?;
     Ok(kernel.release)
 }
 

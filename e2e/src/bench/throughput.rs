@@ -21,8 +21,6 @@ use crate::interrupt;
 const LIMIT: Duration = Duration::from_secs(600);
 /// Opens a second that are tried, one after the other.
 const STEPS: [u32; 8] = [20_000, 40_000, 60_000, 80_000, 100_000, 150_000, 200_000, 300_000];
-/// How long each is tried.
-const STEP_SECONDS: u32 = 10;
 /// A load that makes less than this part of its opens in time is no faster.
 const KEPT: f64 = 0.9;
 /// More than is told one by one anywhere.
@@ -39,6 +37,9 @@ pub struct Args {
     /// Seconds of them
     #[arg(long, default_value_t = 60)]
     seconds: u32,
+    /// For so many seconds each rate of real opens is tried
+    #[arg(long, default_value_t = 10)]
+    step_seconds: u32,
     #[command(flatten)]
     output: Output,
 }
@@ -86,7 +87,7 @@ impl Args {
         let (replayed, collector_cpu_seconds) = self.replay()?;
         let mut opens = Vec::new();
         for rate in STEPS {
-            let opened = opened(To::Nop, rate, STEP_SECONDS)?;
+            let opened = opened(To::Nop, rate, self.step_seconds)?;
             opens.push(opened);
             if !opened.is_told_alone() || opened.rate < KEPT * f64::from(rate) {
                 break;

@@ -55,7 +55,11 @@ enum Command {
     /// Measure what a record costs
     Hook,
     /// Measure what an open costs
-    Miss,
+    Miss {
+        /// Only of programs that have a goal
+        #[arg(long)]
+        with_goal: bool,
+    },
     /// Open a file over and over, and say what that took
     Opens,
     /// Start the sensor with a few capabilities only
@@ -114,6 +118,8 @@ enum What {
     Mutations,
     /// The golden lists behind a filter of policies
     Filtered,
+    /// That a cgroup is told of, or not, from the next access on
+    Scopes,
     /// That watched files are reported by whatever name
     Watched,
     /// That the books close under load
@@ -201,7 +207,11 @@ fn main() -> Result<()> {
         }
         Command::Compile => e2e::bench::compile::measure(),
         Command::Hook => e2e::bench::hook::measure(),
-        Command::Miss => e2e::bench::miss::measure(),
+        Command::Miss { with_goal } => e2e::bench::miss::measure(if with_goal {
+            e2e::bench::miss::Programs::WithGoal
+        } else {
+            e2e::bench::miss::Programs::All
+        }),
         Command::Opens => e2e::bench::miss::opens_alone(),
         Command::Limited(limited) => limited.run(),
         Command::Exporter { arguments } => {
@@ -272,6 +282,7 @@ impl What {
             Self::Accesses => Ok(format!("all {}", accesses::prove(backend, guest)?)),
             Self::Mutations => Ok(format!("all {}", accesses::prove_mutations(backend, guest)?)),
             Self::Filtered => accesses::prove_filtered(backend, guest),
+            Self::Scopes => accesses::prove_scopes(backend),
             Self::Watched => {
                 let mut exporter = process::Command::new(guest);
                 exporter.arg("exporter");

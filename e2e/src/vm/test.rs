@@ -33,6 +33,7 @@ pub const TESTS: &[Test] = &[
     Test::new("check", &["facts"], 120),
     Test::new("accesses", &["prove", "accesses"], 300),
     Test::new("filtered", &["prove", "filtered"], 600).once(),
+    Test::new("scopes", &["prove", "scopes"], 120).once(),
     Test::new("watched", &["prove", "watched"], 200).once(),
     Test::new("opens", &["prove", "opens", "--threads", "8", "--each", "100000"], 600),
     Test::new("swap", &["prove", "swap", "--each", "25000"], 500).single_threaded().backends(&[Backend::Fexit]).once(),

@@ -17,7 +17,6 @@ mod probe;
 mod readme;
 mod reload;
 mod requests;
-mod scopes;
 mod telemetry;
 mod trace;
 mod verify;

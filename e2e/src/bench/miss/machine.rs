@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_mins(30);
 /// Places in the machine, and what is put there.
 type Files<'a> = [(&'a str, &'a Path)];
 
-/// Boots the kernel with the programs of this folder, these files and these more, runs the guest with this argument, and
+/// Boots the kernel with the programs of this folder, these files and these more, runs the guest with these arguments, and
 /// gives each line that it writes to `each`.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ pub(super) fn run(
     kernel: &Kernel,
     programs: &Path,
     (files, more): (&Files<'_>, &Files<'_>),
-    argument: &str,
+    arguments: &[&str],
     each: &mut dyn FnMut(&str),
 ) -> Result<()> {
     let folder = tempfile::tempdir().context("create a folder for the machine")?;
@@ -44,7 +44,8 @@ pub(super) fn run(
     }
     archive.program(&programs.join("init"), "/init")?;
     archive.program(&programs.join("guest"), "/bin/guest")?;
-    archive.file(ARGUMENTS, format!("{argument}\0").as_bytes())?;
+    let arguments: String = arguments.iter().flat_map(|argument| [argument, "\0"]).collect();
+    archive.file(ARGUMENTS, arguments.as_bytes())?;
     for (name, source) in files {
         archive.file(name, &fs::read(source).with_context(|| format!("read {}", source.display()))?)?;
     }

@@ -62,13 +62,36 @@ pub(super) fn parse(line: &str) -> Option<Row> {
     serde_json::from_str(line.strip_prefix(LINE)?).ok()
 }
 
-/// Measures every program and writes the rows.
+/// Which programs are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programs {
+    /// Each.
+    All,
+    /// Ours that have a goal, where they have it.
+    WithGoal,
+}
+
+/// Measures programs and writes the rows.
 ///
 /// # Errors
 /// A program does not load here, or did not do what it should.
-pub fn measure() -> Result<()> {
+pub fn measure(programs: Programs) -> Result<()> {
     prepare()?;
     row(None, false, Case::OutOfScope, opens()?)?;
+    match programs {
+        Programs::All => all()?,
+        Programs::WithGoal => {
+            for backend in [Backend::Fexit, Backend::Kprobe] {
+                for case in [Case::OutOfScope, Case::Wanted] {
+                    row(Some(backend.as_str()), true, case, Ours { backend, typed: true, case }.cost()?)?;
+                }
+            }
+        }
+    }
+    row(None, false, Case::OutOfScope, opens()?)
+}
+
+fn all() -> Result<()> {
     for (name, backend, typed) in [
         ("fexit", Backend::Fexit, true),
         ("kprobe", Backend::Kprobe, true),
@@ -89,8 +112,7 @@ pub fn measure() -> Result<()> {
         both(notice.name(), |_| notice.cost())?;
     }
     // The last one: tasks that are made afterwards stay slower.
-    both(audit::NAME, audit::cost)?;
-    row(None, false, Case::OutOfScope, opens()?)
+    both(audit::NAME, audit::cost)
 }
 
 /// The rows of a peer.
