@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use crate::batch::{Batch, Limits, Request};
 use crate::container::Container;
-use crate::event::{Event, Node};
+use crate::event::{Event, Node, Sight};
 use crate::journal::Journal;
 use crate::lane::Lane;
 use crate::loss::Loss;
@@ -90,6 +90,10 @@ impl<O: Outbox> Output for Export<O> {
 
     fn has_room(&mut self, event: &Event<'_>) -> bool {
         Lane::of(event) == Lane::Violation || self.share.allows(event.container, event.count)
+    }
+
+    fn knows(&self, event: &Event<'_>, sight: &Sight) -> bool {
+        self.encoder.knows(event, sight)
     }
 
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::container::{Container, File, FileOwner, Object, Origin, Volume};
 use crate::event::Event;
 
-use super::deed::Deed;
 use super::memo::Memo;
 use super::names::Files;
 use super::phrase::Phrase;
@@ -127,24 +126,28 @@ fn is_own(volume: Option<&Arc<Volume>>, object: &Object<'_>) -> bool {
     object.name.is_empty() || volume.is_some_and(names)
 }
 
-/// What was accessed, and how. `flags` and `owner` are encoded.
-pub(super) fn push(
-    out: &mut Writer<'_>,
-    event: &Event<'_>,
-    files: &Files<'_>,
-    (deed, place): (&Deed, &Place<'_>),
-    [flags, owner]: [&[u8]; 2],
-) {
-    let header = event.access.header;
+/// The names of what was accessed.
+#[inline]
+pub(super) fn names(out: &mut Writer<'_>, files: &Files<'_>) {
     if !files.path.is_empty() {
         put!(out.string, attribute::FILE_PATH, files.path);
     }
     if !files.target.is_empty() {
         put!(out.string, attribute::FILE_TARGET_PATH, files.target);
     }
-    out.copy(deed.attributes(!files.path.is_empty() || !files.requested.is_empty()));
-    if header.inode != 0 {
-        put!(out.string, attribute::FILE_INODE, itoa::Buffer::new().format(header.inode).as_bytes());
+}
+
+/// Which file it is, and where. `flags` and `owner` are encoded.
+#[inline]
+pub(super) fn place(
+    out: &mut Writer<'_>,
+    inode: u64,
+    files: &Files<'_>,
+    place: &Place<'_>,
+    [flags, owner]: [&[u8]; 2],
+) {
+    if inode != 0 {
+        put!(out.string, attribute::FILE_INODE, itoa::Buffer::new().format(inode).as_bytes());
         out.phrase(place.device);
     }
     if files.requested_otherwise {

@@ -1,14 +1,15 @@
 //! One event as one `LogRecord`.
 
-use crate::event::{Event, Node};
+use crate::event::{Event, Node, Sight};
 use crate::loss::Loss;
 use crate::stopped::Stopped;
 
-use super::deed::Deeds;
+use super::deed::{Deed, Deeds};
 use super::file::Places;
 use super::names::{Buffers, Files, Names};
+use super::parts::Parts;
 use super::room::{Room, Writer};
-use super::thread::Threads;
+use super::thread::{Encoded, Threads};
 use super::wire::{self, attribute, tag};
 use super::{attribute, body, file, policy, tail};
 
@@ -35,6 +36,7 @@ pub struct Encoder {
     threads: Threads,
     deeds: Deeds,
     places: Places,
+    parts: Parts,
     names: Buffers,
     text: Vec<u8>,
     /// Attributes that few records have.
@@ -57,6 +59,7 @@ impl Encoder {
             threads: Threads::default(),
             deeds: Deeds::default(),
             places: Places::default(),
+            parts: Parts::default(),
             names: Buffers::default(),
             text: Vec::new(),
             rare: Vec::new(),
@@ -79,7 +82,10 @@ impl Encoder {
     /// four, the body repeats a path, and an argument has up to seven of its own), and
     /// 16 KiB: no name in Kubernetes is longer than 253, and a rule has 16 labels of 343 bytes, names and values together.
     pub fn record(&mut self, out: &mut Room, event: &Event<'_>) {
-        let Self { run, threads, deeds, places, names, text, rare, .. } = self;
+        if let Some(sight) = event.access.seen.filter(|sight| sight.is_kept) {
+            return self.known(out, event, &sight);
+        }
+        let Self { run, threads, deeds, places, parts, names, text, rare, .. } = self;
         let deed = deeds.of(&event.access);
         let known = Files::of(&event.access).filter(|_| threads.has(event));
         let (files, thread) = if let Some(files) = known {
@@ -88,7 +94,6 @@ impl Encoder {
             let names = Names::new(event, names);
             (names.files, threads.make(event, &names, text))
         };
-        let severity = event.judgement.as_ref().and_then(policy::severity).unwrap_or(deed.severity);
         let place = places.of(event, [text, rare]);
         let (rare, [flags, owner]) = rarely(rare, event, (files.escaped, place.is_all), text);
         let (flags, owner, judged) = (&rare[..flags], &rare[flags..owner], &rare[owner..]);
@@ -97,26 +102,87 @@ impl Encoder {
         let room = out.spare(most);
         let all = room.len();
         let mut writer = Writer::new(room);
-        let head = writer.take::<LEN>();
-        if event.time_ns != 0 {
-            let time = writer.take::<9>();
-            time[0] = 1 << 3 | 1;
-            time[1..].copy_from_slice(&event.time_ns.to_le_bytes());
-        }
-        writer.put(&[2 << 3, severity]);
+        start(&mut writer, event, deed);
         body::push(&mut writer, event, &files, (&thread.label, deed), text);
         writer.copy(run);
-        file::push(&mut writer, event, &files, (deed, &place), [flags, owner]);
-        writer.copy(&thread.attributes);
-        if !judged.is_empty() {
-            writer.copy(judged);
-        }
-        tail::push(&mut writer, event);
+        let named = all - writer.left();
+        file::names(&mut writer, &files);
+        let named = named..all - writer.left();
+        writer.copy(deed.attributes(!files.path.is_empty() || !files.requested.is_empty()));
+        let placed = all - writer.left();
+        file::place(&mut writer, event.access.header.inode, &files, &place, [flags, owner]);
+        let placed = placed..all - writer.left();
+        end(&mut writer, event, (thread, judged));
         let written = all - writer.left();
-        *head = wire::short_head(written - LEN);
-        let written = if head[1] == 0 { lengthen(room, written) } else { written };
+        if let Some(sight) = event.access.seen.filter(|_| !files.escaped) {
+            parts.keep(&sight, [&room[named], &room[placed]]);
+        }
+        let written = close(room, written);
         out.advance(written);
     }
+
+    /// Whether the parts of a record are kept that [`Self::record`] does not look up where [`Sight::is_kept`] says so.
+    #[must_use]
+    #[inline]
+    pub fn knows(&self, event: &Event<'_>, sight: &Sight) -> bool {
+        self.parts.has(sight) && self.threads.has(event)
+    }
+
+    /// [`Self::record`] of a file that is kept.
+    fn known(&mut self, out: &mut Room, event: &Event<'_>, sight: &Sight) {
+        let Self { run, threads, deeds, parts, text, rare, .. } = self;
+        let (deed, thread, [named, placed]) = (deeds.of(&event.access), threads.get(event), parts.get(sight));
+        rare.clear();
+        if let Some(judgement) = &event.judgement {
+            policy::push(rare, judgement, text);
+        }
+        let files = Files::text(&event.access);
+        let most = FIXED + files.path.len() + named.len() + run.len() + deed.len() + placed.len() + thread.len() + rare.len();
+        let room = out.spare(most);
+        let all = room.len();
+        let mut writer = Writer::new(room);
+        start(&mut writer, event, deed);
+        body::push(&mut writer, event, &files, (&thread.label, deed), text);
+        writer.copy(run);
+        writer.copy(named);
+        writer.copy(deed.attributes(true));
+        writer.copy(placed);
+        end(&mut writer, event, (thread, rare));
+        let written = all - writer.left();
+        let written = close(room, written);
+        out.advance(written);
+    }
+}
+
+/// What comes before the body, without the record's length.
+#[inline]
+fn start(out: &mut Writer<'_>, event: &Event<'_>, deed: &Deed) {
+    out.take::<LEN>();
+    if event.time_ns != 0 {
+        let time = out.take::<9>();
+        time[0] = 1 << 3 | 1;
+        time[1..].copy_from_slice(&event.time_ns.to_le_bytes());
+    }
+    let severity = event.judgement.as_ref().and_then(policy::severity).unwrap_or(deed.severity);
+    out.put(&[2 << 3, severity]);
+}
+
+/// What comes behind the file.
+#[inline]
+fn end(out: &mut Writer<'_>, event: &Event<'_>, (thread, judged): (&Encoded, &[u8])) {
+    out.copy(&thread.attributes);
+    if !judged.is_empty() {
+        out.copy(judged);
+    }
+    tail::push(out, event);
+}
+
+/// Writes a record's length. Returns the bytes of both.
+#[inline]
+fn close(room: &mut [u8], written: usize) -> usize {
+    let head = wire::short_head(written - LEN);
+    room[..LEN].copy_from_slice(&head);
+    if head[1] == 0 { lengthen(room, written) } else { written }
 }
 
 /// Attributes that few records have, encoded: flags, the file's owner, and what policies say; and where the first two end.

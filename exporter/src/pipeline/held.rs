@@ -162,6 +162,7 @@ impl HeldEvent {
                 target: &self.target,
                 requested: &self.requested,
                 arguments: &self.arguments,
+                seen: None,
             },
             process: &self.process,
             process_start_ns: self.process_start_ns,

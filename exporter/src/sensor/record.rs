@@ -5,6 +5,7 @@ use std::ops::Range;
 use inotrail_ebpf::{Header, flags, kind, mask, mutation};
 use zerocopy::FromBytes as _;
 
+use super::paths::{Found, Lately};
 use crate::event::Access;
 
 /// Flags that each path of two has of its own.
@@ -45,12 +46,26 @@ impl Record<'_> {
     }
 }
 
-/// Reads one record. `paths` is a buffer that is used again and again: the paths are put together in it.
+/// Where paths are put together, used again and again, and those that were lately.
+#[derive(Debug, Default)]
+pub struct Paths {
+    room: Vec<u8>,
+    lately: Lately,
+}
+
+impl From<Vec<u8>> for Paths {
+    /// Paths are put together over these bytes.
+    fn from(room: Vec<u8>) -> Self {
+        Self { room, lately: Lately::default() }
+    }
+}
+
+/// Reads one record. The paths are put together in `paths`.
 ///
 /// # Errors
 /// The bytes are no record.
 #[inline]
-pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Vec<u8>) -> Result<Record<'a>, Malformed> {
+pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Paths) -> Result<Record<'a>, Malformed> {
     let (header, strings) = Header::ref_from_prefix(bytes).map_err(|_| Malformed("shorter than a header"))?;
     let (requested, strings) = split(strings, header.requested_len)?;
     let (arguments, strings) = split(strings, header.arguments_len)?;
@@ -59,24 +74,24 @@ pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Vec<u8>) -> Result<Record<'a>, 
         return Err(UNFIT);
     }
     Ok(match header.kind {
-        kind::ACCESS | kind::EXEC => {
-            let path = compose(header.flags, (bytes, strings.len()), requested, paths, 0)?;
-            // A symbolic link's text is no path that the kernel has walked.
-            let is_text = (header.mask & mask::MUTATION) >> mask::MUTATION_SHIFT == mutation::SYMLINK;
-            let mut access = Access { header, path: b"", target, requested, arguments };
-            let composed = if is_text || target.is_empty() {
-                path.end..path.end
-            } else {
-                let bits = header.flags >> flags::TARGET_SHIFT & OF_A_TARGET;
-                let before = &bytes[..bytes.len() - strings.len()];
-                compose(bits, (before, target.len()), b"", paths, path.end)?
-            };
-            let paths: &'a [u8] = paths;
-            access.path = &paths[path];
-            if !composed.is_empty() {
-                access.target = &paths[composed];
+        kind::ACCESS => {
+            let names = &bytes[size_of::<Header>()..];
+            let mut access = Access { header, path: b"", target, requested, arguments, seen: None };
+            match paths.lately.find(header, names) {
+                Found::Kept(index) => paths.lately.show(index, &mut access),
+                Found::Again(hash) => {
+                    let path = compose(header.flags, (bytes, strings.len()), requested, &mut paths.room, 0)?;
+                    let index = paths.lately.keep(hash, header, names, &paths.room[path]);
+                    paths.lately.show(index, &mut access);
+                }
+                Found::New => compose_both(&mut access, (bytes, strings.len()), &mut paths.room)?,
             }
-            if header.kind == kind::EXEC { Record::Exec(access) } else { Record::Access(access) }
+            Record::Access(access)
+        }
+        kind::EXEC => {
+            let mut access = Access { header, path: b"", target, requested, arguments, seen: None };
+            compose_both(&mut access, (bytes, strings.len()), &mut paths.room)?;
+            Record::Exec(access)
         }
         kind::FORK => Record::Fork(header),
         kind::EXIT => Record::Exit(header),
@@ -90,6 +105,31 @@ const UNFIT: Malformed = Malformed("not as long as its strings");
 
 fn split(strings: &[u8], length: u16) -> Result<(&[u8], &[u8]), Malformed> {
     strings.split_at_checked(length.into()).ok_or(UNFIT)
+}
+
+/// Puts the paths of an access together whose components `record` ends with, `len` bytes of them behind those of its target.
+fn compose_both<'a>(
+    access: &mut Access<'a>,
+    (record, len): (&[u8], usize),
+    room: &'a mut Vec<u8>,
+) -> Result<(), Malformed> {
+    let Access { header, target, requested, .. } = *access;
+    let path = compose(header.flags, (record, len), requested, room, 0)?;
+    // A symbolic link's text is no path that the kernel has walked.
+    let is_text = (header.mask & mask::MUTATION) >> mask::MUTATION_SHIFT == mutation::SYMLINK;
+    let composed = if is_text || target.is_empty() {
+        path.end..path.end
+    } else {
+        let bits = header.flags >> flags::TARGET_SHIFT & OF_A_TARGET;
+        let before = &record[..record.len() - len];
+        compose(bits, (before, target.len()), b"", room, path.end)?
+    };
+    let room: &'a [u8] = room;
+    access.path = &room[path];
+    if !composed.is_empty() {
+        access.target = &room[composed];
+    }
+    Ok(())
 }
 
 /// Puts the components together that `record` ends with, `len` bytes of it, root first, in `room` from `start` on. Returns where

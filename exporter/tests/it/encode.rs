@@ -52,6 +52,7 @@ impl Owned {
                 target: &self.target,
                 requested: &self.requested,
                 arguments: &[],
+                seen: None,
             },
             process: &self.process,
             process_start_ns: self.times[2],
