@@ -67,12 +67,12 @@ pub struct Access<'a> {
 /// inode. Nothing else ever gets the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {
-    /// Where it is kept: others have been there, and will be.
-    pub place: usize,
     /// Its number.
     pub number: u64,
     /// Of which state of the table of containers the rest of the event is ([`crate::container::Snapshot::number`]); 0: of none yet.
     pub view: u64,
+    /// Where it is kept: others have been there, and will be.
+    pub place: u32,
     /// The output has the file's part of the record: [`Event::file`] is not looked up.
     pub is_kept: bool,
 }

@@ -47,6 +47,8 @@ impl Outbox for Journal {
 /// Batches events by route, tenant and lane, and never waits.
 pub struct Export<O> {
     routes: Vec<Sorted>,
+    /// One of the routes takes every event.
+    wants_all: bool,
     encoder: Encoder,
     outbox: O,
     share: Share,
@@ -55,8 +57,9 @@ pub struct Export<O> {
 impl<O: Outbox> Export<O> {
     /// For the events of this node.
     pub fn new(routes: Vec<Route>, limits: Limits, node: &Node, outbox: O) -> Self {
+        let wants_all = routes.iter().any(Route::wants_all);
         let routes = routes.into_iter().map(|route| Sorted::new(route, limits, node.clone())).collect();
-        Self { routes, encoder: Encoder::new(node), outbox, share: Share::default() }
+        Self { routes, wants_all, encoder: Encoder::new(node), outbox, share: Share::default() }
     }
 
     /// Adds a record that is no event to the batches of all routes that want such of the container.
@@ -84,6 +87,9 @@ impl<O: Outbox> Export<O> {
 
 impl<O: Outbox> Output for Export<O> {
     fn wants(&self, event: &Event<'_>) -> bool {
+        if self.wants_all {
+            return true;
+        }
         let lane = Lane::of(event);
         self.routes.iter().any(|sorted| sorted.route.wants(event, lane))
     }

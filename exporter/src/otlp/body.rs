@@ -26,8 +26,15 @@ pub(super) fn push(
     (label, deed): (&Phrase, &Deed),
     text: &mut Vec<u8>,
 ) {
-    let [before, after, end] = &deed.words;
+    let [before, after, end, both] = &deed.words;
     let name = file(event, files, text);
+    if event.count == 1 && files.target.is_empty() {
+        open(out, label.len() + before.len() + name.len() + both.len());
+        out.phrase(label);
+        out.phrase(before);
+        out.copy(name);
+        return out.phrase(both);
+    }
     let (mut count, mut times) = (itoa::Buffer::new(), "");
     let mut len = label.len() + before.len() + name.len() + after.len() + end.len();
     if !files.target.is_empty() {
@@ -37,15 +44,7 @@ pub(super) fn push(
         times = count.format(event.count);
         len += TIMES.len() + times.len();
     }
-    let message = wire::bytes_len(len);
-    if message < 0x80 {
-        out.put(&[BODY, message as u8, wire::STRING, len as u8]);
-    } else {
-        out.put(&[BODY]);
-        out.varint(message as u64);
-        out.put(&[wire::STRING]);
-        out.varint(len as u64);
-    }
+    open(out, len);
     out.phrase(label);
     out.phrase(before);
     out.copy(name);
@@ -59,6 +58,19 @@ pub(super) fn push(
         out.put(TIMES);
         out.copy(times.as_bytes());
     }
+}
+
+/// What comes before a text of so many bytes.
+#[inline]
+fn open(out: &mut Writer<'_>, len: usize) {
+    let message = wire::bytes_len(len);
+    if message < 0x80 {
+        return out.put(&[BODY, message as u8, wire::STRING, len as u8]);
+    }
+    out.put(&[BODY]);
+    out.varint(message as u64);
+    out.put(&[wire::STRING]);
+    out.varint(len as u64);
 }
 
 /// What the body says between two paths.

@@ -126,26 +126,21 @@ fn is_own(volume: Option<&Arc<Volume>>, object: &Object<'_>) -> bool {
     object.name.is_empty() || volume.is_some_and(names)
 }
 
-/// The names of what was accessed.
+/// What was accessed. `flags` and `owner` are encoded.
 #[inline]
-pub(super) fn names(out: &mut Writer<'_>, files: &Files<'_>) {
-    if !files.path.is_empty() {
-        put!(out.string, attribute::FILE_PATH, files.path);
-    }
-    if !files.target.is_empty() {
-        put!(out.string, attribute::FILE_TARGET_PATH, files.target);
-    }
-}
-
-/// Which file it is, and where. `flags` and `owner` are encoded.
-#[inline]
-pub(super) fn place(
+pub(super) fn push(
     out: &mut Writer<'_>,
     inode: u64,
     files: &Files<'_>,
     place: &Place<'_>,
     [flags, owner]: [&[u8]; 2],
 ) {
+    if !files.path.is_empty() {
+        put!(out.string, attribute::FILE_PATH, files.path);
+    }
+    if !files.target.is_empty() {
+        put!(out.string, attribute::FILE_TARGET_PATH, files.target);
+    }
     if inode != 0 {
         put!(out.string, attribute::FILE_INODE, itoa::Buffer::new().format(inode).as_bytes());
         out.phrase(place.device);

@@ -4,7 +4,7 @@ use crate::event::Sight;
 
 /// Files that are kept, and bytes of each: together 512 KiB. What is longer is not kept.
 const KEPT: usize = 1024;
-const BYTES: usize = 496;
+const BYTES: usize = 488;
 
 /// Parts of records, each at the place of its file.
 #[derive(Debug, Default)]
@@ -14,8 +14,7 @@ pub(super) struct Parts(Vec<Part>);
 struct Part {
     /// [`Sight::number`] and [`Sight::view`]: all that the bytes are made of.
     of: [u64; 2],
-    /// Where the first of both ends, and the second.
-    ends: [u16; 2],
+    len: usize,
     bytes: [u8; BYTES],
 }
 
@@ -23,31 +22,29 @@ impl Parts {
     /// Whether the parts of this file are kept.
     #[inline]
     pub(super) fn has(&self, sight: &Sight) -> bool {
-        self.0.get(sight.place).is_some_and(|part| part.of == of(sight))
+        self.0.get(sight.place as usize).is_some_and(|part| part.of == of(sight))
     }
 
-    /// Both parts of a file that is kept: its names, and where it is.
+    /// The part of a file that is kept.
     #[inline]
-    pub(super) fn get(&self, sight: &Sight) -> [&[u8]; 2] {
-        let Part { ends: [middle, end], bytes, .. } = &self.0[sight.place];
-        let (names, place) = bytes[..usize::from(*end)].split_at(usize::from(*middle));
-        [names, place]
+    pub(super) fn get(&self, sight: &Sight) -> &[u8] {
+        let Part { len, bytes, .. } = &self.0[sight.place as usize];
+        &bytes[..*len]
     }
 
-    /// Keeps both, unless they are too long.
+    /// Keeps it, unless it is too long.
     #[inline(never)]
-    pub(super) fn keep(&mut self, sight: &Sight, [names, place]: [&[u8]; 2]) {
-        let (middle, end) = (names.len(), names.len() + place.len());
-        if end > BYTES || sight.place >= KEPT {
+    pub(super) fn keep(&mut self, sight: &Sight, bytes: &[u8]) {
+        let (place, len) = (sight.place as usize, bytes.len());
+        if len > BYTES || place >= KEPT {
             return;
         }
-        if self.0.len() <= sight.place {
-            self.0.resize_with(sight.place + 1, || Part { of: [0; 2], ends: [0; 2], bytes: [0; BYTES] });
+        if self.0.len() <= place {
+            self.0.resize_with(place + 1, || Part { of: [0; 2], len: 0, bytes: [0; BYTES] });
         }
-        let part = &mut self.0[sight.place];
-        (part.of, part.ends) = (of(sight), [middle as u16, end as u16]);
-        part.bytes[..middle].copy_from_slice(names);
-        part.bytes[middle..end].copy_from_slice(place);
+        let part = &mut self.0[place];
+        (part.of, part.len) = (of(sight), len);
+        part.bytes[..len].copy_from_slice(bytes);
     }
 }
 

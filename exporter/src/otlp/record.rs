@@ -29,9 +29,7 @@ const FIXED: usize = 2048;
 /// Encodes events. Its buffers grow to the longest names seen and stay: a warm encoder allocates nothing.
 #[derive(Debug)]
 pub struct Encoder {
-    /// Attributes that every record has, encoded.
-    run: Vec<u8>,
-    /// Of these, the one that is the same for every event name.
+    /// The attribute that all records have, losses too, encoded.
     stream_id: Vec<u8>,
     threads: Threads,
     deeds: Deeds,
@@ -54,10 +52,9 @@ impl Encoder {
         }
         run.extend_from_slice(&stream_id);
         Self {
-            run,
             stream_id,
             threads: Threads::default(),
-            deeds: Deeds::default(),
+            deeds: Deeds::new(run),
             places: Places::default(),
             parts: Parts::default(),
             names: Buffers::default(),
@@ -85,7 +82,7 @@ impl Encoder {
         if let Some(sight) = event.access.seen.filter(|sight| sight.is_kept) {
             return self.known(out, event, &sight);
         }
-        let Self { run, threads, deeds, places, parts, names, text, rare, .. } = self;
+        let Self { threads, deeds, places, parts, names, text, rare, .. } = self;
         let deed = deeds.of(&event.access);
         let known = Files::of(&event.access).filter(|_| threads.has(event));
         let (files, thread) = if let Some(files) = known {
@@ -98,30 +95,26 @@ impl Encoder {
         let (rare, [flags, owner]) = rarely(rare, event, (files.escaped, place.is_all), text);
         let (flags, owner, judged) = (&rare[..flags], &rare[flags..owner], &rare[owner..]);
         let named = files.path.len() + files.target.len() + files.requested.len();
-        let most = FIXED + 2 * named + run.len() + deed.len() + place.len() + thread.len() + rare.len();
+        let most = FIXED + 2 * named + deed.len() + place.len() + thread.len() + rare.len();
         let room = out.spare(most);
         let all = room.len();
         let mut writer = Writer::new(room);
         start(&mut writer, event, deed);
         body::push(&mut writer, event, &files, (&thread.label, deed), text);
-        writer.copy(run);
-        let named = all - writer.left();
-        file::names(&mut writer, &files);
-        let named = named..all - writer.left();
         writer.copy(deed.attributes(!files.path.is_empty() || !files.requested.is_empty()));
-        let placed = all - writer.left();
-        file::place(&mut writer, event.access.header.inode, &files, &place, [flags, owner]);
-        let placed = placed..all - writer.left();
+        let before = all - writer.left();
+        file::push(&mut writer, event.access.header.inode, &files, &place, [flags, owner]);
+        let part = before..all - writer.left();
         end(&mut writer, event, (thread, judged));
         let written = all - writer.left();
-        if let Some(sight) = event.access.seen.filter(|_| !files.escaped) {
-            parts.keep(&sight, [&room[named], &room[placed]]);
+        if let Some(sight) = event.access.seen.filter(|_| !files.escaped && !files.path.is_empty()) {
+            parts.keep(&sight, &room[part]);
         }
         let written = close(room, written);
         out.advance(written);
     }
 
-    /// Whether the parts of a record are kept that [`Self::record`] does not look up where [`Sight::is_kept`] says so.
+    /// Whether the part of a record is kept that [`Self::record`] does not look up where [`Sight::is_kept`] says so.
     #[must_use]
     #[inline]
     pub fn knows(&self, event: &Event<'_>, sight: &Sight) -> bool {
@@ -130,23 +123,21 @@ impl Encoder {
 
     /// [`Self::record`] of a file that is kept.
     fn known(&mut self, out: &mut Room, event: &Event<'_>, sight: &Sight) {
-        let Self { run, threads, deeds, parts, text, rare, .. } = self;
-        let (deed, thread, [named, placed]) = (deeds.of(&event.access), threads.get(event), parts.get(sight));
+        let Self { threads, deeds, parts, text, rare, .. } = self;
+        let (deed, thread, part) = (deeds.of(&event.access), threads.get(event), parts.get(sight));
         rare.clear();
         if let Some(judgement) = &event.judgement {
             policy::push(rare, judgement, text);
         }
         let files = Files::text(&event.access);
-        let most = FIXED + files.path.len() + named.len() + run.len() + deed.len() + placed.len() + thread.len() + rare.len();
+        let most = FIXED + files.path.len() + deed.len() + part.len() + thread.len() + rare.len();
         let room = out.spare(most);
         let all = room.len();
         let mut writer = Writer::new(room);
         start(&mut writer, event, deed);
         body::push(&mut writer, event, &files, (&thread.label, deed), text);
-        writer.copy(run);
-        writer.copy(named);
         writer.copy(deed.attributes(true));
-        writer.copy(placed);
+        writer.copy(part);
         end(&mut writer, event, (thread, rare));
         let written = all - writer.left();
         let written = close(room, written);

@@ -46,7 +46,7 @@ type Key = [u64; 3];
 /// What is known of a record's file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
-    /// Its path, by the index for [`Lately::show`].
+    /// Its path, by the index for [`Lately::access`].
     Kept(usize),
     /// It was there before: to be kept, by this hash.
     Again(u64),
@@ -61,15 +61,14 @@ impl Default for Lately {
 }
 
 impl Lately {
-    /// Looks the file of a record up; `names` are all bytes behind the header, as many as that says.
+    /// Looks the file of a record up; `names` are all bytes behind the header.
     #[inline]
     pub(super) fn find(&mut self, header: &Header, names: &[u8]) -> Found {
+        let path = usize::from(header.path_len);
         let is_plain = header.kind == kind::ACCESS
-            && header.flags == 0
-            && header.arguments_len | header.target_len == 0
-            && header.path_len != 0
-            && header.inode != 0;
-        if !is_plain || names.len() + usize::from(header.path_len) > BYTES {
+            && header.flags | u32::from(header.arguments_len | header.target_len) == 0
+            && names.len() == usize::from(header.requested_len) + path;
+        if !is_plain || path == 0 || names.len() + path > BYTES {
             return Found::New;
         }
         let key = key(header);
@@ -85,18 +84,23 @@ impl Lately {
         }
     }
 
-    /// Gives an access its path, and what tells its file and names from all others.
+    /// The access to a file that was found.
     #[inline]
-    pub(super) fn show<'a>(&'a self, index: usize, access: &mut Access<'a>) {
-        let Kept { key, number, names, .. } = &self.kept[index];
-        let [all, path] = lengths(*key);
-        access.path = &names[all..][..path];
-        access.seen = Some(Sight { place: index, number: *number, view: 0, is_kept: false });
+    pub(super) fn access<'a>(&'a self, index: usize, header: &'a Header, names: &'a [u8]) -> Access<'a> {
+        let (kept, path) = (&self.kept[index], usize::from(header.path_len));
+        Access {
+            header,
+            path: &kept.names[names.len()..][..path],
+            target: b"",
+            requested: &names[..names.len() - path],
+            arguments: b"",
+            seen: Some(kept.sight(index)),
+        }
     }
 
-    /// Keeps what was seen again. Returns the index for [`Self::show`].
+    /// Keeps what was seen again. Returns what tells its file and names from all others.
     #[inline(never)]
-    pub(super) fn keep(&mut self, hash: u64, header: &Header, names: &[u8], path: &[u8]) -> usize {
+    pub(super) fn keep(&mut self, hash: u64, header: &Header, names: &[u8], path: &[u8]) -> Sight {
         let group = group(hash);
         let place = self.groups[group].iter().position(|(end, _)| *end == hash as u32).unwrap_or(0);
         // Else the same file has other names, as long as before.
@@ -109,7 +113,7 @@ impl Lately {
         (kept.key, kept.hash, kept.number) = (key(header), hash, ids::unique());
         kept.names[..names.len()].copy_from_slice(names);
         kept.names[names.len()..][..path.len()].copy_from_slice(path);
-        index
+        kept.sight(index)
     }
 
     /// Notes that a file was seen, in the place of one that was not seen again.
@@ -137,16 +141,17 @@ impl Lately {
     }
 }
 
+impl Kept {
+    #[inline]
+    const fn sight(&self, index: usize) -> Sight {
+        Sight { number: self.number, view: 0, place: index as u32, is_kept: false }
+    }
+}
+
 #[inline]
 fn key(header: &Header) -> Key {
     let lengths = u64::from(header.requested_len) << 32 | u64::from(header.path_len) << 48;
     [header.cgroup_id, header.inode, u64::from(header.device) | lengths]
-}
-
-/// Bytes of all names that a record has of the file, and of its path.
-const fn lengths([.., rest]: Key) -> [usize; 2] {
-    let path = (rest >> 48) as usize;
-    [(rest >> 32) as u16 as usize + path, path]
 }
 
 const fn hash([cgroup, inode, rest]: Key) -> u64 {

@@ -67,6 +67,11 @@ impl From<Vec<u8>> for Paths {
 #[inline]
 pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Paths) -> Result<Record<'a>, Malformed> {
     let (header, strings) = Header::ref_from_prefix(bytes).map_err(|_| Malformed("shorter than a header"))?;
+    let names = strings;
+    let found = paths.lately.find(header, names);
+    if let Found::Kept(index) = found {
+        return Ok(Record::Access(paths.lately.access(index, header, names)));
+    }
     let (requested, strings) = split(strings, header.requested_len)?;
     let (arguments, strings) = split(strings, header.arguments_len)?;
     let (target, strings) = split(strings, header.target_len)?;
@@ -74,24 +79,28 @@ pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Paths) -> Result<Record<'a>, Ma
         return Err(UNFIT);
     }
     Ok(match header.kind {
-        kind::ACCESS => {
-            let names = &bytes[size_of::<Header>()..];
+        kind::ACCESS | kind::EXEC => {
+            let Paths { room, lately } = paths;
+            let path = compose(header.flags, (bytes, strings.len()), requested, room, 0)?;
+            // A symbolic link's text is no path that the kernel has walked.
+            let is_text = (header.mask & mask::MUTATION) >> mask::MUTATION_SHIFT == mutation::SYMLINK;
             let mut access = Access { header, path: b"", target, requested, arguments, seen: None };
-            match paths.lately.find(header, names) {
-                Found::Kept(index) => paths.lately.show(index, &mut access),
-                Found::Again(hash) => {
-                    let path = compose(header.flags, (bytes, strings.len()), requested, &mut paths.room, 0)?;
-                    let index = paths.lately.keep(hash, header, names, &paths.room[path]);
-                    paths.lately.show(index, &mut access);
-                }
-                Found::New => compose_both(&mut access, (bytes, strings.len()), &mut paths.room)?,
+            let composed = if is_text || target.is_empty() {
+                path.end..path.end
+            } else {
+                let bits = header.flags >> flags::TARGET_SHIFT & OF_A_TARGET;
+                let before = &bytes[..bytes.len() - strings.len()];
+                compose(bits, (before, target.len()), b"", room, path.end)?
+            };
+            let room: &'a [u8] = room;
+            access.path = &room[path];
+            if !composed.is_empty() {
+                access.target = &room[composed];
             }
-            Record::Access(access)
-        }
-        kind::EXEC => {
-            let mut access = Access { header, path: b"", target, requested, arguments, seen: None };
-            compose_both(&mut access, (bytes, strings.len()), &mut paths.room)?;
-            Record::Exec(access)
+            if let Found::Again(hash) = found {
+                access.seen = Some(lately.keep(hash, header, names, access.path));
+            }
+            if header.kind == kind::EXEC { Record::Exec(access) } else { Record::Access(access) }
         }
         kind::FORK => Record::Fork(header),
         kind::EXIT => Record::Exit(header),
@@ -105,31 +114,6 @@ const UNFIT: Malformed = Malformed("not as long as its strings");
 
 fn split(strings: &[u8], length: u16) -> Result<(&[u8], &[u8]), Malformed> {
     strings.split_at_checked(length.into()).ok_or(UNFIT)
-}
-
-/// Puts the paths of an access together whose components `record` ends with, `len` bytes of them behind those of its target.
-fn compose_both<'a>(
-    access: &mut Access<'a>,
-    (record, len): (&[u8], usize),
-    room: &'a mut Vec<u8>,
-) -> Result<(), Malformed> {
-    let Access { header, target, requested, .. } = *access;
-    let path = compose(header.flags, (record, len), requested, room, 0)?;
-    // A symbolic link's text is no path that the kernel has walked.
-    let is_text = (header.mask & mask::MUTATION) >> mask::MUTATION_SHIFT == mutation::SYMLINK;
-    let composed = if is_text || target.is_empty() {
-        path.end..path.end
-    } else {
-        let bits = header.flags >> flags::TARGET_SHIFT & OF_A_TARGET;
-        let before = &record[..record.len() - len];
-        compose(bits, (before, target.len()), b"", room, path.end)?
-    };
-    let room: &'a [u8] = room;
-    access.path = &room[path];
-    if !composed.is_empty() {
-        access.target = &room[composed];
-    }
-    Ok(())
 }
 
 /// Puts the components together that `record` ends with, `len` bytes of it, root first, in `room` from `start` on. Returns where
