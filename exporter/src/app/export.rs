@@ -133,3 +133,6 @@ impl<O: Outbox> Output for Export<O> {
         ControlFlow::Continue(())
     }
 }
+
+#[cfg(test)]
+mod tests;

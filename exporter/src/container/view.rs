@@ -91,6 +91,12 @@ impl Containers {
         Snapshot(self.0.load())
     }
 
+    /// Shows what the other table shows now.
+    #[cfg(test)]
+    pub(crate) fn become_as(&self, other: &Self) {
+        self.0.store(other.0.load_full());
+    }
+
     pub(super) fn replace(&self, view: View) {
         self.0.store(Arc::new(view));
     }

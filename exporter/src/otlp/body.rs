@@ -28,26 +28,25 @@ pub(super) fn push(
 ) {
     let [before, after, end, both] = &deed.words;
     let name = file(event, files, text);
-    if event.count == 1 && files.target.is_empty() {
-        open(out, label.len() + before.len() + name.len() + both.len());
-        out.phrase(label);
-        out.phrase(before);
-        out.copy(name);
-        return out.phrase(both);
-    }
+    let is_plain = event.count == 1 && files.target.is_empty();
+    let mut len = label.len() + before.len() + name.len() + both.len();
     let (mut count, mut times) = (itoa::Buffer::new(), "");
-    let mut len = label.len() + before.len() + name.len() + after.len() + end.len();
-    if !files.target.is_empty() {
-        len += link(event).len() + files.target.len();
-    }
-    if event.count > 1 {
-        times = count.format(event.count);
-        len += TIMES.len() + times.len();
+    if !is_plain {
+        if !files.target.is_empty() {
+            len += link(event).len() + files.target.len();
+        }
+        if event.count > 1 {
+            times = count.format(event.count);
+            len += TIMES.len() + times.len();
+        }
     }
     open(out, len);
     out.phrase(label);
     out.phrase(before);
     out.copy(name);
+    if is_plain {
+        return out.phrase(both);
+    }
     out.phrase(after);
     if !files.target.is_empty() {
         out.copy(link(event));

@@ -73,15 +73,18 @@ impl Places {
             return place;
         }
         let key = key(volume, object.as_ref());
-        let (_, attributes) =
-            if self.volumes.has(hash(key), &key) || object.is_none_or(|object| is_own(volume, &object)) {
-                place.key = object.map_or(b"", |object| object.key);
-                self.volumes.get(hash(key), key, |kept| fill(kept, volume, object.as_ref()))
-            } else {
-                place.is_all = false;
-                let key = self::key(volume, None);
-                self.volumes.get(hash(key), key, |kept| fill(kept, volume, None))
-            };
+        let known = self.volumes.find(hash(key), &key);
+        let (_, attributes) = if let Some(at) = known {
+            place.key = object.map_or(b"", |object| object.key);
+            self.volumes.at(at)
+        } else if object.is_none_or(|object| is_own(volume, &object)) {
+            place.key = object.map_or(b"", |object| object.key);
+            self.volumes.get(hash(key), key, |kept| fill(kept, volume, object.as_ref()))
+        } else {
+            place.is_all = false;
+            let key = self::key(volume, None);
+            self.volumes.get(hash(key), key, |kept| fill(kept, volume, None))
+        };
         place.volume = attributes;
         place
     }
@@ -128,13 +131,7 @@ fn is_own(volume: Option<&Arc<Volume>>, object: &Object<'_>) -> bool {
 
 /// What was accessed. `flags` and `owner` are encoded.
 #[inline]
-pub(super) fn push(
-    out: &mut Writer<'_>,
-    inode: u64,
-    files: &Files<'_>,
-    place: &Place<'_>,
-    [flags, owner]: [&[u8]; 2],
-) {
+pub(super) fn push(out: &mut Writer<'_>, inode: u64, files: &Files<'_>, place: &Place<'_>, [flags, owner]: [&[u8]; 2]) {
     if !files.path.is_empty() {
         put!(out.string, attribute::FILE_PATH, files.path);
     }

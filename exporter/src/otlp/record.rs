@@ -79,11 +79,11 @@ impl Encoder {
     /// four, the body repeats a path, and an argument has up to seven of its own), and
     /// 16 KiB: no name in Kubernetes is longer than 253, and a rule has 16 labels of 343 bytes, names and values together.
     pub fn record(&mut self, out: &mut Room, event: &Event<'_>) {
-        if let Some(sight) = event.access.seen.filter(|sight| sight.is_kept) {
-            return self.known(out, event, &sight);
-        }
         let Self { threads, deeds, places, parts, names, text, rare, .. } = self;
         let deed = deeds.of(&event.access);
+        if let Some(sight) = event.access.seen.filter(|sight| sight.is_kept) {
+            return again(out, event, (deed, threads.get(event), parts.get(&sight)), [rare, text]);
+        }
         let known = Files::of(&event.access).filter(|_| threads.has(event));
         let (files, thread) = if let Some(files) = known {
             (files, threads.get(event))
@@ -120,29 +120,31 @@ impl Encoder {
     pub fn knows(&self, event: &Event<'_>, sight: &Sight) -> bool {
         self.parts.has(sight) && self.threads.has(event)
     }
+}
 
-    /// [`Self::record`] of a file that is kept.
-    fn known(&mut self, out: &mut Room, event: &Event<'_>, sight: &Sight) {
-        let Self { threads, deeds, parts, text, rare, .. } = self;
-        let (deed, thread, part) = (deeds.of(&event.access), threads.get(event), parts.get(sight));
-        rare.clear();
-        if let Some(judgement) = &event.judgement {
-            policy::push(rare, judgement, text);
-        }
-        let files = Files::text(&event.access);
-        let most = FIXED + files.path.len() + deed.len() + part.len() + thread.len() + rare.len();
-        let room = out.spare(most);
-        let all = room.len();
-        let mut writer = Writer::new(room);
-        start(&mut writer, event, deed);
-        body::push(&mut writer, event, &files, (&thread.label, deed), text);
-        writer.copy(deed.attributes(true));
-        writer.copy(part);
-        end(&mut writer, event, (thread, rare));
-        let written = all - writer.left();
-        let written = close(room, written);
-        out.advance(written);
+/// [`Encoder::record`] of a file whose part is kept. `rare` and `text` are buffers.
+fn again(
+    out: &mut Room,
+    event: &Event<'_>,
+    (deed, thread, part): (&Deed, &Encoded, &[u8]),
+    [rare, text]: [&mut Vec<u8>; 2],
+) {
+    rare.clear();
+    if let Some(judgement) = &event.judgement {
+        policy::push(rare, judgement, text);
     }
+    let files = Files::text(&event.access);
+    let room = out.spare(FIXED + files.path.len() + deed.len() + part.len() + thread.len() + rare.len());
+    let all = room.len();
+    let mut writer = Writer::new(room);
+    start(&mut writer, event, deed);
+    body::push(&mut writer, event, &files, (&thread.label, deed), text);
+    writer.copy(deed.attributes(true));
+    writer.copy(part);
+    end(&mut writer, event, (thread, rare));
+    let written = all - writer.left();
+    let written = close(room, written);
+    out.advance(written);
 }
 
 /// What comes before the body, without the record's length.

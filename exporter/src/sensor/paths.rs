@@ -7,11 +7,11 @@ use inotrail_ebpf::{Header, kind};
 use crate::event::{Access, Sight};
 use crate::ids;
 
-/// Files that are kept, and bytes of names of each: together 300 KiB. Those with longer names are not kept.
-const KEPT: usize = 1024;
+/// Files that are kept, and bytes of names of each: together 300 KiB. Those with longer names are not kept. Tests fill it often.
+const KEPT: usize = if cfg!(test) { 8 } else { 1024 };
 const BYTES: usize = 256;
-/// Groups of places in which files are looked for, and how many places are in one.
-const GROUPS: usize = 1024;
+/// Groups of places in which files are looked for, and how many places are in one: together 32 KiB.
+const GROUPS: usize = if cfg!(test) { 4 } else { 1024 };
 const PLACES: usize = 4;
 
 /// Paths of the files seen lately. It grows as there are more, up to what it keeps.
@@ -71,15 +71,14 @@ impl Lately {
         if !is_plain || path == 0 || names.len() + path > BYTES {
             return Found::New;
         }
-        let key = key(header);
-        let hash = hash(key);
+        let hash = hash(header);
         let Some((_, place)) = self.groups[group(hash)].iter().find(|(end, _)| *end == hash as u32) else {
             self.note(hash);
             return Found::New;
         };
         let index = (*place as usize).wrapping_sub(1);
         match self.kept.get(index) {
-            Some(kept) if kept.key == key && is_equal(names, &kept.names) => Found::Kept(index),
+            Some(kept) if kept.key == key(header) && is_equal(names, &kept.names) => Found::Kept(index),
             _ => Found::Again(hash),
         }
     }
@@ -103,7 +102,7 @@ impl Lately {
     pub(super) fn keep(&mut self, hash: u64, header: &Header, names: &[u8], path: &[u8]) -> Sight {
         let group = group(hash);
         let place = self.groups[group].iter().position(|(end, _)| *end == hash as u32).unwrap_or(0);
-        // Else the same file has other names, as long as before.
+        // Else the same file has other names.
         let index = match self.groups[group][place].1 {
             0 => self.make_room(),
             known => known as usize - 1,
@@ -154,11 +153,15 @@ fn key(header: &Header) -> Key {
     [header.cgroup_id, header.inode, u64::from(header.device) | lengths]
 }
 
-const fn hash([cgroup, inode, rest]: Key) -> u64 {
+/// A number that says where to look: names of another length go elsewhere, so that a file may have two.
+#[inline]
+fn hash(header: &Header) -> u64 {
     // An odd number without a pattern: the fractional part of the golden ratio.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = inode.wrapping_mul(SPREAD) ^ cgroup.rotate_left(32) ^ rest;
-    (mixed ^ mixed >> 32).wrapping_mul(SPREAD)
+    let rest = u64::from(header.device) << 32 | u64::from(header.requested_len);
+    let mixed = header.inode.wrapping_mul(SPREAD) ^ header.cgroup_id ^ rest;
+    // A place that is free has a 0.
+    (mixed ^ mixed >> 32).wrapping_mul(SPREAD) | 1
 }
 
 const fn group(hash: u64) -> usize {
