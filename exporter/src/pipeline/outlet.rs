@@ -43,9 +43,8 @@ impl<O: Output> Outlet<O> {
         if !held.waits_for(id) {
             self.cgroups.unknown(id);
         }
-        let count = event.count;
-        if !held.push(event, &self.metrics) {
-            self.wanted += count;
+        if !held.push(&event, &self.metrics) {
+            self.wanted += event.count;
         }
     }
 
@@ -57,7 +56,7 @@ impl<O: Output> Outlet<O> {
             return;
         }
         if let Some((set, rules)) = snapshot.policies(container) {
-            self.judged(event, (set, rules), snapshot);
+            self.judged(&event, (set, rules), snapshot);
         } else if self.reports(container) {
             self.hand_over(&mut event, snapshot);
             self.follow(&event);
@@ -66,14 +65,14 @@ impl<O: Output> Outlet<O> {
 
     /// [`Self::deliver`] where there are policies.
     #[inline(never)]
-    fn judged<'a>(&mut self, event: Event<'a>, (set, rules): (&'a PolicySet, &Selection), snapshot: &'a Snapshot) {
+    fn judged<'a>(&mut self, event: &Event<'a>, (set, rules): (&'a PolicySet, &Selection), snapshot: &'a Snapshot) {
         let mut judge = std::mem::take(&mut self.judge);
-        match judge.rule(&event, set, rules) {
+        match judge.rule(event, set, rules) {
             Ruling::Keep(judgement) => {
                 if event.container.tells_stale_files(event.access.header, event.access.path) {
                     self.cgroups.stale_files(event.access.header.cgroup_id);
                 }
-                let mut event = Event { judgement: Some(judgement), ..event };
+                let mut event = Event { judgement: Some(judgement), ..*event };
                 self.hand_over(&mut event, snapshot);
                 if judgement.action == Action::Record {
                     self.follow(&event);

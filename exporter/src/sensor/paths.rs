@@ -17,7 +17,7 @@ const PLACES: usize = 4;
 /// Paths of the files seen lately. It grows as there are more, up to what it keeps.
 #[derive(Debug)]
 pub(super) struct Lately {
-    groups: Box<[[Place; PLACES]; GROUPS]>,
+    groups: Box<[[Place; PLACES]]>,
     kept: Vec<Kept>,
     /// The next one that makes room where all is taken.
     next: usize,
@@ -56,7 +56,7 @@ pub(super) enum Found {
 
 impl Default for Lately {
     fn default() -> Self {
-        Self { groups: Box::new([[(0, 0); PLACES]; GROUPS]), kept: Vec::new(), next: 0, turn: 0 }
+        Self { groups: vec![[(0, 0); PLACES]; GROUPS].into(), kept: Vec::new(), next: 0, turn: 0 }
     }
 }
 
