@@ -58,6 +58,23 @@ pub struct Access<'a> {
     pub requested: &'a [u8],
     /// NUL-separated arguments of an exec; else empty.
     pub arguments: &'a [u8],
+    /// What the file can be told by, if it was seen lately under the same names and in the same cgroup; there are no arguments and no
+    /// `target` then.
+    pub seen: Option<Sight>,
+}
+
+/// Stands for a file, as somebody named it: the names of all accesses with the same number are equal, and so are cgroup, device and
+/// inode. Nothing else ever gets the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Its number.
+    pub number: u64,
+    /// Of which state of the table of containers the rest of the event is ([`crate::container::Snapshot::number`]); 0: of none yet.
+    pub view: u64,
+    /// Where it is kept: others have been there, and will be.
+    pub place: u32,
+    /// The output has the file's part of the record: [`Event::file`] is not looked up.
+    pub is_kept: bool,
 }
 
 /// How accesses are seen.

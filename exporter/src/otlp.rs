@@ -19,6 +19,7 @@ mod file;
 mod loss;
 mod memo;
 mod names;
+mod parts;
 mod phrase;
 mod policy;
 mod record;

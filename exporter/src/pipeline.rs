@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::clock::{Clock, steady_now, unix_now};
 use crate::container::{CgroupEvents, Container, Containers, File, Snapshot};
-use crate::event::{Access, Backend, Event};
+use crate::event::{Access, Backend, Event, Sight};
 use crate::ids::IdMap;
 use crate::loss::{Loss, LossBook, Outage};
 use crate::metrics::{Dropped, Metrics};
 use crate::process::{ProcessScan, ProcessTable};
-use crate::sensor::{Account, Drained, Gap, Malformed, Record, Repeats, Sensor, Unkept, record};
+use crate::sensor::{Account, Drained, Gap, Malformed, Paths, Record, Repeats, Sensor, Unkept, record};
 use crate::stopped::Stopped;
 
 mod counted;
@@ -34,6 +34,11 @@ pub trait Output {
 
     /// Whether there is room for the event, or its container has had its share. Asked before it gets its number too.
     fn has_room(&mut self, event: &Event<'_>) -> bool;
+
+    /// Whether the file's part of an event that comes next is kept from an earlier one.
+    fn knows(&self, _: &Event<'_>, _: &Sight) -> bool {
+        false
+    }
 
     /// Takes one event. Breaks when no further one is wanted.
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()>;
@@ -155,9 +160,9 @@ impl<O: Output> Pipeline<O> {
         self.end().map_continue(|()| drained)
     }
 
-    /// [`Self::drain`] with the bytes of records that come from elsewhere than the ring. `paths` is a buffer that is used
-    /// again and again.
-    pub fn replay<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>, paths: &mut Vec<u8>) -> ControlFlow<()> {
+    /// [`Self::drain`] with the bytes of records that come from elsewhere than the ring. The paths are put together in
+    /// `paths`.
+    pub fn replay<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>, paths: &mut Paths) -> ControlFlow<()> {
         let snapshot = self.begin();
         let Self { stages, held } = self;
         for record in records {

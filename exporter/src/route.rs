@@ -44,6 +44,13 @@ pub enum Tenant {
 }
 
 impl Route {
+    /// Whether every event is wanted.
+    #[must_use]
+    pub fn wants_all(&self) -> bool {
+        let kinds = self.kinds.accesses && self.kinds.violations;
+        kinds && self.severity == Severity::Low && self.namespaces.is_empty()
+    }
+
     /// Whether an event is wanted.
     #[must_use]
     pub fn wants(&self, event: &Event<'_>, lane: Lane) -> bool {

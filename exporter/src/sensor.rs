@@ -29,6 +29,7 @@ mod memory;
 mod misses;
 mod mutation_hooks;
 pub mod mutations;
+mod paths;
 mod pins;
 mod previous;
 pub mod privileges;
@@ -50,7 +51,7 @@ pub use ledger::{Entry, Ledger};
 pub use memory::CounterMap;
 pub use pins::unpin;
 pub use probe::Probe;
-pub use record::{Malformed, Record};
+pub use record::{Malformed, Paths, Record};
 pub use repeats::{Repeated, Repeats};
 pub(crate) use takeover::boot_ns;
 
@@ -166,7 +167,7 @@ pub struct Sensor {
     taken_bytes: u64,
     /// The exporter's thread group, whose accesses are left out; 0: they are not.
     own_tgid: u32,
-    path: Vec<u8>,
+    paths: Paths,
     gap: Option<Gap>,
 }
 
@@ -326,17 +327,17 @@ impl Sensor {
     pub fn drain(&mut self, mut each: impl FnMut(Result<Record<'_>, Malformed>)) -> Drained {
         let (own, probe) = (self.own_tgid, self.probe.as_deref());
         let is_test = |access: &Access<'_>| probe.is_some_and(|probe| probe.takes(access));
-        let mut give = |item: &[u8], path: &mut Vec<u8>| match record::parse(item, path) {
+        let mut give = |item: &[u8], paths: &mut Paths| match record::parse(item, paths) {
             // The kernel's filter knows us only since the self-test.
             Ok(Record::Access(access) | Record::Exec(access)) if is_test(&access) || access.header.tgid == own => {}
             record => each(record),
         };
         for taken in 0..DRAIN_MAX {
             if let Some(early) = self.early.pop_front() {
-                give(&early, &mut self.path);
+                give(&early, &mut self.paths);
             } else if let Some(item) = self.ring.next() {
                 self.taken_bytes += RingGauge::taken_by(&item);
-                give(&item, &mut self.path);
+                give(&item, &mut self.paths);
             } else {
                 self.handover.set_drained(boot_ns());
                 self.fill.emptied(std::mem::take(&mut self.taken_bytes));

@@ -32,6 +32,7 @@ pub fn measure(programs: &Path) -> Result<Figures> {
     let allocations = printed(&allocations, STEADY, &[])?;
     let figures = [
         ("instructions from record to request", per_event(&path, EVENTS, &["ours", "none"])?),
+        ("instructions from record to request, new files", per_event(&path, EVENTS, &["ours", "none", "new"])?),
         ("instructions from event to request", per_event(&direct, EVENTS, &["none"])?),
         ("allocations beside requests", (allocations[0] - allocations[1]) as f64),
         ("bytes", bytes("none")?),

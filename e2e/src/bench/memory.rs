@@ -82,5 +82,12 @@ fn start(table: &mut ProcessTable, parent: u32, pid: u32) {
     table.fork(&header);
     header.kind = kind::EXEC;
     let path = format!("/usr/local/bin/program-{pid:05}");
-    table.exec(&Access { header: &header, path: path.as_bytes(), target: b"", requested: b"", arguments: b"" });
+    table.exec(&Access {
+        header: &header,
+        path: path.as_bytes(),
+        target: b"",
+        requested: b"",
+        arguments: b"",
+        seen: None,
+    });
 }

@@ -16,6 +16,7 @@ use inotrail::loss::Loss;
 use inotrail::metrics::Metrics;
 use inotrail::pipeline::{Output, Pipeline};
 use inotrail::route::Route;
+use inotrail::sensor::Paths;
 use inotrail::stopped::Stopped;
 use inotrail_ebpf::{Header, program};
 use zerocopy::IntoBytes as _;
@@ -27,22 +28,33 @@ use super::sdk::Sdk;
 
 /// Processes that act, ten of each container but the first, which has those that forked them.
 const PROCESSES: u32 = 490;
-/// Different records; more are the same again.
+/// Different records, each of another file; more are the same again.
 const RECORDS: u32 = 1000;
+/// Different records where none is of a file that was there before: as many as are measured.
+const NEW: u32 = 40_000;
 /// Records that are taken from the ring at once.
 const DRAIN: usize = 64;
 
+/// Which files records are of.
+#[derive(Clone, Copy, Debug)]
+pub enum Files {
+    /// A thousand, again and again.
+    Again,
+    /// Each of one that was not there before.
+    New,
+}
+
 /// Gives the bytes of every request of `events` records to `each`, as `inotrail run` makes them.
-pub fn ours(events: usize, each: impl FnMut(&[u8])) {
-    Way::new(exported(each)).take(events).finish();
+pub fn ours(events: usize, files: Files, each: impl FnMut(&[u8])) {
+    Way::new(exported(each)).of(files).take(events).finish();
 }
 
 /// The same by the SDK: what is known of a record is found out as ours is.
 ///
 /// # Errors
 /// None is known.
-pub fn sdk(events: usize, each: impl FnMut(&[u8])) -> Result<()> {
-    let mut logged = Way::new(logged(each)?).take(events);
+pub fn sdk(events: usize, files: Files, each: impl FnMut(&[u8])) -> Result<()> {
+    let mut logged = Way::new(logged(each)?).of(files).take(events);
     logged.flush();
     logged.result
 }
@@ -123,7 +135,7 @@ impl<F: FnMut(&[u8])> Output for Logged<F> {
 pub struct Way<O> {
     pipeline: Pipeline<O>,
     records: Vec<Bytes>,
-    paths: Vec<u8>,
+    paths: Paths,
     taken: usize,
 }
 
@@ -145,7 +157,16 @@ impl<O: Output> Way<O> {
         let news = (sync_channel(1).1, sync_channel(1).1);
         let tables = (containers, CgroupEvents::unheard());
         let pipeline = Pipeline::new(Backend::Fexit, false, tables, processes, news, metrics, output);
-        Self { pipeline, records: (0..RECORDS).map(record).collect(), paths: Vec::new(), taken: 0 }
+        Self { pipeline, records: (0..RECORDS).map(record).collect(), paths: Paths::default(), taken: 0 }
+    }
+
+    /// The same with records of these files.
+    #[must_use]
+    pub fn of(mut self, files: Files) -> Self {
+        if matches!(files, Files::New) {
+            self.records.extend((RECORDS..NEW).map(record));
+        }
+        self
     }
 
     /// Takes so many more records, and gives the output back.

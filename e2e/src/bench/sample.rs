@@ -69,6 +69,7 @@ impl Sample {
                 target: b"",
                 requested: &[],
                 arguments: &[],
+                seen: None,
             },
             process: &self.process,
             process_start_ns: 1_795_240_000_123_000_000,

@@ -214,7 +214,14 @@ fn push(
     let event = Event {
         time_ns,
         observed_ns: time_ns,
-        access: Access { header: &header, path: path.as_bytes(), target: b"", requested: b"", arguments: b"" },
+        access: Access {
+            header: &header,
+            path: path.as_bytes(),
+            target: b"",
+            requested: b"",
+            arguments: b"",
+            seen: None,
+        },
         process: &process,
         process_start_ns: 0,
         container,

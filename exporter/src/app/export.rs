@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use crate::batch::{Batch, Limits, Request};
 use crate::container::Container;
-use crate::event::{Event, Node};
+use crate::event::{Event, Node, Sight};
 use crate::journal::Journal;
 use crate::lane::Lane;
 use crate::loss::Loss;
@@ -47,6 +47,8 @@ impl Outbox for Journal {
 /// Batches events by route, tenant and lane, and never waits.
 pub struct Export<O> {
     routes: Vec<Sorted>,
+    /// One of the routes takes every event.
+    wants_all: bool,
     encoder: Encoder,
     outbox: O,
     share: Share,
@@ -55,8 +57,9 @@ pub struct Export<O> {
 impl<O: Outbox> Export<O> {
     /// For the events of this node.
     pub fn new(routes: Vec<Route>, limits: Limits, node: &Node, outbox: O) -> Self {
+        let wants_all = routes.iter().any(Route::wants_all);
         let routes = routes.into_iter().map(|route| Sorted::new(route, limits, node.clone())).collect();
-        Self { routes, encoder: Encoder::new(node), outbox, share: Share::default() }
+        Self { routes, wants_all, encoder: Encoder::new(node), outbox, share: Share::default() }
     }
 
     /// Adds a record that is no event to the batches of all routes that want such of the container.
@@ -84,12 +87,19 @@ impl<O: Outbox> Export<O> {
 
 impl<O: Outbox> Output for Export<O> {
     fn wants(&self, event: &Event<'_>) -> bool {
+        if self.wants_all {
+            return true;
+        }
         let lane = Lane::of(event);
         self.routes.iter().any(|sorted| sorted.route.wants(event, lane))
     }
 
     fn has_room(&mut self, event: &Event<'_>) -> bool {
         Lane::of(event) == Lane::Violation || self.share.allows(event.container, event.count)
+    }
+
+    fn knows(&self, event: &Event<'_>, sight: &Sight) -> bool {
+        self.encoder.knows(event, sight)
     }
 
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
@@ -123,3 +133,6 @@ impl<O: Outbox> Output for Export<O> {
         ControlFlow::Continue(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,8 +73,7 @@ impl<T> Mounts<T> {
     /// All mounts of a device.
     pub(super) fn on(&self, device: u32) -> impl Iterator<Item = &Mount<T>> {
         let start = self.devices.partition_point(|known| *known < device);
-        let count = self.devices[start..].iter().take_while(|known| **known == device).count();
-        self.mounts[start..start + count].iter()
+        self.mounts[start..].iter().take_while(move |mount| mount.device == device)
     }
 
     /// All mounts.

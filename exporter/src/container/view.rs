@@ -8,7 +8,7 @@ use inotrail_ebpf::Header;
 
 use super::owners::Owners;
 use super::{Container, File, mounts};
-use crate::ids::IdMap;
+use crate::ids::{self, IdMap};
 use crate::policy::{PolicySet, Selection};
 
 /// The table of containers, for readers. A clone reads the same table.
@@ -34,6 +34,7 @@ pub struct Mounted {
 
 #[derive(Debug, Default)]
 pub(super) struct View {
+    pub(super) number: Number,
     pub(super) containers: IdMap<u64, Arc<Container>>,
     /// Of whom more may be known soon.
     pub(super) awaited: IdMap<u64, Arc<Container>>,
@@ -42,6 +43,16 @@ pub(super) struct View {
     pub(super) policies: Option<Arc<PolicySet>>,
     /// Rules that are about containers of which nothing is known.
     pub(super) rules_of_unknown: Selection,
+}
+
+/// Tells a view from all others. What a view holds never changes.
+#[derive(Debug)]
+pub(super) struct Number(u64);
+
+impl Default for Number {
+    fn default() -> Self {
+        Self(ids::unique())
+    }
 }
 
 impl Containers {
@@ -80,12 +91,24 @@ impl Containers {
         Snapshot(self.0.load())
     }
 
+    /// Shows what the other table shows now.
+    #[cfg(test)]
+    pub(crate) fn become_as(&self, other: &Self) {
+        self.0.store(other.0.load_full());
+    }
+
     pub(super) fn replace(&self, view: View) {
         self.0.store(Arc::new(view));
     }
 }
 
 impl Snapshot {
+    /// Tells this state of the table from all others: whatever is found in it by the same number is the same.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.number.0
+    }
+
     /// Who lives in a cgroup; `None`: not known yet, so hold what happened there.
     #[must_use]
     pub fn get(&self, cgroup_id: u64) -> Option<&Arc<Container>> {

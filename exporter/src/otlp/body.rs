@@ -26,29 +26,27 @@ pub(super) fn push(
     (label, deed): (&Phrase, &Deed),
     text: &mut Vec<u8>,
 ) {
-    let [before, after, end] = &deed.words;
+    let [before, after, end, both] = &deed.words;
     let name = file(event, files, text);
+    let is_plain = event.count == 1 && files.target.is_empty();
+    let mut len = label.len() + before.len() + name.len() + both.len();
     let (mut count, mut times) = (itoa::Buffer::new(), "");
-    let mut len = label.len() + before.len() + name.len() + after.len() + end.len();
-    if !files.target.is_empty() {
-        len += link(event).len() + files.target.len();
+    if !is_plain {
+        if !files.target.is_empty() {
+            len += link(event).len() + files.target.len();
+        }
+        if event.count > 1 {
+            times = count.format(event.count);
+            len += TIMES.len() + times.len();
+        }
     }
-    if event.count > 1 {
-        times = count.format(event.count);
-        len += TIMES.len() + times.len();
-    }
-    let message = wire::bytes_len(len);
-    if message < 0x80 {
-        out.put(&[BODY, message as u8, wire::STRING, len as u8]);
-    } else {
-        out.put(&[BODY]);
-        out.varint(message as u64);
-        out.put(&[wire::STRING]);
-        out.varint(len as u64);
-    }
+    open(out, len);
     out.phrase(label);
     out.phrase(before);
     out.copy(name);
+    if is_plain {
+        return out.phrase(both);
+    }
     out.phrase(after);
     if !files.target.is_empty() {
         out.copy(link(event));
@@ -59,6 +57,19 @@ pub(super) fn push(
         out.put(TIMES);
         out.copy(times.as_bytes());
     }
+}
+
+/// What comes before a text of so many bytes.
+#[inline]
+fn open(out: &mut Writer<'_>, len: usize) {
+    let message = wire::bytes_len(len);
+    if message < 0x80 {
+        return out.put(&[BODY, message as u8, wire::STRING, len as u8]);
+    }
+    out.put(&[BODY]);
+    out.varint(message as u64);
+    out.put(&[wire::STRING]);
+    out.varint(len as u64);
 }
 
 /// What the body says between two paths.

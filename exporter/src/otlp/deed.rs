@@ -15,44 +15,43 @@ const KEPT: usize = 64;
 
 /// The deeds seen lately.
 #[derive(Debug)]
-pub(super) struct Deeds(Memo<Key, Deed>);
+pub(super) struct Deeds {
+    /// Attributes that every record starts with, encoded.
+    run: Vec<u8>,
+    kept: Memo<Key, Deed>,
+}
 
 /// What accesses of one kind have in common.
 #[derive(Debug, Default)]
 pub(super) struct Deed {
     /// `LogRecord.severity_number`, unless a rule says otherwise.
     pub(super) severity: u8,
-    /// Attributes, the last of them how sure the path is.
+    /// Attributes: those of every record first, the last of them how sure the path is.
     attributes: Vec<u8>,
     /// Bytes of those without the last.
     nameless: usize,
-    /// What the body says before the file, `failed to open `; after it, ` for reading`; and at its end, `: EACCES`.
-    pub(super) words: [Phrase; 3],
+    /// What the body says before the file, `failed to open `; after it, ` for reading`; at its end, `: EACCES`; and the last two
+    /// together.
+    pub(super) words: [Phrase; 4],
 }
 
-/// All that a deed is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
-    kind: u32,
-    mask: u32,
-    result: i32,
-    open_flags: u32,
-    confidence: u32,
-    exchanged: bool,
-}
-
-impl Default for Deeds {
-    fn default() -> Self {
-        Self(Memo::new(KEPT))
-    }
-}
+/// All that a deed is made of: kind and mask, result and flags of the open, confidence and whether two files were exchanged.
+type Key = [u64; 3];
 
 impl Deeds {
+    /// `run` is what attributes start with.
+    pub(super) fn new(run: Vec<u8>) -> Self {
+        Self { run, kept: Memo::new(KEPT) }
+    }
+
+    #[inline]
     pub(super) fn of(&mut self, access: &Access<'_>) -> &Deed {
         let Header { kind, mask, result, open_flags, confidence, flags, .. } = *access.header;
-        let key = Key { kind, mask, result, open_flags, confidence, exchanged: flags & flags::EXCHANGED != 0 };
+        let pair = |one: u32, other: u32| u64::from(one) << 32 | u64::from(other);
+        let exchanged = flags & flags::EXCHANGED;
+        let key = [pair(kind, mask), pair(result.cast_unsigned(), open_flags), pair(confidence, exchanged)];
         let hash = mask ^ mask >> 16 ^ open_flags ^ open_flags >> 6 ^ result.cast_unsigned() ^ kind << 3;
-        self.0.get(hash, key, |deed| deed.fill(access, key.exchanged))
+        self.kept.get(hash, key, |deed| deed.fill(&self.run, access, exchanged != 0))
     }
 }
 
@@ -67,11 +66,11 @@ impl Deed {
         self.attributes.len() + self.words.iter().map(Phrase::len).sum::<usize>()
     }
 
-    fn fill(&mut self, access: &Access<'_>, exchanged: bool) {
+    fn fill(&mut self, run: &[u8], access: &Access<'_>, exchanged: bool) {
         let (operation, mode, outcome) = (access.operation(), access.access_mode(), access.outcome());
-        let Self { severity, attributes: out, nameless, words: [before, after, end] } = self;
+        let Self { severity, attributes: out, nameless, words: [before, after, end, both] } = self;
         *severity = if matches!(outcome, Outcome::Failure(_)) { INFO2 } else { INFO };
-        out.clear();
+        run.clone_into(out);
         attribute!(string, out, attribute::FILE_OPERATION, operation.as_str().as_bytes());
         if let Some(mode) = mode {
             attribute!(string, out, attribute::FILE_ACCESS_MODE, mode.as_str().as_bytes());
@@ -105,6 +104,7 @@ impl Deed {
             // "executed" says it all.
             Some(AccessMode::Execute) | None => b"",
         }]);
+        both.set(&[after.text(), end.text()]);
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::container::{Container, File, FileOwner, Object, Origin, Volume};
 use crate::event::Event;
 
-use super::deed::Deed;
 use super::memo::Memo;
 use super::names::Files;
 use super::phrase::Phrase;
@@ -74,15 +73,18 @@ impl Places {
             return place;
         }
         let key = key(volume, object.as_ref());
-        let (_, attributes) =
-            if self.volumes.has(hash(key), &key) || object.is_none_or(|object| is_own(volume, &object)) {
-                place.key = object.map_or(b"", |object| object.key);
-                self.volumes.get(hash(key), key, |kept| fill(kept, volume, object.as_ref()))
-            } else {
-                place.is_all = false;
-                let key = self::key(volume, None);
-                self.volumes.get(hash(key), key, |kept| fill(kept, volume, None))
-            };
+        let known = self.volumes.find(hash(key), &key);
+        let (_, attributes) = if let Some(at) = known {
+            place.key = object.map_or(b"", |object| object.key);
+            self.volumes.at(at)
+        } else if object.is_none_or(|object| is_own(volume, &object)) {
+            place.key = object.map_or(b"", |object| object.key);
+            self.volumes.get(hash(key), key, |kept| fill(kept, volume, object.as_ref()))
+        } else {
+            place.is_all = false;
+            let key = self::key(volume, None);
+            self.volumes.get(hash(key), key, |kept| fill(kept, volume, None))
+        };
         place.volume = attributes;
         place
     }
@@ -127,24 +129,17 @@ fn is_own(volume: Option<&Arc<Volume>>, object: &Object<'_>) -> bool {
     object.name.is_empty() || volume.is_some_and(names)
 }
 
-/// What was accessed, and how. `flags` and `owner` are encoded.
-pub(super) fn push(
-    out: &mut Writer<'_>,
-    event: &Event<'_>,
-    files: &Files<'_>,
-    (deed, place): (&Deed, &Place<'_>),
-    [flags, owner]: [&[u8]; 2],
-) {
-    let header = event.access.header;
+/// What was accessed. `flags` and `owner` are encoded.
+#[inline]
+pub(super) fn push(out: &mut Writer<'_>, inode: u64, files: &Files<'_>, place: &Place<'_>, [flags, owner]: [&[u8]; 2]) {
     if !files.path.is_empty() {
         put!(out.string, attribute::FILE_PATH, files.path);
     }
     if !files.target.is_empty() {
         put!(out.string, attribute::FILE_TARGET_PATH, files.target);
     }
-    out.copy(deed.attributes(!files.path.is_empty() || !files.requested.is_empty()));
-    if header.inode != 0 {
-        put!(out.string, attribute::FILE_INODE, itoa::Buffer::new().format(header.inode).as_bytes());
+    if inode != 0 {
+        put!(out.string, attribute::FILE_INODE, itoa::Buffer::new().format(inode).as_bytes());
         out.phrase(place.device);
     }
     if files.requested_otherwise {

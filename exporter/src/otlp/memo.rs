@@ -11,10 +11,17 @@ impl<K: PartialEq, V: Default> Memo<K, V> {
         Self(std::iter::repeat_with(Default::default).take(places).collect())
     }
 
-    /// Whether that of this key is known.
+    /// Where that of this key is, if it is known.
     #[inline]
-    pub(super) fn has(&self, hash: u32, key: &K) -> bool {
-        self.0[hash as usize & (self.0.len() - 1)].0.as_ref() == Some(key)
+    pub(super) fn find(&self, hash: u32, key: &K) -> Option<usize> {
+        let place = hash as usize & (self.0.len() - 1);
+        (self.0[place].0.as_ref() == Some(key)).then_some(place)
+    }
+
+    /// What is there.
+    #[inline]
+    pub(super) fn at(&self, place: usize) -> &V {
+        &self.0[place].1
     }
 
     /// What belongs to a key, of which `hash` is any number; `fill` gets what was at its place, if it was another one's.
@@ -38,7 +45,7 @@ mod tests {
     fn the_last_one_of_a_place_is_known() {
         let mut memo = Memo::new(4);
         let mut check = |key: u32, is_known: bool| {
-            assert_eq!(memo.has(key, &key), is_known);
+            assert_eq!(memo.find(key, &key).is_some(), is_known);
             let mut filled = false;
             let value = memo.get(key, key, |value: &mut Vec<u32>| {
                 filled = true;

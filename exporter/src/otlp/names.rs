@@ -44,11 +44,17 @@ impl<'a> Files<'a> {
     #[inline]
     pub(super) fn of(access: &Access<'a>) -> Option<Self> {
         let Access { path, target, requested, .. } = *access;
-        let files = Self::new([path, target, requested], false);
+        let files = Self::text(access);
         let is_text = is_text(path)
             && (target.is_empty() || is_text(target))
             && (!files.requested_otherwise || is_text(requested));
         is_text.then_some(files)
+    }
+
+    /// As they are, where they are UTF-8.
+    #[inline]
+    pub(super) fn text(access: &Access<'a>) -> Self {
+        Self::new([access.path, access.target, access.requested], false)
     }
 
     fn new([path, target, requested]: [&'a [u8]; 3], escaped: bool) -> Self {

@@ -1,14 +1,15 @@
 //! One event as one `LogRecord`.
 
-use crate::event::{Event, Node};
+use crate::event::{Event, Node, Sight};
 use crate::loss::Loss;
 use crate::stopped::Stopped;
 
-use super::deed::Deeds;
+use super::deed::{Deed, Deeds};
 use super::file::Places;
 use super::names::{Buffers, Files, Names};
+use super::parts::Parts;
 use super::room::{Room, Writer};
-use super::thread::Threads;
+use super::thread::{Encoded, Threads};
 use super::wire::{self, attribute, tag};
 use super::{attribute, body, file, policy, tail};
 
@@ -28,13 +29,12 @@ const FIXED: usize = 2048;
 /// Encodes events. Its buffers grow to the longest names seen and stay: a warm encoder allocates nothing.
 #[derive(Debug)]
 pub struct Encoder {
-    /// Attributes that every record has, encoded.
-    run: Vec<u8>,
-    /// Of these, the one that is the same for every event name.
+    /// The attribute that all records have, losses too, encoded.
     stream_id: Vec<u8>,
     threads: Threads,
     deeds: Deeds,
     places: Places,
+    parts: Parts,
     names: Buffers,
     text: Vec<u8>,
     /// Attributes that few records have.
@@ -52,11 +52,11 @@ impl Encoder {
         }
         run.extend_from_slice(&stream_id);
         Self {
-            run,
             stream_id,
             threads: Threads::default(),
-            deeds: Deeds::default(),
+            deeds: Deeds::new(run),
             places: Places::default(),
+            parts: Parts::default(),
             names: Buffers::default(),
             text: Vec::new(),
             rare: Vec::new(),
@@ -79,8 +79,11 @@ impl Encoder {
     /// four, the body repeats a path, and an argument has up to seven of its own), and
     /// 16 KiB: no name in Kubernetes is longer than 253, and a rule has 16 labels of 343 bytes, names and values together.
     pub fn record(&mut self, out: &mut Room, event: &Event<'_>) {
-        let Self { run, threads, deeds, places, names, text, rare, .. } = self;
+        let Self { threads, deeds, places, parts, names, text, rare, .. } = self;
         let deed = deeds.of(&event.access);
+        if let Some(sight) = event.access.seen.filter(|sight| sight.is_kept) {
+            return again(out, event, (deed, threads.get(event), parts.get(&sight)), [rare, text]);
+        }
         let known = Files::of(&event.access).filter(|_| threads.has(event));
         let (files, thread) = if let Some(files) = known {
             (files, threads.get(event))
@@ -88,35 +91,91 @@ impl Encoder {
             let names = Names::new(event, names);
             (names.files, threads.make(event, &names, text))
         };
-        let severity = event.judgement.as_ref().and_then(policy::severity).unwrap_or(deed.severity);
         let place = places.of(event, [text, rare]);
         let (rare, [flags, owner]) = rarely(rare, event, (files.escaped, place.is_all), text);
         let (flags, owner, judged) = (&rare[..flags], &rare[flags..owner], &rare[owner..]);
         let named = files.path.len() + files.target.len() + files.requested.len();
-        let most = FIXED + 2 * named + run.len() + deed.len() + place.len() + thread.len() + rare.len();
+        let most = FIXED + 2 * named + deed.len() + place.len() + thread.len() + rare.len();
         let room = out.spare(most);
         let all = room.len();
         let mut writer = Writer::new(room);
-        let head = writer.take::<LEN>();
-        if event.time_ns != 0 {
-            let time = writer.take::<9>();
-            time[0] = 1 << 3 | 1;
-            time[1..].copy_from_slice(&event.time_ns.to_le_bytes());
-        }
-        writer.put(&[2 << 3, severity]);
+        start(&mut writer, event, deed);
         body::push(&mut writer, event, &files, (&thread.label, deed), text);
-        writer.copy(run);
-        file::push(&mut writer, event, &files, (deed, &place), [flags, owner]);
-        writer.copy(&thread.attributes);
-        if !judged.is_empty() {
-            writer.copy(judged);
-        }
-        tail::push(&mut writer, event);
+        writer.copy(deed.attributes(!files.path.is_empty() || !files.requested.is_empty()));
+        let before = all - writer.left();
+        file::push(&mut writer, event.access.header.inode, &files, &place, [flags, owner]);
+        let part = before..all - writer.left();
+        end(&mut writer, event, (thread, judged));
         let written = all - writer.left();
-        *head = wire::short_head(written - LEN);
-        let written = if head[1] == 0 { lengthen(room, written) } else { written };
+        if let Some(sight) = event.access.seen.filter(|_| !files.escaped && !files.path.is_empty()) {
+            parts.keep(&sight, &room[part]);
+        }
+        let written = close(room, written);
         out.advance(written);
     }
+
+    /// Whether the part of a record is kept that [`Self::record`] does not look up where [`Sight::is_kept`] says so.
+    #[must_use]
+    #[inline]
+    pub fn knows(&self, event: &Event<'_>, sight: &Sight) -> bool {
+        self.parts.has(sight) && self.threads.has(event)
+    }
+}
+
+/// [`Encoder::record`] of a file whose part is kept. `rare` and `text` are buffers.
+fn again(
+    out: &mut Room,
+    event: &Event<'_>,
+    (deed, thread, part): (&Deed, &Encoded, &[u8]),
+    [rare, text]: [&mut Vec<u8>; 2],
+) {
+    rare.clear();
+    if let Some(judgement) = &event.judgement {
+        policy::push(rare, judgement, text);
+    }
+    let files = Files::text(&event.access);
+    let room = out.spare(FIXED + files.path.len() + deed.len() + part.len() + thread.len() + rare.len());
+    let all = room.len();
+    let mut writer = Writer::new(room);
+    start(&mut writer, event, deed);
+    body::push(&mut writer, event, &files, (&thread.label, deed), text);
+    writer.copy(deed.attributes(true));
+    writer.copy(part);
+    end(&mut writer, event, (thread, rare));
+    let written = all - writer.left();
+    let written = close(room, written);
+    out.advance(written);
+}
+
+/// What comes before the body, without the record's length.
+#[inline]
+fn start(out: &mut Writer<'_>, event: &Event<'_>, deed: &Deed) {
+    out.take::<LEN>();
+    if event.time_ns != 0 {
+        let time = out.take::<9>();
+        time[0] = 1 << 3 | 1;
+        time[1..].copy_from_slice(&event.time_ns.to_le_bytes());
+    }
+    let severity = event.judgement.as_ref().and_then(policy::severity).unwrap_or(deed.severity);
+    out.put(&[2 << 3, severity]);
+}
+
+/// What comes behind the file.
+#[inline]
+fn end(out: &mut Writer<'_>, event: &Event<'_>, (thread, judged): (&Encoded, &[u8])) {
+    out.copy(&thread.attributes);
+    if !judged.is_empty() {
+        out.copy(judged);
+    }
+    tail::push(out, event);
+}
+
+/// Writes a record's length. Returns the bytes of both.
+#[inline]
+fn close(room: &mut [u8], written: usize) -> usize {
+    let head = wire::short_head(written - LEN);
+    room[..LEN].copy_from_slice(&head);
+    if head[1] == 0 { lengthen(room, written) } else { written }
 }
 
 /// Attributes that few records have, encoded: flags, the file's owner, and what policies say; and where the first two end.

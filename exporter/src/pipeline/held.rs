@@ -67,8 +67,8 @@ impl Held {
     }
 
     /// Keeps a copy. False: too much waits, and the event is counted as dropped.
-    pub(super) fn push(&mut self, event: Event<'_>, metrics: &Metrics) -> bool {
-        let copy = HeldEvent::of(&event, self.now_ns);
+    pub(super) fn push(&mut self, event: &Event<'_>, metrics: &Metrics) -> bool {
+        let copy = HeldEvent::of(event, self.now_ns);
         let own = self.waiting.entry(copy.header.cgroup_id).or_default();
         let full = *own >= CONTAINER_MAX || self.queue.len() >= EVENTS_MAX;
         if full || self.bytes + copy.bytes() > BYTES_MAX {
@@ -162,6 +162,7 @@ impl HeldEvent {
                 target: &self.target,
                 requested: &self.requested,
                 arguments: &self.arguments,
+                seen: None,
             },
             process: &self.process,
             process_start_ns: self.process_start_ns,

@@ -6,7 +6,7 @@ use super::Output;
 use super::held::Held;
 use super::judge::{Judge, Ruling};
 use super::repeats::Followed;
-use crate::container::{CgroupEvents, Container, File, Origin, Snapshot};
+use crate::container::{CgroupEvents, Container, Origin, Snapshot};
 use crate::event::Event;
 use crate::ids::IdMap;
 use crate::metrics::{Dropped, Metrics};
@@ -43,9 +43,8 @@ impl<O: Output> Outlet<O> {
         if !held.waits_for(id) {
             self.cgroups.unknown(id);
         }
-        let count = event.count;
-        if !held.push(event, &self.metrics) {
-            self.wanted += count;
+        if !held.push(&event, &self.metrics) {
+            self.wanted += event.count;
         }
     }
 
@@ -57,7 +56,7 @@ impl<O: Output> Outlet<O> {
             return;
         }
         if let Some((set, rules)) = snapshot.policies(container) {
-            self.judged(event, (set, rules), snapshot);
+            self.judged(&event, (set, rules), snapshot);
         } else if self.reports(container) {
             self.hand_over(&mut event, snapshot);
             self.follow(&event);
@@ -66,14 +65,14 @@ impl<O: Output> Outlet<O> {
 
     /// [`Self::deliver`] where there are policies.
     #[inline(never)]
-    fn judged<'a>(&mut self, event: Event<'a>, (set, rules): (&'a PolicySet, &Selection), snapshot: &'a Snapshot) {
+    fn judged<'a>(&mut self, event: &Event<'a>, (set, rules): (&'a PolicySet, &Selection), snapshot: &'a Snapshot) {
         let mut judge = std::mem::take(&mut self.judge);
-        match judge.rule(&event, set, rules) {
+        match judge.rule(event, set, rules) {
             Ruling::Keep(judgement) => {
                 if event.container.tells_stale_files(event.access.header, event.access.path) {
                     self.cgroups.stale_files(event.access.header.cgroup_id);
                 }
-                let mut event = Event { judgement: Some(judgement), ..event };
+                let mut event = Event { judgement: Some(judgement), ..*event };
                 self.hand_over(&mut event, snapshot);
                 if judgement.action == Action::Record {
                     self.follow(&event);
@@ -107,7 +106,7 @@ impl<O: Output> Outlet<O> {
         if matches!(container.origin, Origin::Container { resolved: false, .. }) {
             self.metrics.unresolved.inc();
         }
-        event.file = self.file(event, snapshot);
+        self.find_file(event, snapshot);
         event.sequence = container.next_sequence();
         self.metrics.emitted.inc_by(event.count);
         self.given.0 += 1;
@@ -116,13 +115,31 @@ impl<O: Output> Outlet<O> {
         }
     }
 
-    fn file<'a>(&self, event: &Event<'a>, snapshot: &'a Snapshot) -> File<'a> {
-        let Event { container, access, .. } = event;
-        let (file, stale) = snapshot.file(access.header, access.path, container);
-        if stale && container.tells_unknown_mounts(event.observed_ns) {
-            self.cgroups.unknown_mounts(access.header.cgroup_id);
+    /// Looks the file up, unless the output has its part from an event of the same file, names, and state of the table.
+    #[inline]
+    fn find_file<'a>(&self, event: &mut Event<'a>, snapshot: &'a Snapshot) {
+        if let Some(mut sight) = event.access.seen {
+            sight.view = snapshot.number();
+            sight.is_kept = self.output.knows(event, &sight);
+            event.access.seen = Some(sight);
+            if sight.is_kept {
+                return;
+            }
         }
-        file
+        self.look_up(event, snapshot);
+    }
+
+    fn look_up<'a>(&self, event: &mut Event<'a>, snapshot: &'a Snapshot) {
+        let Event { container, access, .. } = *event;
+        let (file, stale) = snapshot.file(access.header, access.path, container);
+        event.file = file;
+        if stale {
+            // Each of these is looked up, so that somebody is told.
+            event.access.seen = None;
+            if container.tells_unknown_mounts(event.observed_ns) {
+                self.cgroups.unknown_mounts(access.header.cgroup_id);
+            }
+        }
     }
 
     pub(super) fn reports(&self, container: &Container) -> bool {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use inotrail_ebpf::{Header, flags, kind, mask, mutation};
 use zerocopy::FromBytes as _;
 
+use super::paths::{Found, Lately};
 use crate::event::Access;
 
 /// Flags that each path of two has of its own.
@@ -45,13 +46,32 @@ impl Record<'_> {
     }
 }
 
-/// Reads one record. `paths` is a buffer that is used again and again: the paths are put together in it.
+/// Where paths are put together, used again and again, and those that were lately.
+#[derive(Debug, Default)]
+pub struct Paths {
+    room: Vec<u8>,
+    lately: Lately,
+}
+
+impl From<Vec<u8>> for Paths {
+    /// Paths are put together over these bytes.
+    fn from(room: Vec<u8>) -> Self {
+        Self { room, lately: Lately::default() }
+    }
+}
+
+/// Reads one record. The paths are put together in `paths`.
 ///
 /// # Errors
 /// The bytes are no record.
 #[inline]
-pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Vec<u8>) -> Result<Record<'a>, Malformed> {
+pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Paths) -> Result<Record<'a>, Malformed> {
     let (header, strings) = Header::ref_from_prefix(bytes).map_err(|_| Malformed("shorter than a header"))?;
+    let names = strings;
+    let found = paths.lately.find(header, names);
+    if let Found::Kept(index) = found {
+        return Ok(Record::Access(paths.lately.access(index, header, names)));
+    }
     let (requested, strings) = split(strings, header.requested_len)?;
     let (arguments, strings) = split(strings, header.arguments_len)?;
     let (target, strings) = split(strings, header.target_len)?;
@@ -60,21 +80,25 @@ pub fn parse<'a>(bytes: &'a [u8], paths: &'a mut Vec<u8>) -> Result<Record<'a>, 
     }
     Ok(match header.kind {
         kind::ACCESS | kind::EXEC => {
-            let path = compose(header.flags, (bytes, strings.len()), requested, paths, 0)?;
+            let Paths { room, lately } = paths;
+            let path = compose(header.flags, (bytes, strings.len()), requested, room, 0)?;
             // A symbolic link's text is no path that the kernel has walked.
             let is_text = (header.mask & mask::MUTATION) >> mask::MUTATION_SHIFT == mutation::SYMLINK;
-            let mut access = Access { header, path: b"", target, requested, arguments };
+            let mut access = Access { header, path: b"", target, requested, arguments, seen: None };
             let composed = if is_text || target.is_empty() {
                 path.end..path.end
             } else {
                 let bits = header.flags >> flags::TARGET_SHIFT & OF_A_TARGET;
                 let before = &bytes[..bytes.len() - strings.len()];
-                compose(bits, (before, target.len()), b"", paths, path.end)?
+                compose(bits, (before, target.len()), b"", room, path.end)?
             };
-            let paths: &'a [u8] = paths;
-            access.path = &paths[path];
+            let room: &'a [u8] = room;
+            access.path = &room[path];
             if !composed.is_empty() {
-                access.target = &paths[composed];
+                access.target = &room[composed];
+            }
+            if let Found::Again(hash) = found {
+                access.seen = Some(lately.keep(hash, header, names, access.path));
             }
             if header.kind == kind::EXEC { Record::Exec(access) } else { Record::Access(access) }
         }

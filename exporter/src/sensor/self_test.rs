@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use inotrail_ebpf::{Control, program};
 
-use super::{Record, Sensor, record};
+use super::{Paths, Record, Sensor, record};
 
 /// How the sentinel was not seen exactly once.
 #[derive(Debug, thiserror::Error)]
@@ -77,11 +77,11 @@ fn ring_full(sensor: &Sensor) -> u64 {
 /// Takes the sentinel's records out of the stream and keeps all others for the first drain. Ends where the ring is empty or
 /// has been read once over, because others may write as fast as this reads.
 fn collect(sensor: &mut Sensor, sentinel: &str, comm: &[u8], seen: &mut Vec<()>) {
-    let (mut read, mut path) = (0, Vec::new());
+    let (mut read, mut paths) = (0, Paths::default());
     while read < sensor.ring_bytes && sensor.early_bytes < EARLY_RINGS * sensor.ring_bytes {
         let Some(item) = sensor.ring.next() else { break };
         read += item.len();
-        match record::parse(&item, &mut path) {
+        match record::parse(&item, &mut paths) {
             Ok(Record::Access(access))
                 if access.requested == sentinel.as_bytes() && access.comm() == comm.trim_ascii_end() =>
             {

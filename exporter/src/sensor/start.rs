@@ -23,7 +23,7 @@ use super::probe::Probe;
 use super::repeats::Repeats;
 use super::scopes::Scopes;
 use super::takeover::boot_ns;
-use super::{AttemptError, Error, Gap, Options, RingGauge, Sensor, hook, layout, self_test, whoami};
+use super::{AttemptError, Error, Gap, Options, Paths, RingGauge, Sensor, hook, layout, self_test, whoami};
 use crate::event::Backend;
 
 /// The kernel as it was found, and what to attach to it.
@@ -248,7 +248,7 @@ fn sensor(
         fill: Arc::new(RingGauge::new(ring_bytes.into())),
         taken_bytes: 0,
         own_tgid: 0,
-        path: Vec::with_capacity(STRINGS_LIMIT + 512),
+        paths: Paths::from(Vec::with_capacity(STRINGS_LIMIT + 512)),
         gap,
         hooks: Hooks::new(backend, set),
     }

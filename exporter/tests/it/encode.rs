@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inotrail::batch::{Batch, Limits};
-use inotrail::container::{Container, Image, Origin, Owner, OwnerKind, Pod, PodDetails};
-use inotrail::event::{Access, Backend, Event, Node};
+use inotrail::container::{Container, File, Image, Origin, Owner, OwnerKind, Pod, PodDetails};
+use inotrail::event::{Access, Backend, Event, Node, Sight};
 use inotrail::loss::{Counts, Loss, Uuid};
 use inotrail::metrics::Dropped;
 use inotrail::otlp::Encoder;
@@ -52,6 +52,7 @@ impl Owned {
                 target: &self.target,
                 requested: &self.requested,
                 arguments: &[],
+                seen: None,
             },
             process: &self.process,
             process_start_ns: self.times[2],
@@ -65,6 +66,13 @@ impl Owned {
             last_ns: self.times[3],
         }
     }
+}
+
+/// The same, of a file that is told from all others by a number.
+fn sighted(mut event: Event<'_>, place: usize, number: u64) -> Event<'_> {
+    let number = number + place as u64;
+    event.access.seen = Some(Sight { number, view: 1, place: place as u32, is_kept: false });
+    event
 }
 
 /// What one has done, as another would do it.
@@ -319,7 +327,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The second batch goes through buffers that the first one left behind; the third has the first one's threads, which are
-    /// known by then, and the second one's files.
+    /// known by then, and the second one's files, and so are these. Of those nothing is looked up again.
     #[test]
     fn requests_are_those_of_opentelemetry_proto(
         node in node(),
@@ -329,7 +337,8 @@ proptest! {
         let limits = Limits { records: 100, bytes: usize::MAX, age: Duration::from_secs(1), interval: Duration::from_secs(1) };
         let (mut batch, mut encoder) = (Batch::new(limits, node.clone()), Encoder::new(&node));
         let [first, second] = batches.each_ref().map(|events| events.iter().map(|event| event.event(&containers)));
-        let (first, second): (Vec<_>, Vec<_>) = (first.collect(), second.collect());
+        let first: Vec<_> = first.enumerate().map(|(place, event)| sighted(event, place, 0)).collect();
+        let second: Vec<_> = second.enumerate().map(|(place, event)| sighted(event, place, 8)).collect();
         let headers: Vec<_> = first.iter().zip(second.iter().cycle()).map(|(who, what)| by(who, what)).collect();
         let third = first.iter().zip(second.iter().cycle()).zip(&headers);
         let third = third.map(|((who, what), header)| Event {
@@ -340,9 +349,16 @@ proptest! {
             ..*what
         });
         let third = third.collect();
-        for events in [first, second, third] {
+        for events in [first, second.clone(), third, second] {
             for event in &events {
-                prop_assert_eq!(batch.push(&mut encoder, event, 0), None);
+                let mut event = *event;
+                let sight = event.access.seen.unwrap();
+                let is_kept = encoder.knows(&event, &sight);
+                event.access.seen = Some(Sight { is_kept, ..sight });
+                if is_kept {
+                    event.file = File::default();
+                }
+                prop_assert_eq!(batch.push(&mut encoder, &event, 0), None);
             }
             let request = batch.take().unwrap();
             let expected = oracle::request(&node, &events);

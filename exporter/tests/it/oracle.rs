@@ -235,8 +235,6 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
     let mut out = Attributes::default();
     out.string("otel.event.name", "inotrail.file.access");
     out.string("inotrail.stream.id", &node.stream_id);
-    out.string("file.path", &names.path);
-    out.string("inotrail.file.target_path", &names.target);
     out.string("inotrail.file.operation", operation);
     out.string("inotrail.file.access_mode", mode);
     match header.result {
@@ -254,6 +252,8 @@ fn record(node: &Node, event: &Event<'_>) -> LogRecord {
         let confidence = ["confirmed", "unconfirmed", "requested"].get(header.confidence as usize);
         out.string("inotrail.file.confidence", *confidence.unwrap_or(&"descriptor_gone"));
     }
+    out.string("file.path", &names.path);
+    out.string("inotrail.file.target_path", &names.target);
     if header.inode != 0 {
         out.string("file.inode", header.inode.to_string());
         out.string("inotrail.file.device", format!("{}:{}", header.device >> 20, header.device & 0xf_ffff));

@@ -24,7 +24,7 @@ fn record(words: &[u64]) -> &[u8] {
 
 fn check(bits: u32, requested: &[u8], components: &[u8], expected: &[u8]) {
     let words = bytes(kind::ACCESS, bits, requested, b"", components);
-    let mut path = vec![1, 2, 3];
+    let mut path = Paths::from(vec![1, 2, 3]);
     let Ok(Record::Access(access)) = parse(record(&words), &mut path) else { panic!("no access") };
     assert_eq!(access.path.escape_ascii().to_string(), expected.escape_ascii().to_string());
     assert_eq!(access.requested, requested);
@@ -94,7 +94,7 @@ fn check_target(operation: u32, bits: u32, target: &[u8], expected: &[u8]) {
     let all = [header.as_bytes(), target, b"old\0d\0"].concat();
     let mut words = vec![0u64; all.len().div_ceil(8)];
     words.as_mut_bytes()[..all.len()].copy_from_slice(&all);
-    let mut paths = vec![1, 2, 3];
+    let mut paths = Paths::from(vec![1, 2, 3]);
     let Ok(Record::Access(access)) = parse(&words.as_bytes()[..all.len()], &mut paths) else { panic!("no access") };
     assert_eq!((access.path, access.target), (&b"/d/old"[..], expected));
     assert!(parse(&words.as_bytes()[..all.len() - 1], &mut paths).is_err());
@@ -111,7 +111,7 @@ fn composes_second_paths() {
 
 #[test]
 fn refuses_what_breaks_the_contract() {
-    let mut path = Vec::new();
+    let mut path = Paths::default();
     let mut reason = |words: &[u64], length: usize| parse(&record(words)[..length], &mut path).unwrap_err().0;
     let slash = bytes(kind::ACCESS, 0, b"", b"", b"a/b\0");
     assert_eq!(reason(&slash, record(&slash).len()), "a component that holds a slash");
@@ -128,7 +128,7 @@ fn refuses_what_breaks_the_contract() {
 /// Lengths that lie are believed only as far as there are bytes.
 #[test]
 fn lengths_stay_inside() {
-    let mut path = Vec::new();
+    let mut path = Paths::default();
     let whole = bytes(kind::EXEC, 0, b"sh", b"-c\0", b"sh\0");
     let length = size_of::<Header>() + 8;
     assert!(parse(&whole.as_bytes()[..length], &mut path).is_ok());
@@ -147,7 +147,7 @@ fn lengths_stay_inside() {
 
 #[test]
 fn tells_kinds_apart() {
-    let mut path = Vec::new();
+    let mut path = Paths::default();
     let words = bytes(kind::CGROUP_MKDIR, 0, b"/kubepods/x", b"", b"");
     assert!(matches!(parse(record(&words), &mut path), Ok(Record::CgroupMade(_, b"/kubepods/x"))));
     let words = bytes(kind::EXEC, 0, b"sh", b"sh\0-c\0", b"sh\0bin\0");
