@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 
 use aya::Ebpf;
-use aya::maps::{MapData, RingBuf};
 use inotrail_ebpf::{Control, Handover, Layout, STRINGS_LIMIT, program, role};
 
 use super::hook::{Hook, Types};
@@ -21,6 +20,7 @@ use super::pins::Pins;
 use super::previous::{Fingerprint, Previous};
 use super::probe::Probe;
 use super::repeats::Repeats;
+use super::ring::Ring;
 use super::scopes::Scopes;
 use super::takeover::boot_ns;
 use super::{AttemptError, Error, Gap, Options, RingGauge, Sensor, hook, layout, self_test, whoami};
@@ -227,7 +227,7 @@ fn wanted<'a>(options: &Options, features: &'a layout::Features) -> &'a [Mutatio
 fn sensor(
     backend: Backend,
     set: Set,
-    (ring, counters, ledger, repeats): (RingBuf<MapData>, CounterMap, Ledger, Repeats),
+    (ring, counters, ledger, repeats): (Ring, CounterMap, Ledger, Repeats),
     ring_bytes: u32,
     gap: Option<Gap>,
 ) -> Sensor {
