@@ -40,6 +40,7 @@ pub mod scopes;
 mod self_test;
 mod start;
 mod takeover;
+mod types;
 mod whoami;
 
 pub use check::check;
