@@ -16,7 +16,7 @@ use super::memory::{ControlMap, CounterMap, FilterMap, HandoverMap};
 use super::pins::Pins;
 use super::repeats::Repeats;
 use super::ring::Ring;
-use super::{AttemptError, OBJECT, Options, backend};
+use super::{AttemptError, OBJECT, Options, backend, heap};
 
 /// The maps, as user space uses them.
 pub(super) struct Maps {
@@ -32,6 +32,9 @@ pub(super) struct Maps {
 
 impl Maps {
     pub(super) fn of(mut take: impl FnMut(&str) -> Result<Map, AttemptError>) -> Result<Self, AttemptError> {
+        // Programs are loaded: what that took goes before the ring's pages come on top of it.
+        heap::give_back();
+        heap::unmap_code();
         let io = |error: io::Error| AttemptError::Maps(error.to_string());
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
         let control = take(map::CONTROL)?;

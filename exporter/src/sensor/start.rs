@@ -83,14 +83,14 @@ impl<'a> Found<'a> {
         if previous.handover.object != fingerprint.object || self.options.replace {
             return Ok(None);
         }
-        let maps = Maps::of(|name| pinned(pins, name))?;
         let (instance, ring_bytes) = (previous.handover.instance, previous.ring_bytes);
         let (mut object, mut standby) = (None, Vec::new());
         if backend == Backend::Fexit && self.options.swap {
             let mut loaded = load(&self.layout, ring_bytes, instance, Some(pins), self.options)?;
             standby = load_standby(&mut loaded, backend, &self.features, wanted, &mut Types::default());
-            object = Some(loaded);
+            object = (!standby.is_empty()).then_some(loaded);
         }
+        let maps = Maps::of(|name| pinned(pins, name))?;
         let scopes = Scopes::new(maps.scopes, Arc::clone(&maps.control), maps.filters, self.options).fill()?;
         let tgid = whoami::ask_pinned(pins, &maps.control)?;
         maps.control.set(Control { default_scope: Scopes::others(self.options), ..maps.control.get() });
@@ -129,6 +129,7 @@ impl<'a> Found<'a> {
         if let Some(pins) = self.pins.take() {
             sensor.hooks.pin(pins)?;
         }
+        sensor.hooks.settle();
         Ok(sensor)
     }
 
