@@ -74,10 +74,7 @@ impl Ring {
                     return None;
                 }
             }
-            // Pairs with the exchange by which the record was finished.
-            // SAFETY: `at` is inside the data and a multiple of 8, and a mapping starts at a page; the word is atomic because
-            // the kernel writes it.
-            let header = unsafe { &*self.at(self.taken).cast::<AtomicU32>() }.load(Ordering::Acquire);
+            let header = self.header();
             if header & BUSY != 0 {
                 return None;
             }
@@ -88,6 +85,15 @@ impl Ring {
             }
             self.release(length);
         }
+    }
+
+    /// Length and state of the record that is next.
+    #[expect(clippy::cast_ptr_alignment, reason = "a mapping starts at a page, and headers lie at multiples of 8")]
+    fn header(&self) -> u32 {
+        // SAFETY: `at` is inside the data and aligned; the word is atomic because the kernel writes it at the same time.
+        let header = unsafe { &*self.at(self.taken).cast::<AtomicU32>() };
+        // Pairs with the exchange by which the record was finished.
+        header.load(Ordering::Acquire)
     }
 
     /// Copies the record where it runs around the end.

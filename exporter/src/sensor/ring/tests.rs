@@ -37,14 +37,18 @@ impl Writer {
         self.header(at, bytes.len() as u32 | flags);
         self.written += (HEADER + bytes.len()).next_multiple_of(HEADER);
         // SAFETY: the first word of the page.
-        unsafe { self.producer.cast::<usize>().write(self.written) };
+        unsafe { word(self.producer).write(self.written) };
         at
     }
 
     fn read(&self) -> usize {
         // SAFETY: the first word of the page.
-        unsafe { self.consumer.cast::<usize>().read() }
+        unsafe { word(self.consumer).read() }
     }
+}
+
+fn word(page: *mut u8) -> *mut usize {
+    page.cast()
 }
 
 fn next(ring: &mut Ring) -> Option<Vec<u8>> {
