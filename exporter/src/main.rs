@@ -32,6 +32,8 @@ fn main() -> ExitCode {
             return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
+    // A quarter of a MiB, which an exporter would keep for as long as it runs.
+    drop(command);
     let default = if matches!(args.command, Command::Run(_)) { "info" } else { "warn" };
     if let Err(error) = log(&args.log, default) {
         return fail(&error, EXIT_USAGE.into());

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aya::maps::{MapData, RingBuf};
 use inotrail_ebpf::ABSENT;
 use inotrail_ebpf::filter::FILTER_ENTRIES;
 
@@ -37,10 +36,12 @@ mod probe;
 pub mod record;
 mod repeats;
 pub mod report;
+mod ring;
 pub mod scopes;
 mod self_test;
 mod start;
 mod takeover;
+mod types;
 mod whoami;
 
 pub use check::check;
@@ -62,6 +63,7 @@ pub use account::{Account, Inherited, Opened, Unkept};
 use btf::Btf;
 use memory::{ControlMap, HandoverMap};
 use report::MutationReport;
+use ring::Ring;
 use start::Found;
 
 /// The programs, as built for this architecture.
@@ -147,7 +149,7 @@ pub struct Gap {
 pub struct Sensor {
     hooks: Hooks,
     attempts: Vec<Attempt>,
-    ring: RingBuf<MapData>,
+    ring: Ring,
     counters: Arc<CounterMap>,
     ledger: Arc<Ledger>,
     repeats: Arc<Repeats>,

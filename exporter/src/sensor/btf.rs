@@ -8,6 +8,8 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
 
+mod outline;
+
 /// Parsed type information.
 pub struct Btf {
     bytes: Vec<u8>,
@@ -65,6 +67,7 @@ const MEMBERS_MAX: u32 = 16_384;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
+const TYPEDEF: u32 = 8;
 const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
 

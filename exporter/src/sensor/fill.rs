@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ring::HEADER;
+
 /// Bytes of records in the ring buffer, their headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RingFill {
@@ -12,9 +14,6 @@ pub struct RingFill {
     /// The most that it was.
     pub peak: u64,
 }
-
-/// Header of a record, and what lengths are rounded up to (`BPF_RINGBUF_HDR_SZ`, include/uapi/linux/bpf.h).
-const HEADER: u64 = 8;
 
 /// Written by who empties the ring, once each time; read from any thread.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ impl RingGauge {
 
     /// What a record takes.
     pub(super) const fn taken_by(record: &[u8]) -> u64 {
-        (HEADER + record.len() as u64).next_multiple_of(HEADER)
+        (HEADER + record.len()).next_multiple_of(HEADER) as u64
     }
 
     /// All that was there was so many bytes.

@@ -3,20 +3,23 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use aya::Ebpf;
 use aya::programs::kprobe::KProbeLink;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{BtfTracePoint, FExit, KProbe, ProbeKind, Program, ProgramError, ProgramFd, RawTracePoint};
-use aya::{Btf as KernelBtf, Ebpf};
 
 use super::backend::{CONFIDENTIAL, Error, chain};
 use super::layout::{Features, IoUring};
 use super::mutations;
 use super::pins::Pins;
 use super::privileges;
+use super::types::Types;
 use crate::event::Backend;
 
 /// The function that fexit and kprobe hook.
-const FUNCTION: &str = "inode_permission";
+pub(super) const FUNCTION: &str = "inode_permission";
+/// The tracepoint with typed arguments.
+pub(super) const SYS_EXIT: &str = "sys_exit";
 
 /// The first kernel on which the link of a kprobe can be pinned (5.15: `BPF_LINK_TYPE_PERF_EVENT`).
 pub(super) const KPROBE_PINS: (u32, u32) = (5, 15);
@@ -57,7 +60,7 @@ const ACCESSES: [Hook; 8] = [
     Hook { program: "fexit_3", place: Place::Fexit(FUNCTION) },
     Hook { program: "kprobe_2", place: Place::Kprobe(FUNCTION) },
     Hook { program: "kprobe_3", place: Place::Kprobe(FUNCTION) },
-    Hook { program: "sys_exit_btf", place: Place::TypedTracepoint("sys_exit") },
+    Hook { program: "sys_exit_btf", place: Place::TypedTracepoint(SYS_EXIT) },
     Hook::tracepoint("sys_exit_raw", "sys_exit"),
     Hook::tracepoint("io_uring_complete_cqe", "io_uring_complete"),
     Hook::tracepoint("io_uring_complete_result", "io_uring_complete"),
@@ -316,21 +319,6 @@ where
 
 fn absent(name: &str) -> Error {
     Error::Unsupported(format!("the built object has no program {name} of this kind"))
-}
-
-/// The kernel's types as the loader reads them: megabytes, parsed once and where a program asks for them.
-#[derive(Default)]
-pub(super) struct Types(Option<KernelBtf>);
-
-impl Types {
-    fn get(&mut self) -> Result<&KernelBtf, Error> {
-        match &mut self.0 {
-            Some(types) => Ok(types),
-            place => KernelBtf::from_sys_fs()
-                .map(|types| &*place.insert(types))
-                .map_err(|error| Error::Unsupported(format!("the kernel has no readable BTF: {error}"))),
-        }
-    }
 }
 
 pub(super) fn loaded(name: &'static str, result: Result<(), ProgramError>) -> Result<(), Error> {

@@ -29,7 +29,7 @@ pub struct Hooks {
 /// What attaching left, all under one lock.
 pub(super) struct Set {
     pub(super) attached: Vec<Attached>,
-    /// The loaded object; nothing where an earlier run's programs were adopted and nothing is to be swapped.
+    /// The loaded object; nothing where nothing is to be attached from it any more.
     pub(super) object: Option<Ebpf>,
     /// Programs that are loaded and take over when the attached ones miss calls.
     pub(super) standby: Vec<Hook>,
@@ -153,6 +153,14 @@ impl Hooks {
         Ok(())
     }
 
+    /// Frees the loaded object, 2 MiB of memory, where nothing is to be attached from it any more.
+    pub(super) fn settle(&self) {
+        let mut set = self.lock();
+        if set.standby.is_empty() {
+            set.object = None;
+        }
+    }
+
     /// Detaches the programs, or leaves them to the next run where they are pinned.
     pub(super) fn leave(&self) {
         let mut set = self.lock();
@@ -204,7 +212,7 @@ impl Set {
         );
         self.missed_before += missed;
         self.attached.extend(old.into_iter().flatten());
-        let new = taken.inspect_err(|_| self.object = None)?;
+        let new = taken?;
         let kprobes = self.kernel.version >= KPROBE_PINS;
         for attached in new {
             self.attached.push(match &self.pins {
@@ -212,7 +220,6 @@ impl Set {
                 None => attached,
             });
         }
-        self.object = Some(object);
         self.handover.set_hook(inotrail_ebpf::program::KPROBE);
         self.handover.set_missed(0);
         self.handover.count_swap();

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use aya::maps::{HashMap, Map, MapData, MapError, RingBuf};
+use aya::maps::{HashMap, Map, MapData, MapError};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use inotrail_ebpf::{Layout, global, map, program};
@@ -15,11 +15,12 @@ use super::ledger::Ledger;
 use super::memory::{ControlMap, CounterMap, FilterMap, HandoverMap};
 use super::pins::Pins;
 use super::repeats::Repeats;
-use super::{AttemptError, OBJECT, Options, backend};
+use super::ring::Ring;
+use super::{AttemptError, OBJECT, Options, backend, heap};
 
 /// The maps, as user space uses them.
 pub(super) struct Maps {
-    pub(super) ring: RingBuf<MapData>,
+    pub(super) ring: Ring,
     pub(super) counters: CounterMap,
     pub(super) ledger: Ledger,
     pub(super) repeats: Repeats,
@@ -31,13 +32,16 @@ pub(super) struct Maps {
 
 impl Maps {
     pub(super) fn of(mut take: impl FnMut(&str) -> Result<Map, AttemptError>) -> Result<Self, AttemptError> {
+        // Programs are loaded: what that took goes before the ring's pages come on top of it.
+        heap::give_back();
+        heap::unmap_code();
         let io = |error: io::Error| AttemptError::Maps(error.to_string());
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
         let control = take(map::CONTROL)?;
         let gates = Arc::new(GateMap::new(&take(map::GATES)?, cpus()?).map_err(io)?);
         let mapped = Arc::new(ControlMap::new(&control, Arc::clone(&gates)).map_err(io)?);
         Ok(Self {
-            ring: RingBuf::try_from(take(map::EVENTS)?).map_err(unfit)?,
+            ring: Ring::new(&take(map::EVENTS)?).map_err(io)?,
             counters: CounterMap::new(&take(map::COUNTERS)?, gates, cpus()?).map_err(io)?,
             ledger: Ledger::new(&take(map::LEDGER)?, &take(map::OVERFLOW)?, &control).map_err(io)?,
             repeats: Repeats::new(&take(map::REPEATS)?, Arc::clone(&mapped)).map_err(io)?,

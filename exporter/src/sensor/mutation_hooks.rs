@@ -3,9 +3,10 @@
 use aya::Ebpf;
 
 use super::backend::Error;
-use super::hook::{Attached, Hook, Types};
+use super::hook::{Attached, Hook};
 use super::mutations::{self, Mutation};
 use super::report::MutationReport;
+use super::types::Types;
 use crate::event::{Backend, Operation};
 
 /// The programs of one backend, and what became of each.

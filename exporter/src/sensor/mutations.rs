@@ -92,6 +92,11 @@ fn needs(function: &str) -> &'static str {
     if function.starts_with(BY_PATH) { " (CONFIG_SECURITY_PATH)" } else { " (CONFIG_SECURITY)" }
 }
 
+/// Every function that a program is for.
+pub(super) fn functions() -> impl Iterator<Item = &'static str> {
+    FORMS.iter().chain(&INSTEAD).map(|form| form.function)
+}
+
 /// The function that a program is for, and whether at its return.
 pub(super) fn place(program: &str) -> Option<Place> {
     FORMS.iter().chain(&INSTEAD).find_map(|form| {

@@ -5,10 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use aya::Ebpf;
-use aya::maps::{MapData, RingBuf};
 use inotrail_ebpf::{Control, Handover, Layout, STRINGS_LIMIT, program, role};
 
-use super::hook::{Hook, Types};
+use super::hook::Hook;
 use super::hooks::{Hooks, Set};
 use super::incoming::Incoming;
 use super::kernel::Kernel;
@@ -21,8 +20,10 @@ use super::pins::Pins;
 use super::previous::{Fingerprint, Previous};
 use super::probe::Probe;
 use super::repeats::Repeats;
+use super::ring::Ring;
 use super::scopes::Scopes;
 use super::takeover::boot_ns;
+use super::types::Types;
 use super::{AttemptError, Error, Gap, Options, Paths, RingGauge, Sensor, hook, layout, self_test, whoami};
 use crate::event::Backend;
 
@@ -36,7 +37,6 @@ pub(super) struct Found<'a> {
     pub(super) previous: Option<Previous>,
     /// When the last run of which nothing can be used emptied its ring, `CLOCK_BOOTTIME`.
     stale_ns: Option<u64>,
-    types: Types,
 }
 
 /// An object whose programs the kernel has taken, and which of them are to be attached.
@@ -58,16 +58,7 @@ impl<'a> Found<'a> {
         let previous = pins.as_ref().and_then(|pins| Previous::find(pins, Fingerprint::of(layout, options.mutations)));
         let unused = pins.as_ref().filter(|_| previous.is_none());
         let stale_ns = unused.and_then(Pins::drained_ns).filter(|drained_ns| *drained_ns != 0);
-        Ok(Self {
-            options,
-            kernel: Kernel::detect(),
-            layout: *layout,
-            features,
-            pins,
-            previous,
-            stale_ns,
-            types: Types::default(),
-        })
+        Ok(Self { options, kernel: Kernel::detect(), layout: *layout, features, pins, previous, stale_ns })
     }
 
     /// Nothing works: what was pinned for it goes, but not what an earlier run left.
@@ -92,14 +83,14 @@ impl<'a> Found<'a> {
         if previous.handover.object != fingerprint.object || self.options.replace {
             return Ok(None);
         }
-        let maps = Maps::of(|name| pinned(pins, name))?;
         let (instance, ring_bytes) = (previous.handover.instance, previous.ring_bytes);
         let (mut object, mut standby) = (None, Vec::new());
         if backend == Backend::Fexit && self.options.swap {
             let mut loaded = load(&self.layout, ring_bytes, instance, Some(pins), self.options)?;
-            standby = load_standby(&mut loaded, backend, &self.features, wanted, &mut self.types);
-            object = Some(loaded);
+            standby = load_standby(&mut loaded, backend, &self.features, wanted, &mut Types::default());
+            object = (!standby.is_empty()).then_some(loaded);
         }
+        let maps = Maps::of(|name| pinned(pins, name))?;
         let scopes = Scopes::new(maps.scopes, Arc::clone(&maps.control), maps.filters, self.options).fill()?;
         let tgid = whoami::ask_pinned(pins, &maps.control)?;
         maps.control.set(Control { default_scope: Scopes::others(self.options), ..maps.control.get() });
@@ -138,22 +129,25 @@ impl<'a> Found<'a> {
         if let Some(pins) = self.pins.take() {
             sensor.hooks.pin(pins)?;
         }
+        sensor.hooks.settle();
         Ok(sensor)
     }
 
     /// Every program that a backend may need; later none can be loaded.
-    fn load(&mut self, backend: Backend) -> Result<Loaded, AttemptError> {
+    fn load(&self, backend: Backend) -> Result<Loaded, AttemptError> {
         let instance = self.previous.as_ref().map_or(1, |previous| previous.handover.instance + 1);
         let ring_bytes = self.previous.as_ref().map_or(self.options.ring_bytes, |previous| previous.ring_bytes);
         if ring_bytes != self.options.ring_bytes {
             tracing::warn!(ring_bytes, "the ring keeps the size it was pinned with, until `inotrail detach`");
         }
         let mut object = load(&self.layout, ring_bytes, instance, self.pins.as_ref(), self.options)?;
-        let hooks = hook::load(&mut object, backend, &self.features, &mut self.types)?;
+        // Gone before the ring is mapped.
+        let mut types = Types::default();
+        let hooks = hook::load(&mut object, backend, &self.features, &mut types)?;
         let wanted = wanted(self.options, &self.features);
-        let mutations = Mutations::load(&mut object, backend, wanted, &mut self.types);
+        let mutations = Mutations::load(&mut object, backend, wanted, &mut types);
         let standby = if self.options.swap {
-            load_standby(&mut object, backend, &self.features, wanted, &mut self.types)
+            load_standby(&mut object, backend, &self.features, wanted, &mut types)
         } else {
             Vec::new()
         };
@@ -227,7 +221,7 @@ fn wanted<'a>(options: &Options, features: &'a layout::Features) -> &'a [Mutatio
 fn sensor(
     backend: Backend,
     set: Set,
-    (ring, counters, ledger, repeats): (RingBuf<MapData>, CounterMap, Ledger, Repeats),
+    (ring, counters, ledger, repeats): (Ring, CounterMap, Ledger, Repeats),
     ring_bytes: u32,
     gap: Option<Gap>,
 ) -> Sensor {

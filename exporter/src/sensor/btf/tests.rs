@@ -67,3 +67,21 @@ fn refuses_a_truncated_file() {
         assert!(reason.ends_with("section lies behind the end of the file"), "{cut}: {reason}");
     }
 }
+
+/// What a loader finds in the outline is what the kernel knows its types by.
+#[test]
+fn an_outline_has_the_numbers_of_the_whole() {
+    let bytes = fs::read(VMLINUX).unwrap();
+    let whole = Btf::parse(bytes).unwrap();
+    let (functions, typedefs) = (["vfs_unlink", "no_such_function", "inode_permission"], ["btf_trace_sys_exit", "u32"]);
+    let outline = whole.outline(&functions, &typedefs);
+    let outline = Btf::parse(outline).unwrap();
+    let number = |btf: &Btf, name, kind| btf.find(name, kind, 1..btf.types.len());
+    for (name, kind) in functions.map(|name| (name, FUNC)).into_iter().chain(typedefs.map(|name| (name, TYPEDEF))) {
+        assert_eq!(number(&outline, name, kind), number(&whole, name, kind), "{name}");
+    }
+    assert_eq!(number(&outline, "vfs_unlink", TYPEDEF), Err(Fault::NoType), "it is no typedef");
+    let last = functions.iter().filter_map(|name| number(&whole, name, FUNC).ok()).max().unwrap();
+    assert_eq!(outline.types.len(), last + 1, "nothing lies behind the last");
+    assert!(Btf::parse(whole.outline(&[], &[])).is_ok());
+}
