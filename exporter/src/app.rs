@@ -291,8 +291,6 @@ impl Parts {
         // Before the first event is shown: whoever sees one may send a signal.
         let signals = Signals::new()?;
         let mut reader = Reader::start(sensor, pipeline, interval)?;
-        // The start is over.
-        sensor::heap::unmap_code();
         runtime.block_on(signals.wait(&mut reader, &mut losses));
         if let Some(planting) = planting {
             runtime.block_on(planting.stop());
