@@ -34,7 +34,6 @@ impl Maps {
     pub(super) fn of(mut take: impl FnMut(&str) -> Result<Map, AttemptError>) -> Result<Self, AttemptError> {
         // Programs are loaded: what that took goes before the ring's pages come on top of it.
         heap::give_back();
-        heap::unmap_code();
         let io = |error: io::Error| AttemptError::Maps(error.to_string());
         let unfit = |error: MapError| AttemptError::Maps(backend::chain(&error));
         let control = take(map::CONTROL)?;
