@@ -68,7 +68,7 @@ fn only_their_modules_know_the_remote_ends() {
     only(&["k8s_openapi::"], &["container/kube", "policy/crd", "policy_source/status"]);
     only(&["tonic::transport"], &["ship", "container/containerd", "container/cri", "container/channel"]);
     only(&["opentelemetry::", "opentelemetry_sdk::", "opentelemetry_otlp::"], &["telemetry"]);
-    only(&["opentelemetry_proto::"], &["ship", "sink", "batch/tests"]);
+    only(&["opentelemetry_proto::"], &["ship", "sink", "app/export/tests", "batch/tests"]);
 }
 
 #[test]
