@@ -25,7 +25,8 @@ pub struct Args {
     json: bool,
 }
 
-/// Events whose instructions are counted: five requests. `bench event` has twice as many, and the same figures by some permille.
+/// Events whose instructions are counted: five requests. `bench event` has twice as many; figures differ by some percent from run to run, as
+/// tables are hashed by seeds that do.
 const EVENTS: u64 = 10_000;
 
 /// All tables.
