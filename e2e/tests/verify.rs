@@ -36,8 +36,7 @@ fn requests(run: &str, now_ns: u64) -> Vec<Vec<u8>> {
     let mut requests = Vec::new();
     for number in 0..EVENTS {
         let container = &containers[(number % 2) as usize];
-        let access =
-            Access { header: &header, path: b"/etc/passwd", target: b"", requested: b"", arguments: b"", seen: None };
+        let access = Access { path: b"/etc/passwd", ..Access::of(&header) };
         let event = Event {
             time_ns: now_ns + number / 10,
             observed_ns: now_ns + number,

@@ -45,8 +45,7 @@ fn pod() -> Arc<Container> {
 fn access(container: &Arc<Container>, result: i32, judgement: Option<Judgement<'_>>) -> Value {
     let header = Header { kind: kind::ACCESS, mask: mask::OPEN | mask::READ, tgid: 7, result, ..Header::new_zeroed() };
     let process = Process { executable: b"/bin/cat".as_slice().into(), ..Process::default() };
-    let access =
-        Access { header: &header, path: b"/etc/shadow", target: b"", requested: b"", arguments: b"", seen: None };
+    let access = Access { path: b"/etc/shadow", ..Access::of(&header) };
     let event = Event {
         time_ns: 1_795_260_645_123_456_789,
         observed_ns: 1_795_260_645_128_000_000,

@@ -63,6 +63,14 @@ pub struct Access<'a> {
     pub seen: Option<Sight>,
 }
 
+impl<'a> Access<'a> {
+    /// Of which nothing is known but the record's fixed part.
+    #[must_use]
+    pub const fn of(header: &'a Header) -> Self {
+        Self { header, path: b"", target: b"", requested: b"", arguments: b"", seen: None }
+    }
+}
+
 /// Stands for a file, as somebody named it: the names of all accesses with the same number are equal, and so are cgroup, device and
 /// inode. Nothing else ever gets the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -82,12 +82,5 @@ fn start(table: &mut ProcessTable, parent: u32, pid: u32) {
     table.fork(&header);
     header.kind = kind::EXEC;
     let path = format!("/usr/local/bin/program-{pid:05}");
-    table.exec(&Access {
-        header: &header,
-        path: path.as_bytes(),
-        target: b"",
-        requested: b"",
-        arguments: b"",
-        seen: None,
-    });
+    table.exec(&Access { path: path.as_bytes(), ..Access::of(&header) });
 }

@@ -63,14 +63,7 @@ impl Sample {
         Event {
             time_ns,
             observed_ns: time_ns + 5_000_000,
-            access: Access {
-                header,
-                path: self.paths[index % EVENTS].as_bytes(),
-                target: b"",
-                requested: &[],
-                arguments: &[],
-                seen: None,
-            },
+            access: Access { path: self.paths[index % EVENTS].as_bytes(), ..Access::of(header) },
             process: &self.process,
             process_start_ns: 1_795_240_000_123_000_000,
             container: &self.containers[index % CONTAINERS],

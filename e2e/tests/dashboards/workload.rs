@@ -214,14 +214,7 @@ fn push(
     let event = Event {
         time_ns,
         observed_ns: time_ns,
-        access: Access {
-            header: &header,
-            path: path.as_bytes(),
-            target: b"",
-            requested: b"",
-            arguments: b"",
-            seen: None,
-        },
+        access: Access { path: path.as_bytes(), ..Access::of(&header) },
         process: &process,
         process_start_ns: 0,
         container,

@@ -24,7 +24,7 @@ fn event<'a>(header: &'a Header, container: &'a Arc<Container>, path: &'a [u8]) 
     Event {
         time_ns: 1_795_244_695_123_000_000,
         observed_ns: 1_795_244_695_124_000_000,
-        access: Access { header, path, target: b"", requested: path, arguments: &[], seen: None },
+        access: Access { path, requested: path, ..Access::of(header) },
         process: Process::unknown(),
         process_start_ns: 1_795_244_690_000_000_000,
         container,

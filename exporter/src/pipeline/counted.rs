@@ -118,7 +118,7 @@ impl<O: Output> Stages<O> {
             // The calendar may have been set back since.
             time_ns: from_ns.min(self.observed_ns),
             observed_ns: self.observed_ns,
-            access: Access { header, path: &[], target: &[], requested: &[], arguments: &[], seen: None },
+            access: Access::of(header),
             process: Process::unknown(),
             process_start_ns: 0,
             container: Container::unknown(),

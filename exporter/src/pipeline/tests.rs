@@ -85,8 +85,7 @@ fn header(cgroup_id: u64) -> Header {
 
 fn feed(stages: &mut Stages<Collected>, held: &mut Held, cgroup_id: u64, path: &str) {
     let header = header(cgroup_id);
-    let access =
-        Access { header: &header, path: path.as_bytes(), target: b"", requested: b"", arguments: b"", seen: None };
+    let access = Access { path: path.as_bytes(), ..Access::of(&header) };
     let snapshot = stages.containers.snapshot();
     stages.record(Ok(Record::Access(access)), &snapshot, held);
 }
@@ -200,8 +199,7 @@ fn counts_what_it_cannot_hold() {
 fn a_process_is_who_it_was_at_its_last_exec() {
     let mut stages = stages(true, &[(1, container("a"))]);
     let header = header(1);
-    let exec =
-        Access { header: &header, path: b"/bin/cat", target: b"", requested: b"cat", arguments: b"cat\0", seen: None };
+    let exec = Access { path: b"/bin/cat", requested: b"cat", arguments: b"cat\0", ..Access::of(&header) };
     let snapshot = stages.containers.snapshot();
     stages.record(Ok(Record::Exec(exec)), &snapshot, &mut Held::default());
     assert_eq!(&*stages.processes.of(&header).executable, b"/bin/cat");
@@ -283,8 +281,7 @@ fn equal_accesses_are_told_with_their_number() {
     let mut held = Held::default();
     let feed = |stages: &mut Stages<Collected>, held: &mut Held, path: &str, identity| {
         let header = Header { identity, ..header(1) };
-        let access =
-            Access { header: &header, path: path.as_bytes(), target: b"", requested: b"", arguments: b"", seen: None };
+        let access = Access { path: path.as_bytes(), ..Access::of(&header) };
         let snapshot = stages.containers.snapshot();
         stages.record(Ok(Record::Access(access)), &snapshot, held);
     };

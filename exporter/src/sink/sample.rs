@@ -68,7 +68,7 @@ impl Sample {
         (header.comm, header.result, header.mask) = (self.comm, self.result, self.mask);
         (header.tgid, header.tid, header.ppid, header.open_flags) = (self.tgid, self.tgid, 1, OPEN_FLAGS_UNKNOWN);
         let (path, target, requested) = (&self.path, &self.target, &self.requested);
-        let access = Access { header: &header, path, target, requested, arguments: b"", seen: None };
+        let access = Access { path, target, requested, ..Access::of(&header) };
         use_it(&Event {
             time_ns: 1_795_260_645_123_456_789,
             observed_ns: 1_795_260_645_128_000_000,

@@ -47,12 +47,10 @@ impl Owned {
             time_ns: self.times[0],
             observed_ns: self.times[1],
             access: Access {
-                header: &self.header,
                 path: &self.path,
                 target: &self.target,
                 requested: &self.requested,
-                arguments: &[],
-                seen: None,
+                ..Access::of(&self.header)
             },
             process: &self.process,
             process_start_ns: self.times[2],

@@ -182,8 +182,7 @@ fn encoded() -> (BTreeMap<String, &'static str>, BTreeMap<String, &'static str>)
     let object = Some(Object { kind: "Secret", name: "db", key: b"password" });
     let file = File { volume: Some(&volume), object, owner: Some(FileOwner::Container(&other)) };
     for container in containers.map(Arc::new) {
-        let access =
-            Access { header: &header, path: b"/a", target: b"/c", requested: b"/b", arguments: b"", seen: None };
+        let access = Access { path: b"/a", target: b"/c", requested: b"/b", ..Access::of(&header) };
         let event = Event {
             time_ns: 1,
             observed_ns: 2,

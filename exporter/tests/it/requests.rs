@@ -80,7 +80,7 @@ pub(crate) fn request(first: u64, count: u64, path: usize) -> Request {
         let event = Event {
             time_ns: 1,
             observed_ns: 2,
-            access: Access { header: &header, path: &path, target: b"", requested: &[], arguments: &[], seen: None },
+            access: Access { path: &path, ..Access::of(&header) },
             process: Process::unknown(),
             process_start_ns: 0,
             container: &containers[sequence as usize % 3],

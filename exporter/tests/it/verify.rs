@@ -57,14 +57,7 @@ pub(super) fn encoded() -> Vec<Request> {
         for container in &containers {
             // Some have the same time.
             time_ns += number % 3;
-            let access = Access {
-                header: &header,
-                path: b"/etc/\"a\\\n",
-                target: b"",
-                requested: b"",
-                arguments: b"",
-                seen: None,
-            };
+            let access = Access { path: b"/etc/\"a\\\n", ..Access::of(&header) };
             let event = Event {
                 time_ns,
                 observed_ns: time_ns + 1,

@@ -38,14 +38,7 @@ impl Made {
         let id = "a".repeat(64);
         let origin = Origin::Container { id, name: "app".into(), runtime: "containerd", resolved: true };
         let (container, mut out) = (Arc::new(Container::new(origin)), Room::default());
-        let access = Access {
-            header: &self.header,
-            path: b"/etc/passwd",
-            target: b"",
-            requested: b"",
-            arguments: b"",
-            seen: None,
-        };
+        let access = Access { path: b"/etc/passwd", ..Access::of(&self.header) };
         let event = Event {
             time_ns: 1,
             observed_ns: 2,

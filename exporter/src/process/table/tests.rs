@@ -19,7 +19,7 @@ fn header(tgid: u32, start: u64, time: u64) -> Header {
 
 fn exec(table: &mut ProcessTable, tgid: u32, start: u64, time: u64, path: &[u8]) {
     let header = Header { kind: kind::EXEC, ..header(tgid, start, time) };
-    table.exec(&Access { header: &header, path, target: b"", requested: b"", arguments: b"", seen: None });
+    table.exec(&Access { path, ..Access::of(&header) });
 }
 
 fn fork(table: &mut ProcessTable, parent: u32, tgid: u32, start: u64) {
@@ -102,7 +102,7 @@ fn a_lost_exit_is_made_up_for_by_the_next_owner_of_the_pid() {
 fn a_path_that_is_not_the_executable_is_not_taken() {
     let mut table = ProcessTable::default();
     let header = Header { flags: flags::BASE, ..header(10, 100, 100) };
-    table.exec(&Access { header: &header, path: b"/home", target: b"", requested: b"./x", arguments: b"", seen: None });
+    table.exec(&Access { path: b"/home", requested: b"./x", ..Access::of(&header) });
     check(&table, 10, 100, Some(""));
 }
 

@@ -52,7 +52,7 @@ fn a_lost_fork_is_made_up_for_by_the_exec_and_by_a_scan() {
     let mut table = ProcessTable::default();
     exec(&mut table, 10, 100, 100, b"/bin/sh");
     let lost = Header { ppid: 10, ..header(11, 200, 210) };
-    table.exec(&Access { header: &lost, path: b"/bin/cat", target: b"", requested: b"", arguments: b"", seen: None });
+    table.exec(&Access { path: b"/bin/cat", ..Access::of(&lost) });
     check_ancestors(&table, 11, 200, &[(10, "/bin/sh")]);
     fork(&mut table, 50, 51, SECOND);
     check_ancestors(&table, 51, SECOND, &[(50, "")]);
@@ -99,7 +99,7 @@ fn arguments_only_where_they_are_wanted() {
         let mut table = ProcessTable::new(redaction.map(Arc::new));
         let header = header(10, 100, 100);
         let arguments = b"sh\0--password=x\0";
-        table.exec(&Access { header: &header, path: b"/bin/sh", target: b"", requested: b"", arguments, seen: None });
+        table.exec(&Access { path: b"/bin/sh", arguments, ..Access::of(&header) });
         fork(&mut table, 10, 11, 200);
         let arguments = |tgid, start| Arc::clone(&table.get(tgid, start).unwrap().arguments);
         assert_eq!(*arguments(10, 100), *expected);

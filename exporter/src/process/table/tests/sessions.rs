@@ -33,7 +33,7 @@ fn exec(table: &mut ProcessTable, tgid: u32, cgroup: u64) {
 
 fn exec_by(table: &mut ProcessTable, parent: u32, tgid: u32, cgroup: u64) {
     let header = Header { ppid: parent, cgroup_id: cgroup, ..header(tgid, SECOND, SECOND) };
-    table.exec(&Access { header: &header, path: b"/x", target: b"", requested: b"", arguments: b"", seen: None });
+    table.exec(&Access { path: b"/x", ..Access::of(&header) });
 }
 
 fn session(table: &mut ProcessTable, tgid: u32, cgroup: u64) -> bool {
