@@ -30,7 +30,8 @@ pub struct RepeatSlot {
     pub last_ns: u64,
     /// The thread group that made the last one.
     pub tgid: u32,
-    /// How often it was another one than just before, since the map was made.
+    /// How often it was another one than just before, since the map was made. Threads of one that come at the same moment may each count it:
+    /// kernels that are supported have no exchange that would tell them apart.
     pub changes: u32,
     /// Of these, the ones that user space has told: it alone writes this.
     pub changes_taken: u32,

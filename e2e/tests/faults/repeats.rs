@@ -29,13 +29,13 @@ fn repeats_are_counted() {
     assert_eq!(received.processes, 1, "the threads are of one process");
 }
 
-/// One after the other, each is one more.
+/// One after the other, each is one more. Of one thread each: two that come at once may both be the first of their process.
 #[test]
 fn processes_are_counted() {
     let mut bench = Bench::new("repeats-processes");
     let window = ["--aggregate", "1h"];
     let mut exporter = bench.exporter(&window);
-    (0..3).for_each(|_| bench.make(opens(1_000)));
+    (0..3).for_each(|_| bench.make(Opens { files: FILES, pause_ms: 1, ..Opens::new(1, 1_000) }));
     exporter.daemon.stop();
     let received = bench.close(bench.exporter(&window), "complete");
     assert_eq!(received.processes, 3, "{received:?}");
