@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
@@ -72,17 +73,14 @@ struct Shared {
     inbox: Mutex<Inbox>,
     arrived: Notify,
     spools: Mutex<Spools>,
-    /// Counts what was added, and ends when no more will be.
-    added: watch::Sender<Added>,
+    /// Whether no more will be added.
+    closed: watch::Sender<bool>,
     recipients: Vec<Recipient>,
+    /// For each of them, lane by lane: that there is something to take. Wakes one of those who wait, who wakes the next one if there
+    /// is more: woken all, they would only find out that there was one request.
+    added: Vec<[Notify; Lane::ALL.len()]>,
     is_on_disk: bool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Added {
-    count: u64,
-    is_closed: bool,
 }
 
 impl Journal {
@@ -106,11 +104,14 @@ impl Journal {
             inbox: Mutex::new(Inbox::new(config.memory / 2, metrics.queued.clone())),
             arrived: Notify::new(),
             spools: Mutex::new(spools),
-            added: watch::Sender::default(),
+            closed: watch::Sender::default(),
+            added: recipients.iter().map(|_| Default::default()).collect(),
             recipients,
             is_on_disk: config.folder.is_some(),
             tasks: Mutex::default(),
         }));
+        // There may be something from an earlier run.
+        this.tell_all();
         let tasks = [tokio::spawn(this.clone().write()), tokio::spawn(this.clone().sync())];
         lock(&this.0.tasks).extend(tasks);
         Ok((this, account))
@@ -149,13 +150,13 @@ impl Journal {
     /// Whether nothing more is taken: what is not sent soon waits for the next start, or is lost.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.added.borrow().is_closed
+        *self.0.closed.borrow()
     }
 
     /// Returns when nothing more is taken.
     pub async fn closed(&self) {
         // An error would mean that it is gone: closed as well.
-        drop(self.0.added.subscribe().wait_for(|added| added.is_closed).await);
+        drop(self.0.closed.subscribe().wait_for(|is_closed| *is_closed).await);
     }
 
     /// The next request for a destination, of the first of these lanes that has one; waits for it. Nothing when nothing is
@@ -172,20 +173,40 @@ impl Journal {
         lanes: &'static [Lane],
         left: impl Future<Output = ()>,
     ) -> Option<Taken> {
-        let mut added = self.0.added.subscribe();
         tokio::pin!(left);
         loop {
-            // Before the look, so that nothing comes unseen between the two.
-            let is_closed = added.borrow_and_update().is_closed;
-            let taken = self.with_spools(move |spools| spools.next(destination, lanes)).await;
-            if taken.is_some() || is_closed {
-                return taken;
-            }
             tokio::select! {
-                changed = added.changed() => changed.ok()?,
+                () = self.has_something(destination, lanes) => {}
+                () = self.closed() => {}
                 () = &mut left => return None,
             }
+            // Before the look, so that nothing comes unseen between the two.
+            let is_closed = self.is_closed();
+            let look =
+                move |spools: &mut Spools| (spools.next(destination, lanes), spools.next_lane(destination, lanes));
+            let (taken, more) = self.with_spools(look).await;
+            if taken.is_none() && !is_closed {
+                continue;
+            }
+            if let (Some(_), Some(lane)) = (&taken, more) {
+                self.tell(destination, lane);
+            }
+            return taken;
         }
+    }
+
+    /// Waits until somebody says that one of these lanes may have something, to whoever waits for the longest time.
+    async fn has_something(&self, destination: usize, lanes: &[Lane]) {
+        let added = &self.0.added[destination];
+        select_all(lanes.iter().map(|lane| Box::pin(added[*lane as usize].notified()))).await;
+    }
+
+    fn tell(&self, destination: usize, lane: Lane) {
+        self.0.added[destination][lane as usize].notify_one();
+    }
+
+    fn tell_all(&self) {
+        self.0.added.iter().flatten().for_each(Notify::notify_one);
     }
 
     /// Changes [`JournalConfig::age`]: what is older by now is given up soon.
@@ -215,7 +236,7 @@ impl Journal {
         if timeout_at(deadline, ended).await.is_err() {
             aborts.iter().for_each(tokio::task::AbortHandle::abort);
         }
-        self.0.added.send_modify(|added| added.is_closed = true);
+        self.0.closed.send_replace(true);
     }
 
     /// After [`Self::close`]: makes what is on disk durable, and counts what is only in memory as lost.
@@ -234,8 +255,12 @@ impl Journal {
                 std::iter::from_fn(|| inbox.pop()).take(AT_ONCE).collect()
             };
             if !letters.is_empty() {
+                let added: Vec<_> = letters.iter().map(|letter| (letter.route, letter.lane)).collect();
                 self.with_spools(move |spools| spools.append(letters, steady_now())).await;
-                self.0.added.send_modify(|added| added.count += 1);
+                for (number, recipient) in self.0.recipients.iter().enumerate() {
+                    let of_route = added.iter().filter(|(route, _)| *route == recipient.route);
+                    of_route.for_each(|(_, lane)| self.tell(number, *lane));
+                }
             } else if lock(&self.0.inbox).is_closed() {
                 return;
             } else {
@@ -250,7 +275,7 @@ impl Journal {
         while !lock(&self.0.inbox).is_closed() {
             ticks.tick().await;
             if self.with_spools(|spools| spools.tick(steady_now())).await {
-                self.0.added.send_modify(|added| added.count += 1);
+                self.tell_all();
             }
         }
     }

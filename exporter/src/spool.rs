@@ -205,6 +205,12 @@ impl<D: Disk> Spool<D> {
         }
     }
 
+    /// Whether [`Self::next`] may have an entry; it has none where not.
+    #[must_use]
+    pub fn has_next(&self, reader: usize) -> bool {
+        self.aside.has_next(reader) || self.index.has_next(reader)
+    }
+
     /// When an entry was appended, as `now_ns` said then. Of what an earlier run has left, what its calendar said; nothing
     /// where there is no such entry.
     #[must_use]

@@ -40,6 +40,9 @@ pub(super) struct Spools {
     compressor: Compressor,
     /// Bytes of requests since memory was given back, and when that was, nanoseconds by `steady_now`.
     since: (usize, u64),
+    /// How often [`Self::next`] was asked.
+    #[cfg(test)]
+    pub(super) looks: usize,
 }
 
 /// A request that a destination is to get.
@@ -94,6 +97,8 @@ impl Spools {
             disk: metrics.health.spool.clone(),
             compressor: Compressor::default(),
             since: (0, now_ns),
+            #[cfg(test)]
+            looks: 0,
         };
         this.settle_room(now_ns);
         this.show();
@@ -165,12 +170,21 @@ impl Spools {
     }
 
     pub(super) fn next(&mut self, destination: usize, lanes: &[Lane]) -> Option<Taken> {
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
         lanes.iter().find_map(|lane| {
             let spool = &mut self.lanes[*lane as usize];
             let Given { id, entry } = spool.next(destination)?;
             let since_ns = spool.since(id).unwrap_or(entry.time_ns);
             Some(Taken { lane: *lane, id, since_ns, earlier: self.earlier(entry.run), entry })
         })
+    }
+
+    /// The first of these lanes for which [`Self::next`] may have something more.
+    pub(super) fn next_lane(&self, destination: usize, lanes: &[Lane]) -> Option<Lane> {
+        lanes.iter().copied().find(|lane| self.lanes[*lane as usize].has_next(destination))
     }
 
     /// The run that an entry says, where that was another one.
@@ -192,13 +206,14 @@ impl Spools {
         self.lanes.iter_mut().for_each(|spool| spool.set_age(age));
     }
 
-    /// What is to be done now and then. Returns whether there may be something for [`Self::next`] that was not there before.
+    /// What is to be done now and then. Returns whether there may be something for [`Self::next`].
     pub(super) fn tick(&mut self, now_ns: u64) -> bool {
-        let mut has_more = false;
         for spool in &mut self.lanes {
             spool.sync(now_ns);
-            has_more |= spool.look_again(now_ns);
+            spool.look_again(now_ns);
         }
+        // What could not be read for want of memory or open files is tried again too.
+        let has_more = (0..self.recipients.len()).any(|number| self.next_lane(number, &Lane::ALL).is_some());
         self.settle_room(now_ns);
         self.look();
         let waits = self.show();

@@ -1,3 +1,5 @@
+use futures_util::future::join_all;
+
 use super::*;
 use crate::metrics::{Metrics, Waiting};
 
@@ -46,6 +48,8 @@ impl Bench {
     }
 }
 
+/// The task that has what was written outlive a power cut.
+const SYNC: usize = 1;
 const ANY: &[Lane] = &[Lane::Violation, Lane::Denied, Lane::Access];
 
 #[tokio::test]
@@ -75,6 +79,59 @@ async fn whoever_waits_is_woken() {
     let next = bench.journal.next(0, ANY);
     let (none, ()) = tokio::join!(next, bench.close());
     assert!(none.is_none() && bench.journal.is_closed());
+}
+
+#[tokio::test]
+async fn each_request_wakes_one() {
+    let bench = Bench::new(&[0, 0], MIB);
+    // It wakes all, should it find a request that nobody has taken yet.
+    lock(&bench.journal.0.tasks)[SYNC].abort();
+    let looks = || lock(&bench.journal.0.spools).looks;
+    let workers: Vec<_> = [0, 0, 0, 1].map(|destination| bench.next(destination, ANY)).into();
+    let (mut ended, ()) = tokio::join!(join_all(workers), async {
+        // Those who wait look first whether an earlier run has left something: one of each destination for each lane.
+        while looks() < 2 * ANY.len() {
+            tokio::task::yield_now().await;
+        }
+        bench.offer(Lane::Access, 0, 10, 1);
+        while looks() < 2 * ANY.len() + 2 {
+            tokio::task::yield_now().await;
+        }
+        // Of both lanes at once: one is woken for each.
+        bench.offer(Lane::Denied, 0, 10, 2);
+        bench.offer(Lane::Access, 0, 10, 3);
+    });
+    ended.sort_by_key(|(_, accesses)| *accesses);
+    assert_eq!(ended, [(Lane::Access, 1), (Lane::Access, 1), (Lane::Denied, 2), (Lane::Access, 3)]);
+    assert_eq!(looks(), 2 * ANY.len() + 4);
+}
+
+#[tokio::test]
+async fn whoever_takes_one_of_several_wakes_the_next() {
+    let bench = Bench::new(&[0], MIB);
+    for accesses in 1..=3 {
+        bench.offer(Lane::Access, 0, 10, accesses);
+    }
+    let workers: Vec<_> = [0; 3].map(|destination| bench.next(destination, ANY)).into();
+    let mut ended = join_all(workers).await;
+    ended.sort_by_key(|(_, accesses)| *accesses);
+    assert_eq!(ended, [1, 2, 3].map(|accesses| (Lane::Access, accesses)));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_wanted_no_more_leaves_what_came_to_the_next() {
+    let bench = Bench::new(&[0], MIB);
+    let (gone, goes) = tokio::sync::oneshot::channel();
+    let first = bench.journal.next_unless(0, ANY, async { drop(goes.await) });
+    let come = async {
+        bench.offer(Lane::Access, 0, 10, 1);
+        assert_eq!(gone.send(()), Ok(()));
+    };
+    let accesses = match tokio::join!(first, come).0 {
+        Some(taken) => taken.entry.accesses,
+        None => bench.next(0, ANY).await.1,
+    };
+    assert_eq!(accesses, 1);
 }
 
 #[tokio::test]

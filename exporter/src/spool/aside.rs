@@ -48,6 +48,11 @@ impl Aside {
         self.entries.contains(&(reader, id))
     }
 
+    /// Whether the next one of a reader is to be tried again now.
+    pub(super) fn has_next(&self, reader: usize) -> bool {
+        self.is_due && self.entries.range((reader, 0)..=(reader, u64::MAX)).next().is_some()
+    }
+
     fn take(&mut self, reader: usize) -> Option<u64> {
         let (_, id) = *self.entries.range((reader, 0)..=(reader, u64::MAX)).next().filter(|_| self.is_due)?;
         self.entries.remove(&(reader, id));

@@ -145,6 +145,12 @@ impl Index {
         next.map(|(id, slot)| (*id, slot))
     }
 
+    /// Whether [`Self::next`] has one.
+    pub(super) fn has_next(&self, reader: usize) -> bool {
+        let Some(state) = self.readers.get(reader) else { return false };
+        self.slots.range(state.given + 1..).any(|(_, slot)| slot.waiting & (1 << reader) != 0)
+    }
+
     /// It was not given after all.
     pub(super) fn take_back(&mut self, reader: usize, id: u64) {
         self.readers[reader].given = id - 1;
