@@ -23,7 +23,7 @@ cluster: setup ## run a Kubernetes cluster of two nodes until Ctrl-C
 test: setup lint deny ## set up, and run every test
 	cargo test --workspace --no-run
 	$(or $(CARGO_TARGET_DIR),target)/debug/e2e tools
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 dashboards: setup ## draw the Grafana dashboards into grafana/pictures, to look at; takes Debian's chromium
 	@command -v chromium >/dev/null || { echo 'make dashboards takes chromium: apt-get install chromium' >&2; exit 1; }
