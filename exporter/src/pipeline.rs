@@ -20,6 +20,7 @@ mod held;
 mod judge;
 mod outlet;
 mod repeats;
+mod seen;
 
 use counted::Counted;
 use held::Held;

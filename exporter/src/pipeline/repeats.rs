@@ -7,6 +7,7 @@ use std::time::Duration;
 use inotrail_ebpf::{LedgerKey, REPEAT_SLOTS};
 
 use super::held::HeldEvent;
+use super::seen::Seen;
 use crate::container::Container;
 use crate::event::Event;
 use crate::sensor::{Entry, Repeated, Repeats, boot_ns};
@@ -14,15 +15,12 @@ use crate::sensor::{Entry, Repeated, Repeats, boot_ns};
 /// How much longer than a window is counted: the window's end is looked at once a second.
 const SLACK_NS: u64 = 3_000_000_000;
 
-/// Accesses that are remembered as told, each in the one place that its number gives it: a power of two.
-const SEEN: usize = 1 << 14;
-
 /// What is counted, and what of it is to be told.
 pub(super) struct Followed {
     map: Arc<Repeats>,
     window_ns: u64,
-    /// Numbers of accesses that were told. What comes only once takes no slot from what comes again, and no memory.
-    seen: Vec<u64>,
+    /// Accesses that were told. What comes only once takes no slot from what comes again, and no memory.
+    seen: Seen,
     slots: Vec<Slot>,
     /// Those that are not free.
     used: Vec<u32>,
@@ -54,15 +52,15 @@ impl Followed {
         let random = RandomState::new();
         map.set(window.map(|_| [random.hash_one(0), random.hash_one(1)]));
         let window_ns = window.map_or(0, |window| u64::try_from(window.as_nanos()).unwrap_or(u64::MAX));
-        let (seen, slots) = if window.is_some() { (SEEN, REPEAT_SLOTS) } else { (0, 0) };
+        let (seen, slots) = if window.is_some() { (Seen::new(), REPEAT_SLOTS) } else { (Seen::default(), 0) };
         let slots = (0..slots).map(|_| Slot::Free).collect();
-        Self { map, window_ns, seen: vec![0; seen], slots, used: Vec::new(), left }
+        Self { map, window_ns, seen, slots, used: Vec::new(), left }
     }
 
     /// Has what equals this event, which is told, counted from now on, if it is not the first of them.
     pub(super) fn follow(&mut self, event: &Event<'_>) {
         let header = event.access.header;
-        if header.identity == 0 || event.count != 1 || !self.comes_again(header.identity) {
+        if header.identity == 0 || event.count != 1 || !self.seen.comes_again(header.identity) {
             return;
         }
         let key = LedgerKey::of(header);
@@ -78,11 +76,6 @@ impl Followed {
             *slot = Slot::Open(Box::new(told), due);
             self.used.push(index);
         }
-    }
-
-    fn comes_again(&mut self, identity: u64) -> bool {
-        let place = self.seen.get_mut(identity as usize >> 1 & (SEEN - 1));
-        place.is_some_and(|seen| std::mem::replace(seen, identity) == identity)
     }
 
     /// Tells what was counted in windows that are over; `last`: in all. The container is the one that is known of the event.
