@@ -1,6 +1,7 @@
 //! Asking Loki.
 
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -8,6 +9,9 @@ use serde::Deserialize;
 
 /// Most entries of one answer: Loki's own default limit.
 const LIMIT: &str = "5000";
+/// How often it is asked again when it cannot answer, and after what time.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A Loki's HTTP address.
 #[derive(Clone, Debug)]
@@ -84,19 +88,32 @@ impl Loki {
     /// Loki cannot be reached or refuses the query.
     pub fn query_range(&self, logql: &str, start: SystemTime, end: SystemTime) -> Result<Vec<Entry>> {
         let nanos = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
-        let mut response = ureq::get(format!("{}/loki/api/v1/query_range", self.url))
-            .query("query", logql)
-            .query("start", nanos(start))
-            .query("end", nanos(end))
-            .query("limit", LIMIT)
-            .query("direction", "forward")
-            // Without this Loki mixes structured metadata into the stream's labels.
-            .header("X-Loki-Response-Encoding-Flags", "categorize-labels")
-            .config()
-            .http_status_as_error(false)
-            .build()
-            .call()
-            .with_context(|| format!("query Loki at {}", self.url))?;
+        let url = format!("{}/loki/api/v1/query_range", self.url);
+        let ask = || {
+            ureq::get(&url)
+                .query("query", logql)
+                .query("start", nanos(start))
+                .query("end", nanos(end))
+                .query("limit", LIMIT)
+                .query("direction", "forward")
+                // Without this Loki mixes structured metadata into the stream's labels.
+                .header("X-Loki-Response-Encoding-Flags", "categorize-labels")
+                .config()
+                .http_status_as_error(false)
+                .build()
+                .call()
+                .with_context(|| format!("query Loki at {url}"))
+        };
+        let mut response = ask()?;
+        // One that has just started, or is short of time, may say that it cannot now.
+        for _ in 0..ATTEMPTS {
+            if !response.status().is_server_error() {
+                break;
+            }
+            eprintln!("Loki cannot answer {logql}: {}", response.body_mut().read_to_string()?.trim());
+            thread::sleep(PAUSE);
+            response = ask()?;
+        }
         let text = response.body_mut().read_to_string()?;
         anyhow::ensure!(response.status().is_success(), "Loki refuses {logql}: {}", text.trim());
         let answer: Answer = serde_json::from_str(&text).with_context(|| format!("Loki's answer: {text}"))?;

@@ -2,12 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// A person should see each access while it is still news.
 const SECONDS: u64 = 2;
 
 /// What it prints when it succeeds.
 fn demo(arguments: &[&str]) -> String {
+    // One at a time: the time that it takes is looked at.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let output = Command::new(env!("CARGO_BIN_EXE_e2e")).arg("demo").args(arguments).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

@@ -120,7 +120,9 @@ fn judge(stack: &Stack, container: &Container<'_>, name: &str, started: SystemTi
     let query = |path: &str| stack.loki.query(&of(path), started).unwrap();
     let made = interrupt::wait_for("the last file", LIMIT, || Ok(query("made").pop())).unwrap();
     let made: usize = made.get("file_path").unwrap().rsplit('-').next().unwrap().parse().unwrap();
-    let told = query("file");
+    // Requests are on their way side by side: what was made before may come behind it.
+    let all = || Ok(Some(query("file")).filter(|told| told.len() >= made));
+    let told = interrupt::wait_for("all files", LIMIT, all).unwrap();
     let mut times = BTreeMap::<usize, usize>::new();
     for entry in &told {
         let number = entry.get("file_path").unwrap().rsplit('-').next().unwrap().parse().unwrap();

@@ -57,6 +57,8 @@ fn accesses_are_found_by_path() {
 
     for (container, spec) in &containers {
         let query = format!(r#"{{k8s_namespace_name="{}"}} | file_path="/etc/passwd""#, spec.namespace);
+        // What a Collector has acknowledged may still be on its way to Loki.
+        wait_for_entries(&stack.loki, &query, started, ROUNDS);
         let entries = stack.loki.query(&query, started).unwrap();
         assert_eq!(entries.len(), ROUNDS, "{entries:#?}");
         for entry in &entries {
