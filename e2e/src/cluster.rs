@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use inotrail::event::Backend;
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
+use kube::api::DeleteParams;
 
 use crate::daemon::Daemon;
 use crate::folder::Folder;
@@ -30,8 +31,6 @@ pub use release::{RELEASE, Release};
 
 /// A kubelet has registered, and its network is up.
 const READY: Duration = Duration::from_secs(120);
-/// The same in an emulated machine, which boots first.
-const BOOTED: Duration = Duration::from_secs(600);
 
 /// Run a Kubernetes cluster on this machine until Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -155,11 +154,7 @@ impl Cluster {
         let number = 11 + self.machines.len() as u8;
         eprintln!("a node in a machine");
         let started = Instant::now();
-        let mut machine = Machine::start(number, &self.api, &self.network, self.folder.as_ref(), watchers)?;
-        let exporters = &machine.exporters;
-        let watch = || exporters.iter().all(|(watcher, events)| watcher.is_ready(events));
-        let ready = || is_ready_node(&self.api, &machine.name) && watch();
-        machine.qemu.wait_ready(BOOTED, ready)?;
+        let machine = Machine::start(number, &self.api, &self.network, self.folder.as_ref(), watchers)?;
         eprintln!("{} is ready after {} s", machine.name, started.elapsed().as_secs());
         self.machines.push(machine);
         Ok(())
@@ -169,4 +164,11 @@ impl Cluster {
 fn is_ready_node(api: &ApiServer, name: &str) -> bool {
     let nodes: Api<core::Node> = Api::all(api.client.clone());
     api.runtime.block_on(nodes.get(name)).is_ok_and(|node| node::is_ready(&node))
+}
+
+/// Deletes it, if there is one.
+fn forget_node(api: &ApiServer, name: &str) {
+    let nodes: Api<core::Node> = Api::all(api.client.clone());
+    // It may not have come to that.
+    drop(api.runtime.block_on(nodes.delete(name, &DeleteParams::default())));
 }

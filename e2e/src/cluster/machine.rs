@@ -3,6 +3,7 @@
 use std::env::consts::ARCH;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use inotrail::event::Backend;
@@ -25,6 +26,8 @@ pub use steps::{STEPS, Step};
 const KERNEL: &str = "6.12";
 /// MiB; half of it may be files.
 const MEMORY: &str = "3072";
+/// Until the node of one that runs is ready.
+const BOOTED: Duration = Duration::from_secs(600);
 
 /// An exporter in a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,9 @@ pub struct Watcher {
     pub asks_runtime: bool,
 }
 
+/// One that runs, and what it tells.
+type Exporting = (Watcher, Events);
+
 /// A running machine; dropping this ends it.
 pub struct Machine {
     /// The node's name in the cluster.
@@ -42,14 +48,14 @@ pub struct Machine {
     /// The cgroup that its kubelet makes for pods.
     pub pods: String,
     /// What the exporters in it tell.
-    pub exporters: Vec<(Watcher, Events)>,
+    pub exporters: Vec<Exporting>,
     /// Its log is the machine's console.
-    pub(super) qemu: Daemon,
+    _qemu: Daemon,
     folder: PathBuf,
 }
 
 impl Machine {
-    /// Boots it; its kubelet registers when it is up. Without watchers the chart's images are there.
+    /// Boots it, and returns when its node is ready and all watch. Without watchers the chart's images are there.
     pub(super) fn start(
         number: u8,
         api: &ApiServer,
@@ -93,15 +99,20 @@ impl Machine {
         let hardware = hardware(&device, &outputs);
         let hardware: Vec<_> = hardware.iter().map(String::as_str).collect();
         let command = qemu::command(&kernel, &initramfs, &hardware, Some("mitigations=off"));
-        let boot = |log| up(Daemon::start(log, &mut network.place().instead(&command), &folder, None)?);
-        // As for test machines: emulation fails now and then before the first program has started.
-        let qemu = boot("console").or_else(|error| {
+        let boot = |log| {
+            let console = Daemon::start(log, &mut network.place().instead(&command), &folder, None)?;
+            let log = |watcher: &Watcher| Events::of(folder.join(format!("{}.log", watcher.name())));
+            up(console, api, &name, watchers.iter().map(|watcher| (*watcher, log(watcher))).collect())
+        };
+        // As for test machines: emulation fails now and then. A kernel that changes its own code, as it does to attach programs and for the first
+        // connection, may panic where each CPU has a thread.
+        let (qemu, exporters) = boot("console").or_else(|error| {
             eprintln!("{name} did not come up, once more: {error:#}");
+            // It would be as ready as the last one was.
+            super::forget_node(api, &name);
             boot("console-again")
         })?;
-        let log = |watcher: &Watcher| Events::of(folder.join(format!("{}.log", watcher.name())));
-        let exporters = watchers.iter().map(|watcher| (*watcher, log(watcher))).collect();
-        Ok(Self { name, pods, exporters, qemu, folder })
+        Ok(Self { name, pods, exporters, _qemu: qemu, folder })
     }
 
     /// Where its console and the logs of its programs are.
@@ -122,10 +133,12 @@ fn images(folder: &Path, chart: bool) -> Result<Vec<PathBuf>> {
     Ok(images)
 }
 
-/// Waits until the machine's first program runs.
-fn up(mut console: Daemon) -> Result<Daemon> {
+/// Waits until the machine's first program runs, its node is ready, and all exporters watch.
+fn up(mut console: Daemon, api: &ApiServer, node: &str, exporters: Vec<Exporting>) -> Result<(Daemon, Vec<Exporting>)> {
     console.wait_logged(qemu::BOOT, console_lines::UP)?;
-    Ok(console)
+    let watch = || exporters.iter().all(|(watcher, events)| watcher.is_ready(events));
+    console.wait_ready(BOOTED, || super::is_ready_node(api, node) && watch())?;
+    Ok((console, exporters))
 }
 
 impl Watcher {
@@ -148,7 +161,7 @@ impl Watcher {
     }
 
     /// Whether it watches, and has met whom it asks.
-    pub(super) fn is_ready(self, events: &Events) -> bool {
+    fn is_ready(self, events: &Events) -> bool {
         events.says("watching by") && (!self.asks_runtime || events.says("connected to containerd"))
     }
 }
