@@ -33,7 +33,7 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Why the exporter drops what it has no room for, before and on the disk: how busy the machine is says which of them.
-const ROOM: [&str; 2] = ["queue_full", "spool_full"];
+const ROOM: [&str; 3] = ["queue_full", "shed", "spool_full"];
 
 /// One at a time: they share the folder of the guest's files.
 static ALONE: Mutex<()> = Mutex::new(());

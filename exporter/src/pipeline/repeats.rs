@@ -66,7 +66,9 @@ impl Followed {
         let key = LedgerKey::of(header);
         let due = boot_ns().saturating_add(self.window_ns);
         let slots = &self.slots;
-        let is_free = |index: u32| matches!(slots.get(index as usize), Some(Slot::Free));
+        // What an earlier run has had counted is of another access, until it is told.
+        let is_left = |index: u32| self.left.is_some() && self.map.has_new(index);
+        let is_free = |index: u32| matches!(slots.get(index as usize), Some(Slot::Free)) && !is_left(index);
         let Some(index) = self.map.open(header.identity, (&key, header.tgid), due.saturating_add(SLACK_NS), is_free)
         else {
             return;

@@ -138,6 +138,13 @@ impl Repeats {
         true
     }
 
+    /// Whether something was counted there that nobody has taken.
+    #[must_use]
+    pub fn has_new(&self, index: u32) -> bool {
+        let slot = self.slot(index);
+        slot.count.load(Ordering::Acquire) != slot.taken.load(Ordering::Relaxed)
+    }
+
     /// Gives what nobody who opened it can tell any more.
     pub fn take_left(&self, mut is_free: impl FnMut(u32) -> bool, mut each: impl FnMut(Entry)) {
         for index in (0..REPEAT_SLOTS).filter(|index| is_free(*index)) {

@@ -59,7 +59,9 @@ fn counts_what_was_opened_until_its_time_and_gives_it_once() {
     assert_eq!(repeats.open(5, (&KEY, 70), 100, |_| true), None, "it is open");
     assert_eq!(taken(&repeats, index), None);
     assert!(repeats.count(5, 10) && repeats.count(5, 20) && !repeats.count(5, 100) && !repeats.count(6, 20));
+    assert!(repeats.has_new(index));
     assert_eq!(taken(&repeats, index), Some(Repeated { count: 2, processes: 1, first_ns: 10, last_ns: 20 }));
+    assert!(!repeats.has_new(index));
     assert_eq!(taken(&repeats, index), None);
     repeats.renew(index, 200);
     assert!(repeats.count(5, 100));
